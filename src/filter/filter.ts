@@ -1,0 +1,86 @@
+// The contracts of listener and network filters, and what they are given. HTTP filters have theirs in http/filter.ts.
+import type { AccessLog } from "../envoy/access-log.ts";
+import type { Listener } from "../envoy/listener.ts";
+import type { RouteConfiguration } from "../envoy/route.ts";
+import type { RouteLookup, RouteTable } from "../http/route/route-table.ts";
+import type { Clock } from "../clock.ts";
+import type { Connection } from "../net/connection.ts";
+import type { AccessLogger } from "../telemetry/access-logger.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { StatsScope } from "../telemetry/stats.ts";
+import type { ConnectionInfo } from "../telemetry/stream-info.ts";
+import type { ClusterLookup } from "../upstream/cluster.ts";
+
+/** Whether the worker is going away. Read per request; no listener needed for HTTP, which says `connection: close`. */
+export interface DrainState {
+  readonly draining: boolean;
+  /** Calls back once when draining starts; returns how to unsubscribe. */
+  onDrain(listener: () => void): () => void;
+}
+
+/** Everything a filter may use, made once per worker. */
+export interface FilterDeps {
+  readonly clock: Clock;
+  /** [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly stats: StatsScope;
+  readonly clusters: ClusterLookup;
+  readonly routes: RouteLookup;
+  readonly compileRoutes: (config: RouteConfiguration) => RouteTable;
+  readonly accessLoggers: (configs: readonly AccessLog[]) => readonly AccessLogger[];
+  readonly drain: DrainState;
+  /** An IP of this machine that is not loopback, for x-forwarded-for behind use_remote_address; 127.0.0.1 when there is none. */
+  readonly localAddress: string;
+}
+
+/** What a network filter is created for. */
+export interface NetworkFilterContext extends FilterDeps {
+  readonly listener: Listener;
+  /** `listener.ADDRESS` scope. */
+  readonly listenerStats: StatsScope;
+}
+
+/** A network filter, one per filter chain, shared by its connections. */
+export interface NetworkFilter {
+  /**
+   * Called in order for each connection, TLS done. `continue` goes on to the next filter. `done` means this filter owns the
+   * connection from here (terminal filters) or has closed it. Must not throw.
+   */
+  onConnection(connection: Connection): "continue" | "done";
+  /** Draining started for this chain's listener: close idle connections soon, busy ones when done. */
+  drain?(): void;
+  /** Connections still open. */
+  readonly active?: number;
+  /** Close everything now. */
+  destroy?(): void;
+}
+
+/** A kind of network filter. */
+export interface NetworkFilterSpec {
+  /** Canonical name, e.g. `envoy.filters.network.tcp_proxy`. */
+  readonly extension: string;
+  readonly terminal: boolean;
+  create(config: unknown, context: NetworkFilterContext): NetworkFilter;
+}
+
+/** What a listener filter says after looking at bytes. */
+export type ListenerFilterVerdict =
+  | { readonly kind: "continue"; /** Bytes to drop from the front (PROXY protocol header). */ readonly consumed: number }
+  | { readonly kind: "needMore" }
+  | { readonly kind: "close"; /** Details for the access log. */ readonly details: string };
+
+/** A listener filter: looks at the first bytes and fills in ConnectionInfo. Stateless; called again with more bytes. */
+export interface ListenerFilter {
+  /** False: needs no bytes (original_dst), called once with an empty buffer. */
+  readonly needsBytes: boolean;
+  /** Bytes after which `needMore` is a failure. */
+  readonly maxBytes: number;
+  inspect(info: ConnectionInfo, bytes: Buffer, socketFd: number): ListenerFilterVerdict;
+}
+
+/** A kind of listener filter. */
+export interface ListenerFilterSpec {
+  readonly extension: string;
+  create(config: unknown, deps: { readonly stats: StatsScope; readonly logger: Logger }): ListenerFilter;
+}

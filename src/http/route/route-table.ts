@@ -1,0 +1,80 @@
+// Contract of compiled routes: what the connection manager and the router see of a RouteConfiguration.
+import type { ForwardAction, Route, VirtualHost } from "../../envoy/route.ts";
+import type { StreamInfo } from "../../telemetry/stream-info.ts";
+import type { HeaderMap } from "../../wire/header-map.ts";
+
+/** What routing looks at. The path is already normalised and includes the query. */
+export interface RouteRequest {
+  readonly headers: HeaderMap;
+  /** As in the request, port included; compared case-insensitively. */
+  readonly authority: string;
+  readonly path: string;
+  readonly method: string;
+  readonly scheme: string;
+  /** Downstream TLS facts for route match `tls`; undefined on plaintext. */
+  readonly tls: { readonly presented: boolean; readonly validated: boolean } | undefined;
+  /** True when the request came from an internal address, for require_tls EXTERNAL_ONLY. */
+  readonly internal: boolean;
+}
+
+/** Header changes of several levels, merged in Envoy's order and compiled. */
+export interface HeaderMutator {
+  apply(headers: HeaderMap, info: StreamInfo): void;
+}
+
+/** A compiled forward action. */
+export interface CompiledForward {
+  readonly kind: "route";
+  readonly model: ForwardAction;
+  /** The cluster for this request; weighted clusters draw `random` in [0,1). `mutators` belong to the chosen weighted cluster. */
+  pickCluster(request: RouteRequest, random: number): { readonly name: string; readonly requestHeaders?: HeaderMutator; readonly responseHeaders?: HeaderMutator; readonly hostRewrite?: string };
+  /** The path to send upstream, or undefined when it stays. */
+  readonly rewritePath: ((path: string) => string) | undefined;
+  /** The host to send upstream, or undefined when it stays. `auto` is resolved by the router. */
+  readonly rewriteHost: ((request: RouteRequest) => string | undefined) | undefined;
+  /** Hash of the route's hash policies; `setCookie` is to be added to the response when a cookie was generated. */
+  readonly hash: ((request: RouteRequest, info: StreamInfo, random: () => number) => { readonly hash: number | undefined; readonly setCookie?: string }) | undefined;
+}
+
+/** A compiled redirect: status and location. */
+export interface CompiledRedirect {
+  readonly kind: "redirect";
+  readonly status: number;
+  location(request: RouteRequest): string;
+}
+
+/** A compiled direct response. */
+export interface CompiledDirectResponse {
+  readonly kind: "direct_response";
+  readonly status: number;
+  readonly body: string;
+}
+
+/** A route that matched. */
+export interface CompiledRoute {
+  readonly name: string;
+  readonly model: Route | undefined;
+  readonly virtualHost: VirtualHost;
+  readonly action: CompiledForward | CompiledRedirect | CompiledDirectResponse | { readonly kind: "non_forwarding" };
+  /** Route + virtual host + configuration level, or undefined when there is nothing to do. */
+  readonly requestHeaders: HeaderMutator | undefined;
+  readonly responseHeaders: HeaderMutator | undefined;
+  readonly includeAttemptCount: boolean;
+  readonly includeAttemptCountInResponse: boolean;
+  /** Per-filter override by filter name, most specific level. */
+  filterConfig(name: string): { readonly disabled: boolean; readonly config?: unknown } | undefined;
+}
+
+/** A compiled RouteConfiguration. */
+export interface RouteTable {
+  readonly name: string;
+  /** The route, or undefined: 404 NR route_not_found. A virtual host's require_tls gives a redirect route. Never throws. */
+  match(request: RouteRequest, random: number): CompiledRoute | undefined;
+  /** Cluster names the table refers to, for reference checks. */
+  readonly clusterNames: readonly string[];
+}
+
+/** Route tables by RDS name. */
+export interface RouteLookup {
+  get(name: string): RouteTable | undefined;
+}

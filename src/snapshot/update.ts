@@ -1,0 +1,29 @@
+// What crosses the worker boundary: decoded resources with a content version, as plain data.
+import type { Cluster } from "../envoy/cluster.ts";
+import type { ClusterLoadAssignment } from "../envoy/endpoint.ts";
+import type { Listener } from "../envoy/listener.ts";
+import type { RouteConfiguration } from "../envoy/route.ts";
+import type { Secret } from "../envoy/tls.ts";
+
+/** A resource and the hash of its content; equal versions mean nothing changed. */
+export interface Versioned<T> {
+  readonly name: string;
+  readonly version: string;
+  readonly value: T;
+}
+
+/** Resources of one type to add or replace, and names to remove. */
+export interface ResourceUpdate<T> {
+  readonly set: readonly Versioned<T>[];
+  readonly removed: readonly string[];
+}
+
+/** One publish: the difference to the snapshot published before. Applied in the order secrets, endpoints, clusters, routes, listeners. */
+export interface SnapshotUpdate {
+  readonly version: number;
+  readonly secrets: ResourceUpdate<Secret>;
+  readonly endpoints: ResourceUpdate<ClusterLoadAssignment>;
+  readonly clusters: ResourceUpdate<Cluster>;
+  readonly routes: ResourceUpdate<RouteConfiguration>;
+  readonly listeners: ResourceUpdate<Listener>;
+}

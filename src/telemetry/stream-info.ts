@@ -1,0 +1,125 @@
+// What is known about one connection and one request: filled in along the path, read by access logs, header formatters,
+// stats and `explain`. Plain fields in a fixed order, because one StreamInfo is made per request.
+import type { HeaderMap } from "../wire/header-map.ts";
+
+/** The peer of a TLS connection, as verified. */
+export interface TlsPeer {
+  readonly version: string;
+  readonly cipher: string;
+  /** A client certificate was presented / verified against the trusted CA. */
+  readonly presented: boolean;
+  readonly validated: boolean;
+  readonly uriSans: readonly string[];
+  readonly dnsSans: readonly string[];
+  /** RFC 2253 subject and issuer, Envoy's form: `O=lab,CN=client`. */
+  readonly subject: string;
+  readonly issuer: string;
+  readonly serialNumber: string;
+  /** Lower-case hex SHA-256 of the DER certificate; empty when none was presented. */
+  readonly sha256: string;
+  /** PEM of the peer's certificate and of its chain, made on demand. */
+  readonly pem: () => string;
+  readonly chainPem: () => string;
+  /** First URI SAN of the certificate this side presented, or empty. */
+  readonly localUriSan: string;
+  readonly localDnsSans: readonly string[];
+  readonly localSubject: string;
+}
+
+/** An IP and port as text and number. */
+export interface IpPort {
+  readonly ip: string;
+  readonly port: number;
+}
+
+/** One downstream connection, from accept to close. */
+export class ConnectionInfo {
+  readonly id: number;
+  readonly startWallMs: number;
+  readonly startMs: number;
+  /** The peer as the socket says; PROXY protocol may replace `remote`, never this. */
+  readonly directRemote: IpPort;
+  remote: IpPort;
+  /** Where the socket was accepted. */
+  readonly directLocal: IpPort;
+  /** The destination: original destination when restored, otherwise where the socket was accepted. */
+  local: IpPort;
+  localRestored = false;
+  /** `tls`, `raw_buffer` or empty before inspection. */
+  transportProtocol = "";
+  /** ALPN offered in the ClientHello, or what the HTTP inspector saw. */
+  applicationProtocols: readonly string[] = [];
+  /** SNI, lower case; empty when none. */
+  serverName = "";
+  /** The SNI sni_cluster (or a filter like it) chose as cluster, empty when none did. */
+  clusterOverride = "";
+  filterChainName = "";
+  listenerName = "";
+  tls: TlsPeer | undefined = undefined;
+  /** ALPN that was negotiated, empty when none. */
+  negotiatedAlpn = "";
+  /** Downstream TLS failure, Envoy's DOWNSTREAM_TRANSPORT_FAILURE_REASON. */
+  transportFailureReason = "";
+  /** Free-form state for filters, by canonical filter name. */
+  filterState: Map<string, unknown> | undefined = undefined;
+
+  constructor(id: number, startWallMs: number, startMs: number, remote: IpPort, local: IpPort) {
+    this.id = id;
+    this.startWallMs = startWallMs;
+    this.startMs = startMs;
+    this.directRemote = remote;
+    this.remote = remote;
+    this.directLocal = local;
+    this.local = local;
+  }
+}
+
+/** One request, or one TCP connection: the subject of exactly one access-log record. */
+export class StreamInfo {
+  readonly connection: ConnectionInfo;
+  readonly startWallMs: number;
+  readonly startMs: number;
+  /** `HTTP/1.0`, `HTTP/1.1`, `HTTP/2`, or empty for TCP. */
+  protocol = "";
+  method = "";
+  /** Path with query as it goes upstream; the original is in x-envoy-original-path. */
+  path = "";
+  authority = "";
+  scheme = "";
+  requestHeaders: HeaderMap | undefined = undefined;
+  responseHeaders: HeaderMap | undefined = undefined;
+  responseTrailers: HeaderMap | undefined = undefined;
+  responseCode = 0;
+  responseCodeDetails = "";
+  connectionTerminationDetails = "";
+  /** Bits of telemetry/response-flag.ts. */
+  flags = 0;
+  /** Body bytes for HTTP, payload bytes for TCP. */
+  bytesReceived = 0;
+  bytesSent = 0;
+  routeName = "";
+  virtualHostName = "";
+  upstreamCluster = "";
+  /** `ip:port`. */
+  upstreamHost = "";
+  upstreamLocalAddress = "";
+  upstreamProtocol = "";
+  upstreamTransportFailureReason = "";
+  upstreamTls: TlsPeer | undefined = undefined;
+  attemptCount = 0;
+  /** Monotonic stamps, 0 = did not happen. */
+  firstUpstreamTxMs = 0;
+  lastDownstreamRxMs = 0;
+  firstUpstreamRxMs = 0;
+  lastUpstreamRxMs = 0;
+  firstDownstreamTxMs = 0;
+  endMs = 0;
+  /** Dynamic metadata by filter namespace. */
+  dynamicMetadata: Map<string, Record<string, unknown>> | undefined = undefined;
+
+  constructor(connection: ConnectionInfo, startWallMs: number, startMs: number) {
+    this.connection = connection;
+    this.startWallMs = startWallMs;
+    this.startMs = startMs;
+  }
+}

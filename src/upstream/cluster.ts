@@ -1,0 +1,133 @@
+// The upstream side as filters see it: look a cluster up, pick a host, dial it. Implementations live beside this file.
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Address, Metadata } from "../envoy/address.ts";
+import type { Cluster } from "../envoy/cluster.ts";
+import type { Locality } from "../envoy/endpoint.ts";
+import type { ProxyError } from "../error.ts";
+import type { Pending } from "../identity/transport.ts";
+import type { Counter, Gauge, Histogram } from "../telemetry/stats.ts";
+import type { ConnectionInfo, TlsPeer } from "../telemetry/stream-info.ts";
+import type { HeaderMap } from "../wire/header-map.ts";
+
+/** What a balancer may look at. One object may be reused for several picks. */
+export interface LbContext {
+  readonly downstream: ConnectionInfo | undefined;
+  readonly headers: HeaderMap | undefined;
+  /** 32-bit hash of the route's hash policy, undefined when none applies. */
+  readonly hash: number | undefined;
+  /** Subset to choose from; empty = all. */
+  readonly metadataMatch: Readonly<Record<string, unknown>>;
+  /** Hosts already tried (retry_host_predicate previous_hosts), with how often to pick again. */
+  readonly avoid: ReadonlySet<Host> | undefined;
+  readonly avoidAttempts: number;
+}
+
+/** Circuit breaker counts of one cluster and priority in this worker; compare with `cluster.model.circuitBreakers`. */
+export interface ResourceCounts {
+  connections: number;
+  pendingRequests: number;
+  requests: number;
+  retries: number;
+}
+
+/** Envoy's cluster stats that the data path writes (`cluster.NAME.*`). */
+export interface ClusterStats {
+  readonly upstreamCxTotal: Counter;
+  readonly upstreamCxActive: Gauge;
+  readonly upstreamCxHttp1Total: Counter;
+  readonly upstreamCxConnectFail: Counter;
+  readonly upstreamCxConnectTimeout: Counter;
+  readonly upstreamCxConnectMs: Histogram;
+  readonly upstreamCxDestroy: Counter;
+  readonly upstreamCxDestroyLocal: Counter;
+  readonly upstreamCxDestroyRemote: Counter;
+  readonly upstreamCxDestroyWithActiveRq: Counter;
+  readonly upstreamCxIdleTimeout: Counter;
+  readonly upstreamCxMaxRequests: Counter;
+  readonly upstreamCxNoneHealthy: Counter;
+  readonly upstreamCxOverflow: Counter;
+  readonly upstreamCxProtocolError: Counter;
+  readonly upstreamCxRxBytesTotal: Counter;
+  readonly upstreamCxTxBytesTotal: Counter;
+  readonly upstreamRqTotal: Counter;
+  readonly upstreamRqActive: Gauge;
+  readonly upstreamRqPendingTotal: Counter;
+  readonly upstreamRqPendingActive: Gauge;
+  readonly upstreamRqPendingOverflow: Counter;
+  readonly upstreamRqPendingFailureEject: Counter;
+  readonly upstreamRqCancelled: Counter;
+  readonly upstreamRqTimeout: Counter;
+  readonly upstreamRqPerTryTimeout: Counter;
+  readonly upstreamRqRxReset: Counter;
+  readonly upstreamRqTxReset: Counter;
+  readonly upstreamRqRetry: Counter;
+  readonly upstreamRqRetrySuccess: Counter;
+  readonly upstreamRqRetryOverflow: Counter;
+  readonly upstreamRqRetryLimitExceeded: Counter;
+  readonly upstreamRqTime: Histogram;
+  /** `upstream_rq_completed`, `upstream_rq_5xx`, `upstream_rq_503`, ... in one call. */
+  readonly response: (status: number) => void;
+}
+
+/** What a dialer hands over: a connected socket, TLS done when the transport socket is TLS. */
+export interface DialHandler {
+  onConnected(socket: Socket | TLSSocket, peer: TlsPeer | undefined, alpn: string): void;
+  /** Connect refused, timed out (`upstream_connect_timeout`), TLS failed (`upstream_tls_failed`, reason in Envoy's words). */
+  onFailed(error: ProxyError): void;
+}
+
+/** How to dial. */
+export interface DialOptions {
+  readonly alpn?: readonly string[];
+  readonly sni?: string;
+  /** Half-open semantics for TCP proxying; HTTP uses false. */
+  readonly allowHalfOpen: boolean;
+}
+
+/** One endpoint of a cluster in this worker. Identity is kept over updates that do not change its address. */
+export interface Host {
+  readonly address: Address;
+  /** `ip:port` or the pipe's path: UPSTREAM_HOST in logs. */
+  readonly addressText: string;
+  readonly hostname: string;
+  readonly weight: number;
+  readonly priority: number;
+  readonly locality: Locality;
+  readonly metadata: Metadata;
+  readonly healthy: boolean;
+  /** Requests or TCP connections in flight; the holder of a pick increments and decrements it (least request reads it). */
+  activeRequests: number;
+  /** Owned by upstream/pool: the HTTP pools of this host by key. */
+  pools: Map<string, HttpPoolHandle> | undefined;
+  /** True once the host left its cluster: pools close when idle. */
+  readonly removed: boolean;
+  /** Connects within the cluster's connect timeout (TLS included) and applies its socket options. */
+  dial(options: DialOptions, handler: DialHandler): Pending;
+}
+
+/** What a host needs of its pools. */
+export interface HttpPoolHandle {
+  /** No new requests; idle connections close now, busy ones when their request ends. */
+  drain(): void;
+}
+
+/** Why there is no host. */
+export type Pick = { readonly kind: "host"; readonly host: Host } | { readonly kind: "none" };
+
+/** A cluster in this worker. */
+export interface UpstreamCluster {
+  readonly name: string;
+  readonly model: Cluster;
+  readonly stats: ClusterStats;
+  readonly resources: { readonly default: ResourceCounts; readonly high: ResourceCounts };
+  /** A host by the cluster's policy, or undefined: no healthy upstream (the caller counts upstream_cx_none_healthy). Never blocks. */
+  pick(context: LbContext): Host | undefined;
+  /** All hosts, for admin and tests. */
+  hosts(): readonly Host[];
+}
+
+/** Clusters by name. Look up per request: the answer changes when a snapshot is applied. */
+export interface ClusterLookup {
+  get(name: string): UpstreamCluster | undefined;
+}
