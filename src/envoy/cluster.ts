@@ -44,8 +44,10 @@ export interface UpstreamHttpOptions {
   readonly maxConnectionDurationMs: number;
   /** Default 100. */
   readonly maxHeadersCount: number;
-  /** Default 60 KiB for requests; responses use max_response_headers_kb, same default... Envoy accepts 70 KB, so 80. */
+  /** Default 80: Envoy 1.40 was seen to accept a 70 KB response header. */
   readonly maxResponseHeadersKb: number;
+  /** http_protocol_options.enable_trailers: trailers are dropped otherwise (Envoy's default). */
+  readonly enableTrailers: boolean;
 }
 
 /** cluster.v3.Cluster. */

@@ -27,13 +27,27 @@ export interface CompiledForward {
   readonly kind: "route";
   readonly model: ForwardAction;
   /** The cluster for this request; weighted clusters draw `random` in [0,1). `mutators` belong to the chosen weighted cluster. */
-  pickCluster(request: RouteRequest, random: number): { readonly name: string; readonly requestHeaders?: HeaderMutator; readonly responseHeaders?: HeaderMutator; readonly hostRewrite?: string };
+  pickCluster(
+    request: RouteRequest,
+    random: number,
+  ): {
+    readonly name: string;
+    readonly requestHeaders?: HeaderMutator;
+    readonly responseHeaders?: HeaderMutator;
+    readonly hostRewrite?: string;
+  };
   /** The path to send upstream, or undefined when it stays. */
   readonly rewritePath: ((path: string) => string) | undefined;
   /** The host to send upstream, or undefined when it stays. `auto` is resolved by the router. */
   readonly rewriteHost: ((request: RouteRequest) => string | undefined) | undefined;
   /** Hash of the route's hash policies; `setCookie` is to be added to the response when a cookie was generated. */
-  readonly hash: ((request: RouteRequest, info: StreamInfo, random: () => number) => { readonly hash: number | undefined; readonly setCookie?: string }) | undefined;
+  readonly hash:
+    | ((
+        request: RouteRequest,
+        info: StreamInfo,
+        random: () => number,
+      ) => { readonly hash: number | undefined; readonly setCookie?: string })
+    | undefined;
 }
 
 /** A compiled redirect: status and location. */

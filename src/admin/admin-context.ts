@@ -1,0 +1,60 @@
+// What the admin pages may see and do: everything else of the proxy is out of their reach.
+import type { Issue } from "../error.ts";
+import type { Node, Resources } from "../envoy/bootstrap.ts";
+import type { LogLevel } from "../telemetry/pino-logger.ts";
+import type { StatsReader } from "../telemetry/stats/stats-reader.ts";
+import type { ClusterView, ListenerView } from "../telemetry/views.ts";
+
+/** Envoy's server states. */
+export type ServerState = "LIVE" | "DRAINING" | "PRE_INITIALIZING" | "INITIALIZING";
+
+/** One issue with the place it was found at. */
+export interface LocatedIssue {
+  readonly severity: Issue["severity"];
+  /** `file:line:col path: message` as far as known. */
+  readonly text: string;
+}
+
+/** The configuration in force. */
+export interface ConfigView {
+  /** Counts publishes. */
+  readonly version: number;
+  readonly lastUpdatedMs: number;
+  /** `bootstrap` for -c, `mesh` for --mesh: decides whether resources are listed as static or dynamic. */
+  readonly source: "bootstrap" | "mesh";
+  /** Decoded, as the workers got it. */
+  readonly resources: Resources;
+  /** The bootstrap as it was written, plain JSON; undefined when there is none. */
+  readonly bootstrap: unknown;
+  /** Envoy resources as JSON, by type, where a source has them. */
+  readonly json: {
+    readonly listeners: readonly unknown[];
+    readonly clusters: readonly unknown[];
+    readonly routes: readonly unknown[];
+    readonly endpoints: readonly unknown[];
+  };
+  /** Fields that are not honoured and resources that were refused. */
+  readonly issues: readonly LocatedIssue[];
+}
+
+/** The proxy as admin sees it. */
+export interface AdminContext {
+  readonly reader: StatsReader;
+  readonly version: string;
+  /** Command line options by their Envoy name, for /server_info. */
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly state: () => ServerState;
+  readonly uptimeMs: () => number;
+  readonly wallMs: () => number;
+  readonly node: () => Node;
+  readonly config: () => ConfigView;
+  readonly clusters: () => Promise<readonly ClusterView[]>;
+  readonly listeners: () => Promise<readonly ListenerView[]>;
+  readonly logLevel: () => LogLevel;
+  readonly setLogLevel: (level: LogLevel) => void;
+  readonly reopenLogs: () => void;
+  /** Stops accepting; with `graceful`, connections are first told to go elsewhere. */
+  readonly drainListeners: (options: { readonly graceful: boolean; readonly inboundOnly: boolean }) => void;
+  /** Ends the process, as SIGTERM would without waiting. */
+  readonly quit: () => void;
+}

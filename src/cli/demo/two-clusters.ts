@@ -1,0 +1,143 @@
+// The demo's cast: httpbin, four proxies and a cluster DNS server, each a process or socket of its own on loopback.
+import fs from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import type { ChildProcesses } from "./child-processes.ts";
+import { startClusterDns } from "./cluster-dns.ts";
+import type { ClusterDns } from "./cluster-dns.ts";
+import { accessLogFields } from "./access-lines.ts";
+import { issueIdentities } from "./identities.ts";
+import { copyMesh, isFree } from "./mesh-copy.ts";
+import type { MeshCopy, MeshService, Workload } from "./mesh-copy.ts";
+import { writeNodeFile } from "./mesh-node.ts";
+import { askHttp } from "./questions.ts";
+
+/** One proxy of the demo. */
+export interface DemoProxy {
+  /** What the process is called on the screen. */
+  readonly name: string;
+  readonly workload: Workload;
+  /** HOST:PORT of its admin interface. */
+  readonly admin: string;
+  readonly certificates: string;
+  readonly pid: number;
+}
+
+/** The keys of the four proxies. */
+export type ProxyKey = "sleep" | "gateway1" | "gateway2" | "httpbin";
+
+/** Everything that runs. */
+export interface TwoClusters {
+  readonly mesh: MeshCopy;
+  readonly proxies: Readonly<Record<ProxyKey, DemoProxy>>;
+  readonly app: { readonly name: string; readonly pid: number; readonly port: number };
+  /** The service that only cluster2 has. */
+  readonly service: MeshService;
+  /** The port of the service, and of the gateways. */
+  readonly servicePort: number;
+  readonly gatewayPort: number;
+  /** HOST:PORT of isthmus' DNS in sleep's sidecar. */
+  readonly dns: string;
+  /** cluster1's own DNS, to which isthmus forwards what it does not know. */
+  readonly clusterDns: ClusterDns;
+}
+
+/** Where Istio's ports begin; each may be taken, then the next free one is used. */
+const firstAdminPort = 15000;
+const dnsPort = 15053;
+
+/** How long a proxy may take from its start to its first yes on /ready. */
+const readyDeadlineMs = 20_000;
+
+const loopback = "127.0.0.1";
+const packageRoot = fileURLToPath(new URL("../../../", import.meta.url));
+
+/** Starts everything in `folder` and returns when every proxy is ready. */
+export async function startTwoClusters(folder: string, processes: ChildProcesses, nowMs: number): Promise<TwoClusters> {
+  const mesh = await copyMesh(sampleMesh(), path.join(folder, "mesh"), accessLogFields);
+  const workloads: Record<ProxyKey, Workload> = {
+    sleep: workload(mesh, "cluster1", "sleep"),
+    gateway1: workload(mesh, "cluster1", "istio-eastwestgateway"),
+    gateway2: workload(mesh, "cluster2", "istio-eastwestgateway"),
+    httpbin: workload(mesh, "cluster2", "httpbin"),
+  };
+  const service = find(mesh.services, "the service httpbin of cluster2", (one) => one.name === "httpbin" && one.cluster === "cluster2");
+  const { port: servicePort, targetPort } = find(service.ports, "a port of the service httpbin", () => true);
+  const certificates = issueIdentities(workloads, path.join(folder, "certs"), nowMs);
+  const own = mesh.services.filter(({ cluster }) => cluster === "cluster1");
+  const clusterDns = await startClusterDns(loopback, new Map(own.map((one) => [`${one.name}.${one.namespace}.svc.cluster.local`, one.clusterIp])));
+
+  const { pid } = processes.start("httpbin", [siblingModule("test/apps/httpbin"), "--host", loopback, "--port", String(targetPort)]);
+  const dns = `${loopback}:${await freePort(dnsPort)}`;
+  const names: Record<ProxyKey, string> = {
+    sleep: "sleep's sidecar",
+    gateway1: "cluster1's gateway",
+    gateway2: "cluster2's gateway",
+    httpbin: "httpbin's sidecar",
+  };
+  const started: Partial<Record<ProxyKey, DemoProxy>> = {};
+  let adminPort = firstAdminPort;
+  for (const key of ["httpbin", "gateway2", "gateway1", "sleep"] as const) {
+    adminPort = await freePort(adminPort);
+    const admin = `${loopback}:${adminPort++}`;
+    const nodeFile = path.join(folder, `${key}.json`);
+    writeNodeFile(nodeFile, workloads[key], key.startsWith("gateway") ? "router" : "sidecar");
+    const certs = certificates[key] ?? "";
+    const run = ["run", "--mesh", mesh.folder, "--node-file", nodeFile, "--certs", certs, "--admin", admin, "--concurrency", "1"];
+    const withDns = key === "sleep" ? ["--dns", dns, "--dns-forward", `${loopback}:${clusterDns.port}`] : [];
+    const child = processes.start(names[key], [...process.execArgv, process.argv[1] ?? "", ...run, ...withDns]);
+    started[key] = { name: names[key], workload: workloads[key], admin, certificates: certs, pid: child.pid };
+  }
+  const proxies = started as Record<ProxyKey, DemoProxy>;
+  await Promise.all(Object.values(proxies).map((proxy) => waitUntilReady(proxy)));
+  return {
+    mesh,
+    proxies,
+    app: { name: "httpbin", pid, port: targetPort },
+    service,
+    servicePort,
+    gatewayPort: mesh.moved.get(15443) ?? 15443,
+    dns,
+    clusterDns,
+  };
+}
+
+async function waitUntilReady({ name, admin }: DemoProxy): Promise<void> {
+  const [host = "", port = ""] = admin.split(":");
+  const until = performance.now() + readyDeadlineMs;
+  while (performance.now() < until) {
+    const { value } = await askHttp(host, Number(port), admin, "/ready");
+    if (value?.status === 200) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${name} was not ready after ${readyDeadlineMs / 1000} s`);
+}
+
+async function freePort(first: number): Promise<number> {
+  for (let port = first; port < first + 1000; port++) if (await isFree(port, loopback)) return port;
+  throw new Error(`no free port from ${first} on`);
+}
+
+// The sample lies at the same place in a clone and in the published package, whose code is one folder deeper.
+function sampleMesh(): string {
+  return find(
+    [path.join(packageRoot, "config", "mesh", "crossing"), path.join(packageRoot, "..", "config", "mesh", "crossing")],
+    "the sample mesh config/mesh/crossing",
+    (folder) => fs.existsSync(folder),
+  );
+}
+
+// A module beside src/: .ts as written, .js once built.
+function siblingModule(name: string): string {
+  return path.join(packageRoot, `${name}${path.extname(fileURLToPath(import.meta.url))}`);
+}
+
+function workload(mesh: MeshCopy, cluster: string, app: string): Workload {
+  return find(mesh.workloads, `a Pod of ${app} in ${cluster}`, (one) => one.cluster === cluster && (one.labels["app"] ?? one.name) === app);
+}
+
+function find<T>(all: readonly T[], what: string, wanted: (one: T) => boolean): T {
+  const found = all.find(wanted);
+  if (found === undefined) throw new Error(`the demo needs ${what}`);
+  return found;
+}

@@ -1,0 +1,234 @@
+// The names of the mesh, compiled from Istio's name table into flat arrays in shared memory: looked up without allocation,
+// posted to another thread without a copy, never changed after it is built. Encoding the answer is answer.ts.
+import { encodeAddress, encodeName, type Query } from "./codec.ts";
+
+/** One host of Istio's name table (`istio.networking.nds.v1.NameTable.NameInfo`). */
+export interface NameInfo {
+  readonly ips?: readonly string[];
+  readonly registry?: string;
+  readonly shortname?: string;
+  readonly namespace?: string;
+  readonly alt_hosts?: readonly string[];
+}
+
+/** Istio's name table (`istio.networking.nds.v1.NameTable`) as proto JSON. */
+export interface NameTableJson {
+  readonly table?: Readonly<Record<string, NameInfo>>;
+}
+
+/** Whose point of view the short names are from. */
+export interface NameTableOptions {
+  /** The proxy's DNS domain, with or without its namespace in front: `default.svc.cluster.local`. */
+  readonly proxyDomain: string;
+  /** The proxy's namespace: its services answer to their bare name. */
+  readonly proxyNamespace: string;
+  /** resolv.conf's search list; names are expanded by the first one only, as Istio does. */
+  readonly searchDomains: readonly string[];
+}
+
+/** A compiled table. The arrays lie in shared memory, so posting one to a thread shares it. */
+export interface NameTable {
+  /** Names it answers to, aliases and expansions included. */
+  readonly size: number;
+  /** False lets a lookup skip the walk over parent domains. */
+  readonly wildcards: boolean;
+  /** Open addressing, a power of two long: entry number + 1, 0 = free. */
+  readonly slots: Int32Array;
+  /** `field.stride` numbers an entry. */
+  readonly entries: Int32Array;
+  /** Names in wire form and addresses. */
+  readonly bytes: Uint8Array;
+}
+
+/** Positions within an entry; offsets are into `bytes`. */
+export const field = { hash: 0, name: 1, nameLength: 2, a: 3, aCount: 4, aaaa: 5, aaaaCount: 6, target: 7, stride: 8 } as const;
+
+interface Addresses {
+  readonly a: readonly Buffer[];
+  readonly aaaa: readonly Buffer[];
+}
+
+/** What one name answers with: addresses, and the name it is a CNAME of, which wins. */
+interface Draft {
+  readonly wire: Buffer;
+  addresses: Addresses | undefined;
+  target: string | undefined;
+}
+
+/** FNV-1a from the last byte to the first, so that a parent domain's hash is a prefix of the work for the whole name. */
+const HASH_SEED = 0x811c9dc5;
+const HASH_PRIME = 0x01000193;
+
+function mix(hash: number): number {
+  return hash ^ (hash >>> 15);
+}
+
+/** Compiles what the proxy at `options` answers for `nds`; hosts without a usable address are left out, so they are forwarded. */
+export function compileNameTable(nds: NameTableJson, options: NameTableOptions): NameTable {
+  const domain = trimDomain(options.proxyDomain, options.proxyNamespace);
+  const search = options.searchDomains[0]?.toLowerCase().replace(/\.$/, "");
+  const drafts = new Map<string, Draft>();
+  const hosts = Object.entries(nds.table ?? {})
+    .map(([host, info]) => ({ host, info, addresses: parseAddresses(info.ips ?? []) }))
+    .filter(({ addresses }) => addresses.a.length + addresses.aaaa.length > 0)
+    .sort((left, right) => (left.host < right.host ? -1 : left.host > right.host ? 1 : 0));
+  // Istio walks its map in random order, so a name claimed twice is anyone's there. Here full names come first and win.
+  const aliases = hosts.map(({ host, info }) => aliasesOf(host, info, options.proxyNamespace, domain));
+  for (const full of [true, false]) {
+    hosts.forEach(({ addresses }, i) => {
+      aliases[i]!.forEach((alias, position) => {
+        if ((position === 0) === full) claim(drafts, alias).addresses ??= addresses;
+      });
+    });
+  }
+  if (search) {
+    for (const own of aliases) for (const alias of own) expand(drafts, alias, own, search);
+  }
+  drafts.delete("");
+  return layOut([...drafts.values()].filter((draft) => draft.wire.length > 1));
+}
+
+function trimDomain(proxyDomain: string, namespace: string): string {
+  const domain = proxyDomain.toLowerCase();
+  return namespace !== "" && domain.startsWith(`${namespace}.`) ? domain.slice(namespace.length + 1) : domain;
+}
+
+function parseAddresses(ips: readonly string[]): Addresses {
+  const a: Buffer[] = [];
+  const aaaa: Buffer[] = [];
+  for (const ip of ips) {
+    const bytes = encodeAddress(ip);
+    if (bytes) (bytes.length === 4 ? a : aaaa).push(bytes);
+  }
+  return { a, aaaa };
+}
+
+/** Every name of a host, lower case, without the final dot, the host itself first. */
+function aliasesOf(host: string, info: NameInfo, proxyNamespace: string, domain: string): string[] {
+  const full = host.toLowerCase();
+  if (info.registry !== "Kubernetes") return [full.replace(/\.$/, "")];
+  if (full.endsWith(".")) return [];
+  const out = new Set([full]);
+  // Across domains `name.namespace` would be ambiguous, so a service of another domain answers to its full name only.
+  if (domain !== "" && full.endsWith(domain)) {
+    const { shortname, namespace } = info;
+    if (shortname && namespace) {
+      const short = `${shortname}.${namespace}`.toLowerCase();
+      out.add(short);
+      if (namespace === proxyNamespace) out.add(shortname.toLowerCase());
+      out.add(`${short}.${domain.split(".", 1)[0]!}`);
+    }
+    for (const alias of info.alt_hosts ?? []) out.add(alias.toLowerCase());
+  }
+  return [...out];
+}
+
+function claim(drafts: Map<string, Draft>, name: string): Draft {
+  const known = drafts.get(name);
+  if (known) return known;
+  // Names that have no wire form can never be asked for: they get the root's, and are dropped at the end.
+  const draft: Draft = { wire: encodeName(name) ?? Buffer.of(0), addresses: undefined, target: undefined };
+  drafts.set(name, draft);
+  return draft;
+}
+
+/** Stores `name` + first search domain as a CNAME: what a stub resolver asks first, answered in one round trip. */
+function expand(drafts: Map<string, Draft>, name: string, siblings: readonly string[], search: string): void {
+  if (name.endsWith(search)) return;
+  const expanded = `${name}.${search}`;
+  if (siblings.includes(expanded)) return;
+  claim(drafts, expanded).target ??= name;
+}
+
+function layOut(drafts: readonly Draft[]): NameTable {
+  const numbers = new Map(drafts.map((draft, i) => [draft.wire.toString("latin1"), i]));
+  const addressOffsets = new Map<Addresses, number>();
+  let length = drafts.reduce((sum, draft) => sum + draft.wire.length, 0);
+  for (const { addresses } of drafts) {
+    if (!addresses || addressOffsets.has(addresses)) continue;
+    addressOffsets.set(addresses, length);
+    length += addresses.a.length * 4 + addresses.aaaa.length * 16;
+  }
+
+  const bytes = new Uint8Array(new SharedArrayBuffer(length));
+  for (const [addresses, offset] of addressOffsets) {
+    let at = offset;
+    for (const address of [...addresses.a, ...addresses.aaaa]) {
+      bytes.set(address, at);
+      at += address.length;
+    }
+  }
+  const entries = new Int32Array(new SharedArrayBuffer(4 * field.stride * drafts.length));
+  // At most half full, so that a miss ends after a probe or two.
+  const slotCount = 2 ** Math.ceil(Math.log2(Math.max(4, drafts.length * 2)));
+  const slots = new Int32Array(new SharedArrayBuffer(4 * slotCount));
+  let wildcards = false;
+  let name = 0;
+  drafts.forEach((draft, i) => {
+    const { wire, addresses, target } = draft;
+    bytes.set(wire, name);
+    const hash = hashName(wire, 0, wire.length);
+    const base = i * field.stride;
+    const offset = addresses ? addressOffsets.get(addresses)! : 0;
+    entries[base + field.hash] = hash;
+    entries[base + field.name] = name;
+    entries[base + field.nameLength] = wire.length;
+    entries[base + field.a] = offset;
+    entries[base + field.aCount] = addresses?.a.length ?? 0;
+    entries[base + field.aaaa] = offset + 4 * (addresses?.a.length ?? 0);
+    entries[base + field.aaaaCount] = addresses?.aaaa.length ?? 0;
+    entries[base + field.target] = target === undefined ? -1 : (numbers.get(encodeName(target)?.toString("latin1") ?? "") ?? -1);
+    wildcards ||= wire[0] === 1 && wire[1] === 0x2a;
+    let slot = mix(hash) & (slotCount - 1);
+    while (slots[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
+    slots[slot] = i + 1;
+    name += wire.length;
+  });
+  return { size: drafts.length, wildcards, slots, entries, bytes };
+}
+
+function hashName(bytes: Uint8Array, from: number, to: number): number {
+  let hash = HASH_SEED | 0;
+  for (let i = to - 1; i >= from; i--) hash = Math.imul(hash ^ bytes[i]!, HASH_PRIME);
+  return hash;
+}
+
+/** The entry of exactly the query's name, -1 when there is none. */
+export function findExact(table: NameTable, query: Query): number {
+  const { name, nameLength } = query;
+  return probe(table, hashName(name, 0, nameLength), name, 0, nameLength, false);
+}
+
+/** The entry of the most specific wildcard above the query's name, -1 when there is none. */
+export function findWildcard(table: NameTable, query: Query): number {
+  if (!table.wildcards) return -1;
+  const { name, nameLength, labels, labelCount } = query;
+  for (let label = 1; label < labelCount; label++) {
+    const from = labels[label]!;
+    let hash = hashName(name, from, nameLength);
+    hash = Math.imul(hash ^ 0x2a, HASH_PRIME);
+    hash = Math.imul(hash ^ 1, HASH_PRIME);
+    const entry = probe(table, hash, name, from, nameLength, true);
+    if (entry >= 0) return entry;
+  }
+  return -1;
+}
+
+/** Finds `name[from, to)`, or `*.` in front of it. */
+function probe(table: NameTable, hash: number, name: Uint8Array, from: number, to: number, wildcard: boolean): number {
+  const { slots, entries, bytes } = table;
+  const mask = slots.length - 1;
+  const length = to - from;
+  const prefix = wildcard ? 2 : 0;
+  for (let slot = mix(hash) & mask; slots[slot] !== 0; slot = (slot + 1) & mask) {
+    const entry = slots[slot]! - 1;
+    const base = entry * field.stride;
+    if (entries[base + field.hash] !== hash || entries[base + field.nameLength] !== length + prefix) continue;
+    const start = entries[base + field.name]!;
+    if (wildcard && (bytes[start] !== 1 || bytes[start + 1] !== 0x2a)) continue;
+    let same = 0;
+    while (same < length && bytes[start + prefix + same] === name[from + same]) same++;
+    if (same === length) return entry;
+  }
+  return -1;
+}

@@ -1,0 +1,84 @@
+// What becomes of one received message: an answer from the table, a failure, or a trip upstream. Knows no sockets.
+import type { Counter } from "../telemetry/stats.ts";
+import { AnswerEncoder, NOT_OURS } from "./answer.ts";
+import { MAX_MESSAGE_LENGTH, Query, encodeFailure, parseQuery, responseCode, truncateReply, udpLimit } from "./codec.ts";
+import type { Transport } from "./exchange.ts";
+import type { Forwarder } from "./forwarder.ts";
+import type { NameTable } from "./name-table.ts";
+
+/** Largest UDP payload over IPv4 (RFC 768), whatever a client says it takes. */
+const MAX_UDP_PAYLOAD = 65507;
+
+/** Where replies go; `peer` is what the listener passed in with the request. */
+export interface ReplySink<Peer> {
+  send(reply: Buffer, peer: Peer): void;
+}
+
+/** What a handler works with. */
+export interface QueryHandlerOptions {
+  readonly forwarder: Forwarder;
+  /** `dns_requests_total`. */
+  readonly requests: Counter;
+  /** Uniform in [0, 1): the order of addresses. */
+  readonly random: () => number;
+  /** Before the first table: SERVFAIL, or forward, as Istio does when it listens on port 53. */
+  readonly beforeTable: "servfail" | "forward";
+}
+
+/** Answers queries; one instance for all listeners of a responder. */
+export class QueryHandler {
+  readonly #options: QueryHandlerOptions;
+  readonly #encoder: AnswerEncoder;
+  readonly #query = new Query();
+  readonly #out = Buffer.allocUnsafeSlow(MAX_MESSAGE_LENGTH);
+  #table: NameTable | undefined;
+
+  constructor(options: QueryHandlerOptions) {
+    this.#options = options;
+    this.#encoder = new AnswerEncoder(options.random);
+  }
+
+  /** Replaces the table; the next query sees the new one whole. */
+  setTable(table: NameTable): void {
+    this.#table = table;
+  }
+
+  /**
+   * Handles one message; the reply, now or later, goes to `sink` once.
+   * @param request only valid during the call
+   * @param port the sender's port
+   * @returns false when there will be no reply
+   */
+  handle<Peer>(request: Buffer, transport: Transport, port: number, peer: Peer, sink: ReplySink<Peer>): boolean {
+    const query = this.#query;
+    const verdict = parseQuery(request, 0, request.length, query);
+    if (verdict === "ignore") return false;
+    this.#options.requests.inc();
+    if (verdict !== "query") {
+      const code = verdict === "malformed" ? responseCode.formatError : responseCode.notImplemented;
+      sink.send(encodeFailure(request, 0, query, code), peer);
+      return true;
+    }
+    const limit = transport === "tcp" ? MAX_MESSAGE_LENGTH : Math.min(udpLimit(query), MAX_UDP_PAYLOAD);
+    const table = this.#table;
+    if (table) {
+      const length = this.#encoder.encode(table, query, request, 0, this.#out, 0, limit);
+      if (length !== NOT_OURS) {
+        sink.send(Buffer.from(this.#out.subarray(0, length)), peer);
+        return true;
+      }
+    }
+    const failure = encodeFailure(request, 0, query, responseCode.serverFailure);
+    const { forwarder, beforeTable } = this.#options;
+    if ((!table && beforeTable === "servfail") || forwarder.isOwn(port, query.id)) {
+      sink.send(failure, peer);
+      return true;
+    }
+    const { questionEnd } = query;
+    forwarder.forward(request.subarray(0, query.end), questionEnd, transport, (reply) => {
+      if (!reply) sink.send(failure, peer);
+      else sink.send(reply.length > limit ? truncateReply(reply, limit, questionEnd) : reply, peer);
+    });
+    return true;
+  }
+}

@@ -1,0 +1,196 @@
+// Decoders of whole configurations: a bootstrap, or lists of resources. Each resource is accepted or refused by itself, so that
+// one bad listener does not take the good ones with it.
+import type { Issue } from "../error.ts";
+import { decodeIpSocketAddress } from "./address.ts";
+import type { Bootstrap, Node, Resources } from "./bootstrap.ts";
+import { decodeCluster } from "./cluster-decoder.ts";
+import { Cursor, type DecodeContext, type Decoder, describe, isObject } from "./decode/cursor.ts";
+import { emptyMessage, type Fields, message } from "./decode/message.ts";
+import { list, nonEmpty, struct, text } from "./decode/scalars.ts";
+import { decodeClusterLoadAssignment, decodeLocality, noLocality } from "./endpoint.ts";
+import type { Listener } from "./listener.ts";
+import { decodeListener } from "./listener-decoder.ts";
+import { decodeRouteConfiguration } from "./route-decoder.ts";
+import { decodeSecret } from "./tls-decoder.ts";
+
+/** Which list of resources. */
+export type ResourceKind = keyof Resources;
+
+/** A resource that was refused; the last good version of it may go on serving. */
+export interface RejectedResource {
+  readonly kind: ResourceKind;
+  readonly name: string;
+}
+
+/** Resources after decoding, and what was wrong with those that are missing. */
+export interface DecodedResources {
+  readonly resources: Resources;
+  readonly rejected: readonly RejectedResource[];
+  readonly issues: readonly Issue[];
+}
+
+/** A bootstrap after decoding. `sound` is false when something outside its resources is wrong: then it is not to be used at all. */
+export interface DecodedBootstrap {
+  readonly bootstrap: Bootstrap;
+  readonly rejected: readonly RejectedResource[];
+  readonly issues: readonly Issue[];
+  readonly sound: boolean;
+}
+
+const resourceDecoders = {
+  listeners: decodeListener,
+  clusters: decodeCluster,
+  routes: decodeRouteConfiguration,
+  endpoints: decodeClusterLoadAssignment,
+  secrets: decodeSecret,
+} as const;
+
+// A list that keeps the good entries and notes the others.
+function accepting<T>(kind: ResourceKind, decoder: Decoder<T>, rejected: RejectedResource[]): Decoder<readonly T[]> {
+  return (json, at) => {
+    if (!Array.isArray(json)) {
+      at.error(`expected a list, got ${describe(json)}`);
+      return [];
+    }
+    const accepted: T[] = [];
+    for (const [index, entry] of json.entries()) {
+      const before = at.errors;
+      const value = at.in(index, decoder, entry);
+      if (at.errors === before) accepted.push(value);
+      else rejected.push({ kind, name: nameOf(entry) });
+    }
+    return accepted;
+  };
+}
+
+function nameOf(json: unknown): string {
+  if (!isObject(json)) return "";
+  const name = json["name"] ?? json["cluster_name"] ?? json["clusterName"];
+  return typeof name === "string" ? name : "";
+}
+
+/** Decodes lists of resources as JSON; issue paths start with the kind and the index. */
+export function decodeResources(
+  json: Partial<Readonly<Record<ResourceKind, readonly unknown[]>>>,
+  context: DecodeContext,
+  path: readonly (string | number)[] = [],
+): DecodedResources {
+  const at = new Cursor(context, path);
+  const rejected: RejectedResource[] = [];
+  const all = <T>(kind: ResourceKind, decoder: Decoder<T>): readonly T[] => at.in(kind, accepting(kind, decoder, rejected), json[kind] ?? []);
+  const resources: Resources = {
+    listeners: all("listeners", resourceDecoders.listeners),
+    clusters: all("clusters", resourceDecoders.clusters),
+    routes: all("routes", resourceDecoders.routes),
+    endpoints: all("endpoints", resourceDecoders.endpoints),
+    secrets: all("secrets", resourceDecoders.secrets),
+  };
+  return { resources, rejected, issues: at.issues };
+}
+
+/** core.v3.Node. */
+export const decodeNode: Decoder<Node> = message("envoy.config.core.v3.Node", (m) => {
+  m.accept("user_agent_name", "user_agent_version", "user_agent_build_version", "extensions", "client_features", "dynamic_parameters", "listening_addresses");
+  return {
+    id: m.field("id", text, ""),
+    cluster: m.field("cluster", text, ""),
+    locality: m.field("locality", decodeLocality, noLocality),
+    metadata: m.field("metadata", struct, {}),
+  };
+});
+
+const noNode: Node = { id: "", cluster: "", locality: noLocality, metadata: {} };
+
+const decodeAdmin = message("envoy.config.bootstrap.v3.Admin", (m) => {
+  m.accept("profile_path", "ignore_global_conn_limit");
+  return { address: m.required("address", decodeIpSocketAddress) };
+});
+
+type RuntimeValues = Readonly<Record<string, unknown>>;
+const decodeAdminLayer = emptyMessage("envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer");
+
+const notHonoured: Decoder<RuntimeValues> = (_json, at) => {
+  at.warn("is not honoured");
+  return {};
+};
+
+// Runtime keys are written flat (`a.b: 1`) or as nested objects; Envoy reads both as `a.b`.
+function flatten(values: RuntimeValues, prefix: string, into: Record<string, unknown>, depth: number): void {
+  for (const [key, value] of Object.entries(values)) {
+    const name = prefix === "" ? key : `${prefix}.${key}`;
+    const fraction = isObject(value) && ("numerator" in value || "denominator" in value);
+    if (isObject(value) && !fraction && depth < 20) flatten(value, name, into, depth + 1);
+    else into[name] = value;
+  }
+}
+
+const decodeLayer = message("envoy.config.bootstrap.v3.RuntimeLayer", (m): RuntimeValues => {
+  m.required("name", nonEmpty);
+  const values = m.requiredOneof<RuntimeValues>(
+    {
+      static_layer: struct,
+      admin_layer: (json, at) => (decodeAdminLayer(json, at), {}),
+      disk_layer: notHonoured,
+      rtds_layer: notHonoured,
+    },
+    {},
+  );
+  const flat: Record<string, unknown> = {};
+  flatten(values, "", flat, 0);
+  return flat;
+});
+
+const decodeRuntime = message("envoy.config.bootstrap.v3.LayeredRuntime", (m): RuntimeValues =>
+  Object.fromEntries(m.field("layers", list(decodeLayer), []).flatMap((layer) => Object.entries(layer))),
+);
+
+interface BootstrapParts {
+  readonly bootstrap: Bootstrap;
+  readonly resourceErrors: number;
+}
+
+function bootstrapDecoder(rejected: RejectedResource[]): Decoder<BootstrapParts> {
+  const decodeStatic = message("envoy.config.bootstrap.v3.Bootstrap.StaticResources", (m): Resources => ({
+    listeners: m.field("listeners", accepting("listeners", resourceDecoders.listeners, rejected), []),
+    clusters: m.field("clusters", accepting("clusters", resourceDecoders.clusters, rejected), []),
+    secrets: m.field("secrets", accepting("secrets", resourceDecoders.secrets, rejected), []),
+    routes: [],
+    endpoints: [],
+  }));
+  return message("envoy.config.bootstrap.v3.Bootstrap", (m) => {
+    for (const name of ["dynamic_resources", "hds_config", "xds_delegate_extension", "xds_config_tracker_extension"]) refuseXds(m, name);
+    // Names and intervals of Envoy's own threads and stats.
+    m.accept("watchdog", "watchdogs", "stats_flush_interval", "stats_flush_on_admin", "enable_dispatcher_stats", "deferred_stat_options", "node_context_params");
+    m.accept("memory_allocator_manager", "grpc_async_client_manager_config", "listener_manager");
+    const runtime = m.field("layered_runtime", decodeRuntime, {});
+    const node = m.field("node", decodeNode, noNode);
+    const admin = m.maybe("admin", "admin", decodeAdmin);
+    const before = m.at.errors;
+    const resources = m.field("static_resources", decodeStatic, { listeners: [], clusters: [], secrets: [], routes: [], endpoints: [] });
+    const resourceErrors = m.at.errors - before;
+    const listeners = resources.listeners.map((listener) => withConnectionLimit(listener, runtime, m));
+    return { bootstrap: { node, ...admin, resources: { ...resources, listeners }, runtime }, resourceErrors };
+  });
+}
+
+function refuseXds(m: Fields, name: string): void {
+  if (m.has(name)) m.at.error("xDS is not supported by this source", name);
+}
+
+// Envoy has no field for this: the limit is the runtime value envoy.resource_limits.listener.NAME.connection_limit.
+function withConnectionLimit(listener: Listener, runtime: RuntimeValues, m: Fields): Listener {
+  const key = `envoy.resource_limits.listener.${listener.name}.connection_limit`;
+  const limit = runtime[key];
+  if (limit === undefined) return listener;
+  if (typeof limit === "number" && Number.isInteger(limit) && limit >= 0) return { ...listener, maxConnections: limit };
+  m.at.error(`${key}: expected a whole number, got ${describe(limit)}`, "layered_runtime");
+  return listener;
+}
+
+/** Decodes a bootstrap.v3.Bootstrap. */
+export function decodeBootstrap(json: unknown, context: DecodeContext): DecodedBootstrap {
+  const at = new Cursor(context);
+  const rejected: RejectedResource[] = [];
+  const { bootstrap, resourceErrors } = bootstrapDecoder(rejected)(json, at);
+  return { bootstrap, rejected, issues: at.issues, sound: at.errors === resourceErrors };
+}

@@ -1,0 +1,117 @@
+// Where a decoder is while it walks one JSON document, and what it has found wrong so far. Decoders are total: they always
+// return a value of their type, a neutral one after an error, so that a single pass reports everything. Whether the value may
+// be used is decided at the end, by counting errors.
+import type { Issue, Result } from "../../error.ts";
+import type { ExtensionTable } from "./extension.ts";
+
+/** Reads a file that configuration refers to; relative paths are the reader's to resolve. */
+export type ReadFile = (path: string) => Uint8Array | { readonly error: string };
+
+/** What decoders need beside the JSON. */
+export interface DecodeContext {
+  readonly extensions: ExtensionTable;
+  /** For `filename` data sources. Default: every file is unreadable. */
+  readonly readFile?: ReadFile;
+  /** For `environment_variable` data sources. Default: every variable is unset. */
+  readonly environment?: (name: string) => string | undefined;
+}
+
+/** Turns JSON into a value; what is wrong is reported to the cursor. Never throws. */
+export type Decoder<T> = (json: unknown, at: Cursor) => T;
+
+// Deeper than any real configuration; it bounds recursion so that hostile nesting is an issue and not a stack overflow.
+const maxDepth = 160;
+
+/** The walk through one document. */
+export class Cursor {
+  readonly context: DecodeContext;
+  readonly #path: (string | number)[];
+  readonly #issues: Issue[] = [];
+  #errors = 0;
+  #muted = 0;
+
+  constructor(context: DecodeContext, path: readonly (string | number)[] = []) {
+    this.context = context;
+    this.#path = [...path];
+  }
+
+  /** Everything reported so far, in document order as far as decoders keep it. */
+  get issues(): readonly Issue[] {
+    return this.#issues;
+  }
+
+  /** Errors reported so far. */
+  get errors(): number {
+    return this.#errors;
+  }
+
+  /** True when nesting exceeds what is accepted; the caller reports it and does not descend. */
+  get tooDeep(): boolean {
+    return this.#path.length > maxDepth;
+  }
+
+  /** Reports an error at the current path, or at `below` it. */
+  error(message: string, ...below: readonly (string | number)[]): void {
+    this.#report("error", message, below);
+  }
+
+  /** Reports a warning at the current path, or at `below` it. */
+  warn(message: string, ...below: readonly (string | number)[]): void {
+    this.#report("warning", message, below);
+  }
+
+  /** Runs `decoder` one step deeper. */
+  in<T>(step: string | number, decoder: Decoder<T>, json: unknown): T {
+    this.#path.push(step);
+    const value = decoder(json, this);
+    this.#path.pop();
+    return value;
+  }
+
+  /** Runs `decoder` several steps deeper, for checks that look at a document from above. */
+  within(steps: readonly (string | number)[], check: () => void): void {
+    this.#path.push(...steps);
+    check();
+    this.#path.length -= steps.length;
+  }
+
+  /** The neutral value of `decoder`: what it returns for nothing, unreported. */
+  neutral<T>(decoder: Decoder<T>): T {
+    this.#muted += 1;
+    const value = decoder(undefined, this);
+    this.#muted -= 1;
+    return value;
+  }
+
+  #report(severity: Issue["severity"], message: string, below: readonly (string | number)[]): void {
+    if (this.#muted > 0) return;
+    if (severity === "error") this.#errors += 1;
+    this.#issues.push({ severity, path: [...this.#path, ...below], message });
+  }
+}
+
+/** Runs a decoder over a whole document. */
+export function decode<T>(decoder: Decoder<T>, json: unknown, context: DecodeContext, path: readonly (string | number)[] = []): Result<T> {
+  const at = new Cursor(context, path);
+  const value = decoder(json, at);
+  return at.errors > 0 ? { ok: false, issues: at.issues } : { ok: true, value, issues: at.issues };
+}
+
+/** A decoder whose result is changed or checked further. */
+export function map<A, B>(decoder: Decoder<A>, change: (value: A, at: Cursor) => B): Decoder<B> {
+  return (json, at) => change(decoder(json, at), at);
+}
+
+/** What a JSON value is, for messages. */
+export function describe(json: unknown): string {
+  if (json === null || json === undefined) return "nothing";
+  if (Array.isArray(json)) return "a list";
+  if (typeof json === "object") return "an object";
+  const text = typeof json === "string" ? JSON.stringify(json) : String(json);
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** True for JSON objects (not lists, not null). */
+export function isObject(json: unknown): json is Readonly<Record<string, unknown>> {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}

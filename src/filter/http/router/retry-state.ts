@@ -1,0 +1,164 @@
+// Whether a failed attempt may be made again: Envoy's retry conditions, compiled from the route's policy once, and the state
+// of one request's retries.
+import type { Clock } from "../../../clock.ts";
+import type { RetryPolicy } from "../../../envoy/route.ts";
+import type { ProxyError } from "../../../error.ts";
+import { compileFieldMatcher } from "../../../match/header-matcher.ts";
+import type { Host, UpstreamCluster } from "../../../upstream/cluster.ts";
+import type { HeaderMap } from "../../../wire/header-map.ts";
+
+/** A policy with its conditions as booleans. */
+export interface CompiledRetryPolicy {
+  readonly model: RetryPolicy;
+  readonly serverError: boolean;
+  readonly gatewayError: boolean;
+  readonly reset: boolean;
+  readonly resetBeforeRequest: boolean;
+  readonly connectFailure: boolean;
+  readonly retriable4xx: boolean;
+  readonly refusedStream: boolean;
+  readonly envoyRateLimited: boolean;
+  readonly statusCodes: ReadonlySet<number>;
+  readonly headers: readonly ((headers: HeaderMap) => boolean)[];
+  readonly grpcStatuses: ReadonlySet<string>;
+}
+
+const grpcConditions: Readonly<Record<string, string>> = {
+  cancelled: "1",
+  "deadline-exceeded": "4",
+  "resource-exhausted": "8",
+  internal: "13",
+  unavailable: "14",
+};
+
+const compiled = new WeakMap<RetryPolicy, CompiledRetryPolicy>();
+
+/** Compiles a policy; the same model gives the same object. */
+export function compileRetryPolicy(model: RetryPolicy): CompiledRetryPolicy {
+  const known = compiled.get(model);
+  if (known !== undefined) return known;
+  const on = new Set(model.retryOn);
+  const policy: CompiledRetryPolicy = {
+    model,
+    serverError: on.has("5xx"),
+    gatewayError: on.has("gateway-error"),
+    reset: on.has("reset"),
+    resetBeforeRequest: on.has("reset-before-request"),
+    connectFailure: on.has("connect-failure"),
+    retriable4xx: on.has("retriable-4xx"),
+    refusedStream: on.has("refused-stream"),
+    envoyRateLimited: on.has("envoy-ratelimited"),
+    statusCodes: new Set(on.has("retriable-status-codes") ? model.retriableStatusCodes : []),
+    headers: on.has("retriable-headers") ? model.retriableHeaders.map((header) => compileFieldMatcher(header)) : [],
+    grpcStatuses: new Set(model.retryOn.flatMap((condition) => grpcConditions[condition] ?? [])),
+  };
+  compiled.set(model, policy);
+  return policy;
+}
+
+/** Why an attempt is not followed by another. `overflow`: the circuit breaker; `limit`: all retries used. */
+export type RetryVerdict = "retry" | "no" | "overflow" | "limit";
+
+/** The retries of one request. */
+export class RetryState {
+  readonly policy: CompiledRetryPolicy;
+  readonly #cluster: UpstreamCluster;
+  readonly #random: () => number;
+  #left: number;
+  #backOffs = 0;
+  /** Retries that were started. */
+  used = 0;
+  /** Hosts tried, for previous_hosts. */
+  readonly tried: Set<Host> | undefined;
+
+  constructor(policy: CompiledRetryPolicy, cluster: UpstreamCluster, random: () => number) {
+    this.policy = policy;
+    this.#cluster = cluster;
+    this.#random = random;
+    this.#left = policy.model.numRetries;
+    this.tried = policy.model.avoidPreviousHosts ? new Set() : undefined;
+  }
+
+  /** An attempt failed before response headers. `requestSent`: bytes of the request went out. */
+  onReset(error: ProxyError, requestSent: boolean): RetryVerdict {
+    const { policy } = this;
+    let wanted = policy.reset || policy.serverError;
+    if (isConnectFailure(error)) wanted ||= policy.connectFailure || policy.gatewayError;
+    else if (error.code !== "upstream_overflow") wanted ||= policy.gatewayError && policy.serverError;
+    if (policy.resetBeforeRequest && !requestSent) wanted = true;
+    if (error.code === "upstream_overflow") wanted = false;
+    return wanted ? this.#take() : "no";
+  }
+
+  /** An attempt ended in its per-try timeout. */
+  onPerTryTimeout(): RetryVerdict {
+    const { policy } = this;
+    return policy.serverError || policy.gatewayError || policy.reset ? this.#take() : "no";
+  }
+
+  /** An attempt got response headers. */
+  onResponse(status: number, headers: HeaderMap): RetryVerdict {
+    const { policy } = this;
+    const wanted =
+      (policy.serverError && status >= 500) ||
+      (policy.gatewayError && status >= 502 && status <= 504) ||
+      (policy.retriable4xx && status === 409) ||
+      (policy.envoyRateLimited && headers.has("x-envoy-ratelimited")) ||
+      policy.statusCodes.has(status) ||
+      policy.headers.some((matches) => matches(headers)) ||
+      (policy.grpcStatuses.size > 0 && policy.grpcStatuses.has(headers.get("grpc-status") ?? ""));
+    if (!wanted) return "no";
+    // A rate limiter's no is not to be answered by asking again, unless the policy says so.
+    if (!policy.envoyRateLimited && headers.has("x-envoy-ratelimited")) return "no";
+    return this.#take();
+  }
+
+  #take(): RetryVerdict {
+    const { stats, resources, model } = this.#cluster;
+    if (this.#left <= 0) {
+      stats.upstreamRqRetryLimitExceeded.inc();
+      return "limit";
+    }
+    if (resources.default.retries >= model.circuitBreakers.default.maxRetries) {
+      stats.upstreamRqRetryOverflow.inc();
+      return "overflow";
+    }
+    this.#left--;
+    this.used++;
+    stats.upstreamRqRetry.inc();
+    return "retry";
+  }
+
+  /** Calls `again` after the back-off: fully jittered, base x 2^n, capped. Holds a slot of max_retries until then. */
+  schedule(clock: Clock, again: () => void): { cancel(): void } {
+    const { backOffBaseMs, backOffMaxMs } = this.policy.model;
+    const cap = Math.min(backOffBaseMs * (2 ** Math.min(this.#backOffs + 1, 30) - 1), backOffMaxMs);
+    this.#backOffs++;
+    const counts = this.#cluster.resources.default;
+    counts.retries++;
+    let held = true;
+    const release = (): void => {
+      if (held) counts.retries--;
+      held = false;
+    };
+    const timer = clock.after(this.#random() * cap, () => {
+      release();
+      again();
+    });
+    return {
+      cancel: () => {
+        release();
+        timer.cancel();
+      },
+    };
+  }
+}
+
+function isConnectFailure(error: ProxyError): boolean {
+  return (
+    error.code === "upstream_connect_refused" ||
+    error.code === "upstream_connect_timeout" ||
+    error.code === "upstream_connect_failed" ||
+    error.code === "upstream_tls_failed"
+  );
+}

@@ -1,0 +1,562 @@
+// One forwarded request: finishes the request headers, gets a connection, relays both bodies with backpressure, retries and
+// times out. It is the stream's terminal filter, the pool's waiter and the upstream connection's handler in one object, so
+// that a request allocates no closures.
+import type { Clock } from "../../../clock.ts";
+import { ProxyError } from "../../../error.ts";
+import { replies, resetAfterResponseDetails, resetFlag, resetReply, type LocalReply } from "../../../http/local-reply.ts";
+import type { CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
+import { isGrpc, type HttpStream, type TerminalFilter } from "../../../http/stream.ts";
+import { flag } from "../../../telemetry/response-flag.ts";
+import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
+import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
+import type { Http1Client, ResponseHandler } from "../../../upstream/pool/http1-client.ts";
+import { poolOf, type Http1Pool, type PoolWaiter } from "../../../upstream/pool/http1-pool.ts";
+import { HeaderMap } from "../../../wire/header-map.ts";
+import { encodeFields } from "../../../wire/http1-encode.ts";
+import type { Head } from "../../../wire/http1-head.ts";
+import { parseGrpcTimeout } from "./grpc-timeout.ts";
+import { compileRetryPolicy, RetryState, type RetryVerdict } from "./retry-state.ts";
+
+/** What the router needs beside the stream. */
+export interface RouterDeps {
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly suppressEnvoyHeaders: boolean;
+  /** respect_expected_rq_timeout: the request's own x-envoy-expected-rq-timeout-ms replaces the route's timeout. */
+  readonly respectExpectedTimeout: boolean;
+}
+
+const nothing = Buffer.alloc(0);
+const overflow = new ProxyError("upstream_overflow", { side: "upstream" });
+const protocolError = new ProxyError("upstream_protocol_error", { side: "upstream" });
+
+// Body kept for a resend when a reused connection turns out to be closed and no retry policy asks for more.
+const resendLimitBytes = 64 * 1024;
+// Methods whose requests carry no `content-length: 0` (Envoy's requestShouldHaveNoBody).
+const bodilessMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
+
+/** A request on its way to a cluster. */
+export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler, LbContext {
+  readonly #stream: HttpStream;
+  readonly #route: CompiledRoute;
+  readonly #action: CompiledForward;
+  readonly #target: ReturnType<CompiledForward["pickCluster"]>;
+  readonly #cluster: UpstreamCluster;
+  readonly #deps: RouterDeps;
+  readonly #retry: RetryState | undefined;
+  readonly #bodiless: boolean;
+  readonly #chunked: boolean;
+  readonly #timeoutMs: number;
+  #client: Http1Client | undefined;
+  #pool: Http1Pool | undefined;
+  #host: Host | undefined;
+  #backOff: { cancel(): void } | undefined;
+  /** Body seen so far, as far as it may be needed again; undefined once it is too much. */
+  #replay: Buffer[] | undefined;
+  #replayBytes = 0;
+  #requestComplete: boolean;
+  #completeMs = 0;
+  #deadlineMs = 0;
+  #attached = false;
+  #resent = false;
+  #paused = false;
+  #ended = false;
+  #setCookie: string | undefined;
+  hash: number | undefined;
+
+  constructor(
+    stream: HttpStream,
+    route: CompiledRoute,
+    action: CompiledForward,
+    target: ReturnType<CompiledForward["pickCluster"]>,
+    cluster: UpstreamCluster,
+    deps: RouterDeps,
+  ) {
+    this.#stream = stream;
+    this.#route = route;
+    this.#action = action;
+    this.#target = target;
+    this.#cluster = cluster;
+    this.#deps = deps;
+    const policy = action.model.retryPolicy ?? route.virtualHost.retryPolicy;
+    this.#retry = policy === undefined || stream.upgrade !== "" ? undefined : new RetryState(compileRetryPolicy(policy), cluster, deps.random);
+    this.#timeoutMs = (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ?? action.model.timeoutMs;
+    this.#requestComplete = stream.requestComplete;
+    this.#bodiless = stream.requestComplete;
+    this.#chunked = !stream.requestComplete && stream.upgrade === "" && !stream.headers.has("content-length");
+  }
+
+  // --- LbContext -----------------------------------------------------------------------------------------------------
+
+  get downstream(): ConnectionInfo {
+    return this.#stream.info.connection;
+  }
+  get headers(): HeaderMap {
+    return this.#stream.headers;
+  }
+  get metadataMatch(): Readonly<Record<string, unknown>> {
+    return this.#action.model.metadataMatch;
+  }
+  get avoid(): ReadonlySet<Host> | undefined {
+    return this.#retry?.tried;
+  }
+  get avoidAttempts(): number {
+    return this.#retry?.policy.model.hostSelectionRetryMaxAttempts ?? 0;
+  }
+
+  // --- starting ------------------------------------------------------------------------------------------------------
+
+  /** Finishes the headers and makes the first attempt. */
+  start(endStream: boolean): void {
+    const stream = this.#stream;
+    const { timers } = stream;
+    const { model } = this.#action;
+    if (endStream) this.#completeMs = this.#deps.clock.nowMs();
+    if (model.idleTimeoutMs !== undefined) timers.setIdle(model.idleTimeoutMs);
+    this.#applyMaxDuration();
+    timers.onResponseTimeout = this.#onResponseTimeout;
+    timers.onPerTryTimeout = this.#onPerTryTimeout;
+    if (this.#action.hash !== undefined) {
+      const { hash, setCookie } = this.#action.hash(stream, stream.info, this.#deps.random);
+      this.hash = hash;
+      this.#setCookie = setCookie;
+    }
+    this.#finishHeaders();
+    this.#attempt();
+  }
+
+  #applyMaxDuration(): void {
+    const { model } = this.#action;
+    let durationMs = model.maxStreamDurationMs;
+    if (model.grpcTimeoutHeaderMaxMs !== undefined && isGrpc(this.#stream.headers)) {
+      const asked = parseGrpcTimeout(this.#stream.headers.get("grpc-timeout"));
+      if (asked !== undefined) {
+        durationMs = model.grpcTimeoutHeaderMaxMs > 0 && (asked === 0 || asked > model.grpcTimeoutHeaderMaxMs) ? model.grpcTimeoutHeaderMaxMs : asked;
+      }
+    }
+    if (durationMs !== undefined) this.#stream.timers.setDuration(durationMs);
+  }
+
+  /** Envoy's order: expected timeout, attempt count, header changes, host, path. */
+  #finishHeaders(): void {
+    const stream = this.#stream;
+    const { headers, info } = stream;
+    const expected = this.#expectedTimeoutMs(this.#timeoutMs);
+    if (expected > 0 && !this.#deps.suppressEnvoyHeaders) headers.set("x-envoy-expected-rq-timeout-ms", String(expected));
+    if (this.#route.includeAttemptCount && !this.#deps.suppressEnvoyHeaders) headers.set("x-envoy-attempt-count", "1");
+    this.#target.requestHeaders?.apply(headers, info);
+    this.#route.requestHeaders?.apply(headers, info);
+    const host = this.#target.hostRewrite ?? this.#action.rewriteHost?.(stream);
+    if (host !== undefined && host !== "") this.#rewriteHost(host);
+    const rewritten = this.#action.rewritePath?.(stream.path);
+    if (rewritten !== undefined) {
+      if (!this.#deps.suppressEnvoyHeaders) headers.set("x-envoy-original-path", stream.path);
+      stream.path = rewritten;
+      info.path = rewritten;
+    }
+  }
+
+  #rewriteHost(host: string): void {
+    const stream = this.#stream;
+    if (!this.#deps.suppressEnvoyHeaders) stream.headers.set("x-envoy-original-host", stream.authority);
+    if (this.#action.model.appendXForwardedHost) {
+      const before = stream.headers.get("x-forwarded-host");
+      stream.headers.set("x-forwarded-host", before === undefined ? stream.authority : `${before},${stream.authority}`);
+    }
+    stream.authority = host;
+    stream.info.authority = host;
+  }
+
+  #expectedTimeoutMs(leftMs: number): number {
+    const perTry = this.#retry?.policy.model.perTryTimeoutMs ?? 0;
+    if (leftMs <= 0) return perTry;
+    return Math.round(perTry > 0 && perTry < leftMs ? perTry : leftMs);
+  }
+
+  // --- attempts ------------------------------------------------------------------------------------------------------
+
+  #attempt(): void {
+    const stream = this.#stream;
+    const { info } = stream;
+    const cluster = this.#cluster;
+    info.attemptCount++;
+    const host = cluster.pick(this);
+    if (host === undefined) {
+      cluster.stats.upstreamCxNoneHealthy.inc();
+      this.#reply(replies.noHealthyUpstream);
+      return;
+    }
+    this.#host = host;
+    this.#retry?.tried?.add(host);
+    info.upstreamHost = host.addressText;
+    if (this.#action.model.hostRewrite?.kind === "auto" && host.hostname !== "") this.#rewriteHost(host.hostname);
+    const counts = cluster.resources.default;
+    if (counts.requests >= cluster.model.circuitBreakers.default.maxRequests) {
+      cluster.stats.upstreamRqPendingOverflow.inc();
+      this.#reply(resetReply(overflow, (this.#retry?.used ?? 0) > 0));
+      return;
+    }
+    const pool = poolOf(host, cluster, stream.upstreamAlpn, stream.upstreamAlpnKey, this.#deps.clock);
+    this.#pool = pool;
+    const client = pool.acquire(this);
+    if (client !== undefined) this.onPoolReady(client);
+  }
+
+  onPoolReady(client: Http1Client): void {
+    const stream = this.#stream;
+    const { info } = stream;
+    const { stats, resources } = this.#cluster;
+    this.#pool = undefined;
+    this.#client = client;
+    this.#attached = true;
+    resources.default.requests++;
+    client.host.activeRequests++;
+    stats.upstreamRqTotal.inc();
+    stats.upstreamRqActive.inc();
+    info.upstreamLocalAddress = client.localAddress;
+    info.upstreamTls = client.peer;
+    info.upstreamProtocol = "HTTP/1.1";
+    if (info.firstUpstreamTxMs === 0) info.firstUpstreamTxMs = this.#deps.clock.nowMs();
+    const bodyWaits = !this.#bodiless;
+    client.send(this, stream.method, this.#encodeHead(), this.#chunked, this.#bodiless);
+    const replay = this.#replay;
+    if (replay !== undefined) {
+      for (let i = 0; i < replay.length && this.#client === client; i++) client.write(replay[i]!, this.#requestComplete && i === replay.length - 1);
+    }
+    if (bodyWaits && this.#client === client) {
+      // What waited for the connection need not be kept unless it may have to be sent again.
+      if (this.#retry === undefined && client.requests === 1) this.#dropReplay();
+      client.flush();
+      if (this.#paused) this.onWritable();
+    }
+    if (this.#requestComplete) this.#armTimeouts();
+  }
+
+  onPoolFailure(error: ProxyError): void {
+    this.#pool = undefined;
+    if (this.#ended) return;
+    this.#failed(error, false);
+  }
+
+  #encodeHead(): string {
+    const stream = this.#stream;
+    let text = `${stream.method} ${stream.path} HTTP/1.1\r\nhost: ${stream.authority}\r\n${encodeFields(stream.headers)}`;
+    if (stream.upgrade !== "") text += `connection: Upgrade\r\nupgrade: ${stream.upgrade}\r\n`;
+    if (stream.expectContinue) text += "expect: 100-continue\r\n";
+    if (this.#chunked) text += "transfer-encoding: chunked\r\n";
+    else if (this.#bodiless && stream.upgrade === "" && !bodilessMethods.has(stream.method) && !stream.headers.has("content-length")) text += "content-length: 0\r\n";
+    return `${text}\r\n`;
+  }
+
+  /** Envoy counts the route timeout from the end of the request, the per-try timeout from the attempt. */
+  #armTimeouts(): void {
+    const { timers } = this.#stream;
+    const timeoutMs = this.#timeoutMs;
+    if (timeoutMs > 0 && this.#deadlineMs === 0) {
+      this.#deadlineMs = this.#deps.clock.nowMs() + timeoutMs;
+      timers.response.set(timeoutMs);
+    }
+    const model = this.#retry?.policy.model;
+    if (model === undefined || !this.#attached) return;
+    const perTryMs = model.perTryTimeoutMs > 0 ? model.perTryTimeoutMs : model.perTryIdleTimeoutMs;
+    if (perTryMs > 0) timers.perTry.set(perTryMs);
+  }
+
+  // --- request body (TerminalFilter) ---------------------------------------------------------------------------------
+
+  onRequestData(data: Buffer, endStream: boolean): void {
+    this.#requestComplete = endStream;
+    this.#keep(data);
+    const client = this.#client;
+    if (client === undefined) {
+      if (this.#replayBytes >= this.#stream.manager.bufferLimitBytes) this.#pause();
+      return;
+    }
+    if (!client.write(data, endStream)) this.#pause();
+  }
+
+  onRequestTrailers(trailers: HeaderMap): void {
+    this.#requestComplete = true;
+    const client = this.#client;
+    // Without a connection yet they are dropped with the framing: Envoy drops trailers by default too.
+    if (client !== undefined && this.#cluster.model.http.enableTrailers) client.writeTrailers(trailers);
+    else this.onRequestData(nothing, true);
+  }
+
+  onRequestComplete(): void {
+    this.#requestComplete = true;
+    this.#completeMs = this.#deps.clock.nowMs();
+    if (!this.#ended) this.#armTimeouts();
+  }
+
+  onRequestReadDone(): void {
+    this.#client?.flush();
+  }
+
+  #keep(data: Buffer): void {
+    const limit = this.#retry !== undefined || this.#client === undefined ? this.#stream.manager.bufferLimitBytes : resendLimitBytes;
+    if (this.#client !== undefined && this.#replay === undefined && this.#replayBytes > 0) return;
+    this.#replayBytes += data.length;
+    if (this.#client !== undefined && this.#replayBytes > limit) {
+      this.#dropReplay();
+      return;
+    }
+    (this.#replay ??= []).push(data);
+  }
+
+  /** From here the request cannot be sent again. */
+  #dropReplay(): void {
+    if (this.#replay === undefined && this.#replayBytes > 0) return;
+    this.#replay = undefined;
+    this.#replayBytes = Math.max(this.#replayBytes, 1);
+  }
+
+  get #replayable(): boolean {
+    return this.#replay !== undefined || this.#replayBytes === 0;
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#stream.pauseRequest(true);
+  }
+
+  onWritable(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#stream.pauseRequest(false);
+  }
+
+  onDownstreamWritable(): void {
+    this.#client?.pauseReading(false);
+  }
+
+  // --- response (ResponseHandler) ------------------------------------------------------------------------------------
+
+  onInformational(head: Head): void {
+    // Other interim responses are dropped, as Envoy does.
+    if (head.status === 100 && this.#stream.expectContinue) this.#stream.respondInformational(100, head.headers);
+  }
+
+  onResponseHead(head: Head, endStream: boolean): void {
+    const stream = this.#stream;
+    const { info } = stream;
+    const { stats } = this.#cluster;
+    const { status, headers } = head;
+    const now = this.#deps.clock.nowMs();
+    info.firstUpstreamRxMs = now;
+    stream.timers.perTry.clear();
+    if (status === 101 && stream.upgrade === "") {
+      // Nobody asked: whatever follows is not HTTP.
+      this.#client?.abort();
+      this.onResponseReset(protocolError);
+      return;
+    }
+    stats.response(status);
+    if (this.#completeMs > 0) stats.upstreamRqTime.record(now - this.#completeMs);
+    const retry = this.#retry;
+    if (retry !== undefined && this.#replayable) {
+      const verdict = retry.onResponse(status, headers);
+      if (verdict === "retry") {
+        const client = this.#client;
+        this.#detach();
+        if (!endStream) client?.abort();
+        this.#again(retry);
+        return;
+      }
+      this.#noteVerdict(verdict);
+      if (verdict === "no" && retry.used > 0) stats.upstreamRqRetrySuccess.inc();
+    }
+    this.#dropReplay();
+    info.responseCodeDetails = "via_upstream";
+    if (stream.upgrade !== "") {
+      this.#respondToUpgrade(head);
+      return;
+    }
+    this.#finishResponseHeaders(headers, now);
+    if (endStream) this.#end();
+    stream.respondHeaders(status, headers, endStream);
+  }
+
+  #finishResponseHeaders(headers: HeaderMap, now: number): void {
+    const { info } = this.#stream;
+    if (!this.#deps.suppressEnvoyHeaders) {
+      headers.set("x-envoy-upstream-service-time", String(this.#completeMs > 0 ? Math.max(Math.round(now - this.#completeMs), 0) : 0));
+      if (this.#route.includeAttemptCountInResponse) headers.set("x-envoy-attempt-count", String(info.attemptCount));
+    }
+    if (this.#setCookie !== undefined) headers.add("set-cookie", this.#setCookie);
+    this.#target.responseHeaders?.apply(headers, info);
+    this.#route.responseHeaders?.apply(headers, info);
+  }
+
+  /** Only a 101 opens the tunnel (CVE-2024-23326); anything else is the answer, without its body. */
+  #respondToUpgrade(head: Head): void {
+    const stream = this.#stream;
+    const { headers, status } = head;
+    if (status === 101) {
+      const answer = new HeaderMap();
+      answer.add("upgrade", head.upgrade === "" ? stream.upgrade : head.upgrade);
+      answer.add("connection", "Upgrade");
+      for (let i = 0; i < headers.size; i++) answer.add(headers.names[i]!, headers.values[i]!);
+      stream.timers.response.clear();
+      stream.respondHeaders(101, answer, false);
+      stream.codec.startTunnel();
+      return;
+    }
+    stream.info.responseCodeDetails = "websocket_handshake_unsuccessful";
+    headers.remove("content-length");
+    headers.remove("content-type");
+    stream.closeAfterResponse = true;
+    const client = this.#client;
+    this.#end();
+    client?.abort();
+    stream.respondHeaders(status, headers, true);
+  }
+
+  onResponseData(data: Buffer, endStream: boolean): void {
+    if (endStream) this.#end();
+    const ok = this.#stream.respondData(data, endStream);
+    if (!ok && !endStream) this.#client?.pauseReading(true);
+  }
+
+  onResponseTrailers(trailers: HeaderMap): void {
+    this.#end();
+    if (this.#cluster.model.http.enableTrailers) this.#stream.respondTrailers(trailers);
+    else this.#stream.respondData(nothing, true);
+  }
+
+  onReadDone(): void {
+    this.#stream.onResponseReadDone();
+  }
+
+  onResponseReset(error: ProxyError): void {
+    const sent = this.#client !== undefined;
+    this.#detach();
+    if (this.#ended) return;
+    if (this.#stream.responseStarted) {
+      this.#cluster.stats.upstreamRqRxReset.inc();
+      this.#end();
+      if (this.#stream.info.responseCode === 101) this.#stream.abortResponse(flag.UC, "upstream_remote_disconnect");
+      else this.#stream.abortResponse(resetFlag(error), resetAfterResponseDetails(error));
+      return;
+    }
+    if (error.retryable && !this.#resent && this.#replayable) {
+      // The peer had closed the idle connection before it got anything: not a retry, the first real attempt.
+      this.#resent = true;
+      this.#stream.info.attemptCount--;
+      this.#attempt();
+      return;
+    }
+    this.#cluster.stats.upstreamRqRxReset.inc();
+    this.#failed(error, sent);
+  }
+
+  // --- failing, retrying, ending -------------------------------------------------------------------------------------
+
+  #failed(error: ProxyError, requestSent: boolean): void {
+    const { info } = this.#stream;
+    if (error.reason !== undefined) info.upstreamTransportFailureReason = error.reason;
+    const retry = this.#retry;
+    if (retry !== undefined && this.#replayable) {
+      const verdict = retry.onReset(error, requestSent);
+      if (verdict === "retry") {
+        this.#again(retry);
+        return;
+      }
+      this.#noteVerdict(verdict);
+    }
+    this.#cluster.stats.response(resetReply(error, false).status);
+    this.#reply(resetReply(error, (retry?.used ?? 0) > 0));
+  }
+
+  #noteVerdict(verdict: RetryVerdict): void {
+    if (verdict === "limit") this.#stream.info.flags |= flag.URX;
+    else if (verdict === "overflow") this.#stream.info.flags |= flag.UO;
+  }
+
+  #again(retry: RetryState): void {
+    this.#stream.timers.perTry.clear();
+    this.#backOff = retry.schedule(this.#deps.clock, () => {
+      this.#backOff = undefined;
+      if (this.#ended) return;
+      this.#refreshAttemptHeaders();
+      this.#attempt();
+    });
+  }
+
+  #refreshAttemptHeaders(): void {
+    const { headers, info } = this.#stream;
+    if (this.#deps.suppressEnvoyHeaders) return;
+    if (this.#route.includeAttemptCount) headers.set("x-envoy-attempt-count", String(info.attemptCount + 1));
+    if (this.#deadlineMs > 0) {
+      const leftMs = Math.max(this.#deadlineMs - this.#deps.clock.nowMs(), 1);
+      headers.set("x-envoy-expected-rq-timeout-ms", String(this.#expectedTimeoutMs(leftMs)));
+    }
+  }
+
+  readonly #onResponseTimeout = (): void => {
+    this.#cluster.stats.upstreamRqTimeout.inc();
+    this.#release();
+    if (this.#stream.responseStarted) this.#stream.abortResponse(flag.UT, replies.responseTimeout.details);
+    else this.#reply(replies.responseTimeout);
+  };
+
+  readonly #onPerTryTimeout = (): void => {
+    const retry = this.#retry;
+    if (retry === undefined || this.#ended || this.#stream.responseStarted) return;
+    this.#cluster.stats.upstreamRqPerTryTimeout.inc();
+    this.#release();
+    const verdict = this.#replayable ? retry.onPerTryTimeout() : "no";
+    if (verdict === "retry") {
+      this.#again(retry);
+      return;
+    }
+    this.#noteVerdict(verdict);
+    this.#reply(retry.policy.model.perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout);
+  };
+
+  #reply(reply: LocalReply): void {
+    this.#end();
+    this.#stream.sendLocalReply(reply);
+  }
+
+  onStreamReset(): void {
+    if (this.#attached && !this.#ended) this.#cluster.stats.upstreamRqTxReset.inc();
+    this.#end();
+    this.#release();
+  }
+
+  /** Lets go of whatever the attempt holds. */
+  #release(): void {
+    this.#backOff?.cancel();
+    this.#backOff = undefined;
+    this.#pool?.cancel(this);
+    this.#pool = undefined;
+    const client = this.#client;
+    this.#detach();
+    client?.abort();
+  }
+
+  /** The attempt is over: its place in the circuit breakers is free. */
+  #detach(): void {
+    const client = this.#client;
+    this.#client = undefined;
+    if (!this.#attached) return;
+    this.#attached = false;
+    this.#cluster.resources.default.requests--;
+    this.#cluster.stats.upstreamRqActive.dec();
+    if (client !== undefined) client.host.activeRequests--;
+    else if (this.#host !== undefined) this.#host.activeRequests--;
+  }
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const client = this.#client;
+    if (client !== undefined && this.#stream.requestComplete) this.#detach();
+  }
+}
+
+function positive(text: string | undefined): number | undefined {
+  return text !== undefined && /^[1-9][0-9]{0,9}$/.test(text) ? Number(text) : undefined;
+}

@@ -1,0 +1,63 @@
+// The router: the terminal of every HTTP filter chain. Answers redirects and direct responses itself; a forward is a
+// RouterStream of its own (router-stream.ts).
+import type { RouterConfig } from "../../../envoy/router.ts";
+import type { Terminal } from "../../../http/connection-manager.ts";
+import type { HttpFilterContext } from "../../../http/filter.ts";
+import { plainReply, replies } from "../../../http/local-reply.ts";
+import type { CompiledRoute } from "../../../http/route/route-table.ts";
+import type { HttpStream } from "../../../http/stream.ts";
+import { flag } from "../../../telemetry/response-flag.ts";
+import { RouterStream, type RouterDeps } from "./router-stream.ts";
+
+/** Makes the terminal of an HTTP filter chain. */
+export function createRouter(config: RouterConfig, context: HttpFilterContext): Terminal {
+  const { scope, clusters } = context;
+  const counters = {
+    noRoute: scope.counter("no_route"),
+    noCluster: scope.counter("no_cluster"),
+    directResponse: scope.counter("rq_direct_response"),
+    redirect: scope.counter("rq_redirect"),
+    total: scope.counter("rq_total"),
+  };
+  const deps: RouterDeps = { clock: context.clock, random: context.random, suppressEnvoyHeaders: config.suppressEnvoyHeaders, respectExpectedTimeout: config.respectExpectedRqTimeout };
+
+  const answer = (stream: HttpStream, route: CompiledRoute, status: number, body: string, location?: string): undefined => {
+    stream.replyMutator = route.responseHeaders;
+    const headers = location === undefined ? undefined : ([["location", location]] as const);
+    stream.sendLocalReply({ ...plainReply(status, "direct_response"), body, ...(headers && { headers }) });
+    return undefined;
+  };
+
+  return {
+    start(stream, endStream) {
+      counters.total.inc();
+      const { route } = stream;
+      if (route === undefined || route.action.kind === "non_forwarding") {
+        counters.noRoute.inc();
+        stream.sendLocalReply(replies.routeNotFound);
+        return undefined;
+      }
+      const { action } = route;
+      if (action.kind === "redirect") {
+        counters.redirect.inc();
+        return answer(stream, route, action.status, "", action.location(stream));
+      }
+      if (action.kind === "direct_response") {
+        counters.directResponse.inc();
+        return answer(stream, route, action.status, action.body);
+      }
+      const target = action.pickCluster(stream, context.random());
+      const cluster = clusters.get(target.name);
+      stream.replyMutator = route.responseHeaders;
+      if (cluster === undefined) {
+        counters.noCluster.inc();
+        stream.sendLocalReply(plainReply(action.model.clusterNotFoundStatus, "cluster_not_found", flag.NC));
+        return undefined;
+      }
+      stream.info.upstreamCluster = cluster.name;
+      const forward = new RouterStream(stream, route, action, target, cluster, deps);
+      forward.start(endStream);
+      return stream.done ? undefined : forward;
+    },
+  };
+}

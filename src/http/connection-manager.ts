@@ -1,0 +1,273 @@
+// The HTTP connection manager, compiled from its configuration once: filter lists, header rules, stats, access logs. One
+// object per filter chain, shared by all its connections and streams; it has no per-stream state.
+import type { Clock } from "../clock.ts";
+import type { FilterDeps } from "../filter/filter.ts";
+import type { HttpConnectionManagerConfig } from "../envoy/http-connection-manager.ts";
+import type { AccessLogger } from "../telemetry/access-logger.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import { flag } from "../telemetry/response-flag.ts";
+import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
+import { HeaderMap } from "../wire/header-map.ts";
+import type { HttpFilter } from "./filter.ts";
+import { plainReply, replies } from "./local-reply.ts";
+import { normalizePath, type PathOptions } from "./path.ts";
+import { createRequestRules, type RequestRules } from "./request-rules.ts";
+import { createResponseRules, type ResponseRules } from "./response-rules.ts";
+import type { RouteTable } from "./route/route-table.ts";
+import type { HttpStream, TerminalFilter } from "./stream.ts";
+
+/** Makes the terminal filter's part in one stream. */
+export interface Terminal {
+  /** Undefined when the stream was answered at once. */
+  start(stream: HttpStream, endStream: boolean): TerminalFilter | undefined;
+}
+
+/** A filter in a compiled list, with where its state lives. */
+export interface FilterEntry {
+  readonly filter: HttpFilter;
+  readonly index: number;
+  readonly name: string;
+}
+
+/** Envoy's `http.STAT_PREFIX.*`. */
+export interface HttpManagerStats {
+  readonly downstreamCxTotal: Counter;
+  readonly downstreamCxActive: Gauge;
+  readonly downstreamCxDestroy: Counter;
+  readonly downstreamCxDestroyRemoteActiveRq: Counter;
+  readonly downstreamCxIdleTimeout: Counter;
+  readonly downstreamCxMaxDurationReached: Counter;
+  readonly downstreamCxMaxRequestsReached: Counter;
+  readonly downstreamCxDrainClose: Counter;
+  readonly downstreamCxProtocolError: Counter;
+  readonly downstreamCxRxBytesTotal: Counter;
+  readonly downstreamCxTxBytesTotal: Counter;
+  readonly downstreamCxUpgradesTotal: Counter;
+  readonly downstreamCxUpgradesActive: Gauge;
+  readonly downstreamRqTotal: Counter;
+  readonly downstreamRqActive: Gauge;
+  readonly downstreamRqCompleted: Counter;
+  readonly downstreamRqByClass: readonly Counter[];
+  readonly downstreamRqTime: Histogram;
+  readonly downstreamRqTimeout: Counter;
+  readonly downstreamRqHeaderTimeout: Counter;
+  readonly downstreamRqIdleTimeout: Counter;
+  readonly downstreamRqMaxDurationReached: Counter;
+  readonly downstreamRqRxReset: Counter;
+  readonly downstreamRqTxReset: Counter;
+  readonly downstreamRqNonRelativePath: Counter;
+  readonly downstreamRqRedirectedWithNormalizedPath: Counter;
+  readonly noRoute: Counter;
+  readonly noCluster: Counter;
+  readonly rqDirectResponse: Counter;
+  readonly rqRedirect: Counter;
+  readonly rqTotal: Counter;
+}
+
+function createStats(scope: StatsScope): HttpManagerStats {
+  const c = (name: string): Counter => scope.counter(name);
+  return {
+    downstreamCxTotal: c("downstream_cx_total"),
+    downstreamCxActive: scope.gauge("downstream_cx_active"),
+    downstreamCxDestroy: c("downstream_cx_destroy"),
+    downstreamCxDestroyRemoteActiveRq: c("downstream_cx_destroy_remote_active_rq"),
+    downstreamCxIdleTimeout: c("downstream_cx_idle_timeout"),
+    downstreamCxMaxDurationReached: c("downstream_cx_max_duration_reached"),
+    downstreamCxMaxRequestsReached: c("downstream_cx_max_requests_reached"),
+    downstreamCxDrainClose: c("downstream_cx_drain_close"),
+    downstreamCxProtocolError: c("downstream_cx_protocol_error"),
+    downstreamCxRxBytesTotal: c("downstream_cx_rx_bytes_total"),
+    downstreamCxTxBytesTotal: c("downstream_cx_tx_bytes_total"),
+    downstreamCxUpgradesTotal: c("downstream_cx_upgrades_total"),
+    downstreamCxUpgradesActive: scope.gauge("downstream_cx_upgrades_active"),
+    downstreamRqTotal: c("downstream_rq_total"),
+    downstreamRqActive: scope.gauge("downstream_rq_active"),
+    downstreamRqCompleted: c("downstream_rq_completed"),
+    downstreamRqByClass: [1, 2, 3, 4, 5].map((n) => c(`downstream_rq_${n}xx`)),
+    downstreamRqTime: scope.histogram("downstream_rq_time"),
+    downstreamRqTimeout: c("downstream_rq_timeout"),
+    downstreamRqHeaderTimeout: c("downstream_rq_header_timeout"),
+    downstreamRqIdleTimeout: c("downstream_rq_idle_timeout"),
+    downstreamRqMaxDurationReached: c("downstream_rq_max_duration_reached"),
+    downstreamRqRxReset: c("downstream_rq_rx_reset"),
+    downstreamRqTxReset: c("downstream_rq_tx_reset"),
+    downstreamRqNonRelativePath: c("downstream_rq_non_relative_path"),
+    downstreamRqRedirectedWithNormalizedPath: c("downstream_rq_redirected_with_normalized_path"),
+    noRoute: c("no_route"),
+    noCluster: c("no_cluster"),
+    rqDirectResponse: c("rq_direct_response"),
+    rqRedirect: c("rq_redirect"),
+    rqTotal: c("rq_total"),
+  };
+}
+
+/** A compiled connection manager. */
+export class HttpManager {
+  readonly config: HttpConnectionManagerConfig;
+  readonly clock: Clock;
+  readonly random: () => number;
+  readonly logger: Logger;
+  readonly stats: HttpManagerStats;
+  readonly drain: FilterDeps["drain"];
+  readonly terminal: Terminal;
+  readonly bufferLimitBytes: number;
+  readonly requestHeaderFilters: readonly FilterEntry[];
+  readonly requestDataFilters: readonly FilterEntry[];
+  readonly requestTrailerFilters: readonly FilterEntry[];
+  readonly responseHeaderFilters: readonly FilterEntry[];
+  readonly responseDataFilters: readonly FilterEntry[];
+  readonly responseTrailerFilters: readonly FilterEntry[];
+  /** Some filter exists that a route could switch off. */
+  readonly hasOverrides: boolean;
+  readonly #filterCount: number;
+  readonly #completeFilters: readonly FilterEntry[];
+  readonly #accessLoggers: readonly AccessLogger[];
+  readonly #routes: () => RouteTable | undefined;
+  readonly #requestRules: RequestRules;
+  readonly #responseRules: ResponseRules;
+  readonly #pathOptions: PathOptions;
+
+  /**
+   * @param filters in configuration order, without the terminal one
+   * @param routes the current route table; asked per request, because RDS may replace it
+   */
+  constructor(
+    config: HttpConnectionManagerConfig,
+    deps: FilterDeps,
+    scope: StatsScope,
+    filters: readonly { readonly filter: HttpFilter; readonly name: string }[],
+    terminal: Terminal,
+    routes: () => RouteTable | undefined,
+    bufferLimitBytes: number,
+  ) {
+    this.config = config;
+    this.clock = deps.clock;
+    this.random = deps.random;
+    this.logger = deps.logger;
+    this.drain = deps.drain;
+    this.stats = createStats(scope);
+    this.terminal = terminal;
+    this.bufferLimitBytes = bufferLimitBytes;
+    const entries = filters.map(({ filter, name }, index) => ({ filter, index, name }));
+    const having = (hook: keyof HttpFilter): readonly FilterEntry[] => entries.filter(({ filter }) => filter[hook] !== undefined);
+    this.requestHeaderFilters = having("onRequestHeaders");
+    this.requestDataFilters = having("onRequestData");
+    this.requestTrailerFilters = having("onRequestTrailers");
+    this.responseHeaderFilters = having("onResponseHeaders");
+    this.responseDataFilters = having("onResponseData");
+    this.responseTrailerFilters = having("onResponseTrailers");
+    this.#completeFilters = having("onComplete");
+    this.#filterCount = entries.length;
+    this.hasOverrides = entries.length > 0;
+    this.#accessLoggers = deps.accessLoggers(config.accessLog);
+    this.#routes = routes;
+    this.#requestRules = createRequestRules(config, deps);
+    this.#responseRules = createResponseRules(config, deps.clock);
+    this.#pathOptions = { normalizePath: config.normalizePath, mergeSlashes: config.mergeSlashes, escapedSlashesAction: config.escapedSlashesAction };
+  }
+
+  /** Counts a stream in. */
+  onStreamStart(stream: HttpStream): void {
+    this.stats.downstreamRqTotal.inc();
+    this.stats.downstreamRqActive.inc();
+    if (this.#filterCount > 0) stream.filterState = Array.from({ length: this.#filterCount });
+  }
+
+  /**
+   * Everything that happens to a request before the filters, in Envoy's order; false when it was answered.
+   * The authority is known to be there unless the client left it out.
+   */
+  prepareRequest(stream: HttpStream): boolean {
+    const { info } = stream;
+    info.method = stream.method;
+    info.path = stream.path;
+    info.authority = stream.authority;
+    if (stream.method === "CONNECT") {
+      // A CONNECT needs a route with a connect matcher, and those are refused by the decoder.
+      info.path = "";
+      stream.sendLocalReply(replies.connectRouteNotFound);
+      return false;
+    }
+    if (stream.path.charCodeAt(0) !== 47) {
+      this.stats.downstreamRqNonRelativePath.inc();
+      stream.sendLocalReply(replies.absolutePathRejected);
+      return false;
+    }
+    const path = normalizePath(stream.path, this.#pathOptions);
+    if (path.kind === "reject") {
+      stream.sendLocalReply(replies.pathNormalizationFailed);
+      return false;
+    }
+    if (path.kind === "redirect") {
+      this.stats.downstreamRqRedirectedWithNormalizedPath.inc();
+      info.path = path.path;
+      stream.sendLocalReply({ ...plainReply(307, "path_normalization_failed"), headers: [["location", path.path]] });
+      return false;
+    }
+    stream.path = path.path;
+    info.path = path.path;
+    this.#requestRules.apply(stream);
+    info.authority = stream.authority;
+    info.scheme = stream.scheme;
+    const route = this.#routes()?.match(stream, this.random());
+    stream.route = route;
+    if (route !== undefined) {
+      info.routeName = route.name;
+      info.virtualHostName = route.virtualHost.name;
+    }
+    if (stream.upgrade !== "" && !this.#upgradeAllowed(stream)) {
+      if (route?.action.kind === "route") info.upstreamCluster = route.action.pickCluster(stream, 0).name;
+      stream.sendLocalReply(replies.upgradeFailed);
+      return false;
+    }
+    if (stream.expectContinue && !this.config.proxy100Continue) {
+      // The proxy itself vouches for continuing, so the upstream need not be asked.
+      stream.expectContinue = false;
+      stream.codec.encodeInformational(100, noHeaders);
+    }
+    return true;
+  }
+
+  #upgradeAllowed(stream: HttpStream): boolean {
+    const action = stream.route?.action;
+    if (action?.kind === "route") {
+      const override = action.model.upgrades[stream.upgrade];
+      if (override !== undefined) return override;
+    }
+    return this.config.upgrades[stream.upgrade] ?? false;
+  }
+
+  /** The last touches to a response before it is encoded. */
+  prepareResponse(stream: HttpStream, headers: HeaderMap): void {
+    this.#responseRules.apply(stream, headers);
+    if (this.drain.draining && !stream.closeAfterResponse) {
+      stream.closeAfterResponse = true;
+      this.stats.downstreamCxDrainClose.inc();
+    }
+  }
+
+  /** The end of every stream: filters let go, one access-log record, stats. */
+  onStreamDone(stream: HttpStream): void {
+    for (const { filter, index } of this.#completeFilters) filter.onComplete!(stream, index);
+    const { info } = stream;
+    const { stats } = this;
+    stats.downstreamRqActive.dec();
+    stats.downstreamRqCompleted.inc();
+    stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
+    stats.downstreamRqTime.record(info.endMs - info.startMs);
+    if (info.flags & flag.DC) stats.downstreamRqRxReset.inc();
+    this.log(stream.info);
+  }
+
+  /** Writes the access-log record of something that never became a stream (a head that was refused). */
+  log(info: HttpStream["info"]): void {
+    for (const logger of this.#accessLoggers) logger.log(info);
+  }
+
+  /** Early replies of the codec get the same `server`, `date` and `via` as any other. */
+  decorateReply(headers: HeaderMap): void {
+    this.#responseRules.decorate(headers);
+  }
+}
+
+const noHeaders = new HeaderMap();

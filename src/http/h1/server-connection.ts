@@ -1,0 +1,468 @@
+// One downstream HTTP/1 connection: bytes to streams and back. Reads a request head, lends the connection to that stream
+// until its response is written, then takes the next (pipelined requests wait in the buffer).
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { Connection } from "../../net/connection.ts";
+import { LazyDeadline } from "../../net/deadline.ts";
+import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
+import { StreamInfo } from "../../telemetry/stream-info.ts";
+import { HeaderMap } from "../../wire/header-map.ts";
+import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
+import { encodeFields, encodeFieldsProperCase, encodeLastChunk } from "../../wire/http1-encode.ts";
+import { parseRequestHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
+import { statusLine } from "../../wire/http-status.ts";
+import type { HttpManager } from "../connection-manager.ts";
+import { headErrorReplies, replies, type LocalReply } from "../local-reply.ts";
+import { StreamTimers } from "../stream-timers.ts";
+import { HttpStream, type DownstreamCodec } from "../stream.ts";
+
+const noBody: BodyFraming = { kind: "none" };
+const chunkedBody: BodyFraming = { kind: "chunked" };
+const bodyUntilClose: BodyFraming = { kind: "close" };
+const empty = Buffer.alloc(0);
+
+// Pipelined bytes kept while a response is under way; past it the client waits.
+const pipelineLimitBytes = 64 * 1024;
+// Body bytes up to this size are joined with the head into one string and so one write.
+const joinLimitBytes = 8192;
+
+/** A downstream HTTP/1.x connection. */
+export class Http1ServerConnection implements DownstreamCodec {
+  readonly #socket: Socket | TLSSocket;
+  readonly #info: ConnectionInfo;
+  readonly #manager: HttpManager;
+  readonly #onClosed: (connection: Http1ServerConnection) => void;
+  readonly #limits: HeadLimits;
+  readonly #body: BodyDecoder;
+  readonly #timers: StreamTimers;
+  readonly #idle: LazyDeadline;
+  readonly #headTimer: LazyDeadline;
+  readonly #closeTimer: LazyDeadline;
+  readonly #encodeFields: (headers: HeaderMap) => string;
+  #stream: HttpStream | undefined;
+  #rest: Buffer = empty;
+  #sawBytes = false;
+  #processing = false;
+  #paused = false;
+  #closing = false;
+  #closed = false;
+  #drainPending = false;
+  #tunnel = false;
+  #awaitTunnel = false;
+  #requests = 0;
+  #minorVersion = 1;
+  #isHead = false;
+  #keepAlive10 = false;
+  #clientCloses = false;
+  #chunkedResponse = false;
+  #closeDelimited = false;
+  #held = "";
+  #abnormal = false;
+
+  constructor(connection: Connection, manager: HttpManager, onClosed: (connection: Http1ServerConnection) => void) {
+    const { socket, info } = connection;
+    const { config, clock, stats } = manager;
+    this.#socket = socket;
+    this.#info = info;
+    this.#manager = manager;
+    this.#onClosed = onClosed;
+    this.#limits = { maxBytes: config.maxRequestHeadersKb * 1024, maxHeaders: config.maxHeadersCount, underscores: config.headersWithUnderscores };
+    this.#body = new BodyDecoder(this.#limits);
+    this.#timers = new StreamTimers(clock);
+    this.#encodeFields = config.properCaseHeaders ? encodeFieldsProperCase : encodeFields;
+    this.#idle = new LazyDeadline(clock, () => this.#onIdle());
+    this.#headTimer = new LazyDeadline(clock, () => this.#onHeadTimeout());
+    this.#closeTimer = new LazyDeadline(clock, () => this.#onCloseTimer());
+    stats.downstreamCxTotal.inc();
+    stats.downstreamCxActive.inc();
+    this.#armIdle();
+    if (config.maxConnectionDurationMs > 0) {
+      const timer = clock.after(config.maxConnectionDurationMs, () => {
+        stats.downstreamCxMaxDurationReached.inc();
+        this.drain();
+      });
+      socket.once("close", () => timer.cancel());
+    }
+    // A request answered by ACK and response alone must not wait for more bytes to fill a segment.
+    socket.setNoDelay(true);
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onEnd());
+    socket.on("error", () => this.#onClose());
+    socket.on("close", () => this.#onClose());
+    socket.on("drain", () => this.#stream?.onDownstreamWritable());
+    if (connection.initialBytes !== undefined && connection.initialBytes.length > 0) this.#onData(connection.initialBytes);
+    if (!this.#paused && !this.#closed) socket.resume();
+  }
+
+  /** No more requests after the current one; an idle connection closes after the drain timeout. */
+  drain(): void {
+    if (this.#drainPending || this.#closed) return;
+    this.#drainPending = true;
+    const { drainTimeoutMs } = this.#manager.config;
+    this.#closeTimer.set(drainTimeoutMs);
+  }
+
+  /** Closes at once. */
+  destroy(): void {
+    this.#socket.destroy();
+    this.#onClose();
+  }
+
+  // --- reading -------------------------------------------------------------------------------------------------------
+
+  #onData(chunk: Buffer): void {
+    if (this.#closing || this.#closed) return;
+    this.#sawBytes = true;
+    this.#manager.stats.downstreamCxRxBytesTotal.add(chunk.length);
+    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    this.#process();
+  }
+
+  /** Works through the buffer; not reentrant, because a stream may end inside it. */
+  #process(): void {
+    if (this.#processing) return;
+    this.#processing = true;
+    try {
+      while (this.#rest.length > 0 && !this.#closing && !this.#paused) {
+        const stream = this.#stream;
+        if (stream === undefined) {
+          if (!this.#readHead()) break;
+        } else if (this.#awaitTunnel || (this.#body.done && !this.#tunnel)) {
+          this.#limitPipeline();
+          break;
+        } else this.#readBody(stream);
+      }
+      const stream = this.#stream;
+      if (stream !== undefined && !this.#closing) stream.onRequestReadDone();
+    } catch (thrown) {
+      // A fault in here concerns this connection alone.
+      if (this.#stream !== undefined) this.#stream.onInternalError(thrown);
+      else {
+        this.#manager.logger.error("connection failed inside the proxy", { error: thrown instanceof Error ? thrown.stack : String(thrown) });
+        this.destroy();
+      }
+    } finally {
+      this.#processing = false;
+    }
+  }
+
+  #limitPipeline(): void {
+    if (this.#rest.length >= pipelineLimitBytes) this.#socket.pause();
+  }
+
+  /** True when a stream was started. */
+  #readHead(): boolean {
+    const head = parseRequestHead(this.#rest, 0, this.#rest.length, this.#limits);
+    if (head === "incomplete") {
+      const timeoutMs = this.#manager.config.requestHeadersTimeoutMs;
+      if (timeoutMs > 0 && !this.#headTimer.armed) this.#headTimer.set(timeoutMs);
+      return false;
+    }
+    this.#headTimer.clear();
+    if (typeof head === "string") {
+      this.#refuse(headErrorReplies[head]);
+      return false;
+    }
+    this.#rest = head.consumed === this.#rest.length ? empty : this.#rest.subarray(head.consumed);
+    this.#startStream(head);
+    return !this.#closing;
+  }
+
+  #startStream(head: Head): void {
+    const { config, stats } = this.#manager;
+    this.#requests++;
+    this.#idle.clear();
+    this.#minorVersion = head.minorVersion;
+    this.#isHead = head.method === "HEAD";
+    this.#keepAlive10 = head.minorVersion === 0 && head.connectionKeepAlive && !head.connectionClose;
+    this.#clientCloses = head.connectionClose || (head.minorVersion === 0 && !head.connectionKeepAlive);
+    if (head.minorVersion === 0 && !config.acceptHttp10) {
+      this.#refuse(headErrorReplies.low_version);
+      return;
+    }
+    let path = head.target;
+    let authority = head.host;
+    if (head.method === "CONNECT") authority = head.target;
+    else if (path.charCodeAt(0) !== 47 && path !== "*") {
+      // absolute-form: its authority replaces Host (RFC 9112 section 3.2.2).
+      const authorityStart = path.indexOf("//") + 2;
+      const end = path.slice(authorityStart).search(/[/?#]/);
+      authority = end < 0 ? path.slice(authorityStart) : path.slice(authorityStart, authorityStart + end);
+      const rest = end < 0 ? "" : path.slice(authorityStart + end);
+      path = rest.startsWith("/") ? rest : `/${rest}`;
+    }
+    if (authority === undefined && head.minorVersion === 0) authority = config.defaultHostForHttp10 || undefined;
+    const tunnelling = head.upgrade !== "" && head.upgrade !== "h2c";
+    const framing: BodyFraming = tunnelling
+      ? bodyUntilClose
+      : head.chunked
+        ? chunkedBody
+        : head.contentLength > 0
+          ? { kind: "length", length: head.contentLength }
+          : noBody;
+    this.#body.reset(framing);
+    this.#awaitTunnel = tunnelling;
+    const stream = new HttpStream(this.#manager, this, this.#info, this.#timers, {
+      headers: head.headers,
+      method: head.method,
+      path,
+      authority: authority ?? "",
+      protocol: head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1",
+      upgrade: tunnelling ? head.upgrade : "",
+      expectContinue: head.expectContinue,
+    });
+    this.#stream = stream;
+    if (config.maxRequestsPerConnection > 0 && this.#requests >= config.maxRequestsPerConnection) {
+      stats.downstreamCxMaxRequestsReached.inc();
+      stream.closeAfterResponse = true;
+    }
+    if (this.#clientCloses || this.#drainPending) stream.closeAfterResponse = true;
+    if (authority === undefined) {
+      stream.info.method = head.method;
+      stream.info.path = path;
+      this.#manager.onStreamStart(stream);
+      stream.requestComplete = this.#body.done;
+      stream.sendLocalReply(replies.missingHost);
+      return;
+    }
+    stream.start(this.#body.done);
+  }
+
+  #readBody(stream: HttpStream): void {
+    const buffer = this.#rest;
+    this.#rest = empty;
+    const at = this.#body.decode(buffer, 0, buffer.length);
+    if (at < buffer.length) this.#rest = buffer.subarray(at);
+    const { data, done, trailers, failed } = this.#body;
+    if (failed) {
+      this.#rest = empty;
+      this.#manager.stats.downstreamCxProtocolError.inc();
+      this.#abnormal = true;
+      stream.onDownstreamProtocolError(headErrorReplies.codec_error);
+      return;
+    }
+    if (done && trailers !== undefined) {
+      if (data !== undefined) stream.onRequestData(data, false);
+      if (this.#manager.config.enableTrailers) stream.onRequestTrailers(trailers);
+      else stream.onRequestData(empty, true);
+    } else if (done) stream.onRequestData(data ?? empty, true);
+    else if (data !== undefined) stream.onRequestData(data, false);
+  }
+
+  /** Answers what cannot become a stream and closes. */
+  #refuse(reply: LocalReply): void {
+    const { clock, stats } = this.#manager;
+    stats.downstreamCxProtocolError.inc();
+    const info = new StreamInfo(this.#info, clock.wallMs(), clock.nowMs());
+    info.protocol = "HTTP/1.1";
+    info.responseCode = reply.status;
+    info.responseCodeDetails = reply.details;
+    info.flags = reply.flags;
+    info.bytesSent = reply.body.length;
+    info.endMs = clock.nowMs();
+    stats.downstreamRqTotal.inc();
+    stats.downstreamRqCompleted.inc();
+    stats.downstreamRqByClass[Math.floor(reply.status / 100) - 1]?.inc();
+    const headers = new HeaderMap();
+    headers.add("content-length", String(reply.body.length));
+    headers.add("content-type", "text/plain");
+    this.#manager.decorateReply(headers);
+    this.#write(`${statusLine(reply.status, 1)}${this.#encodeFields(headers)}connection: close\r\n\r\n${reply.body}`);
+    this.#manager.log(info);
+    this.#rest = empty;
+    this.#beginClose(true);
+  }
+
+  #onEnd(): void {
+    const stream = this.#stream;
+    if (stream !== undefined && this.#tunnel) {
+      stream.onRequestData(empty, true);
+      return;
+    }
+    // As in Envoy, a client that stops sending has gone: nobody waits for the response.
+    if (stream !== undefined) {
+      this.#manager.stats.downstreamCxDestroyRemoteActiveRq.inc();
+      stream.onDownstreamClosed();
+    }
+    this.#socket.end();
+    if (this.#closing || stream !== undefined) this.destroy();
+    else this.#closing = true;
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#closing = true;
+    const { stats } = this.#manager;
+    stats.downstreamCxActive.dec();
+    stats.downstreamCxDestroy.inc();
+    if (this.#stream !== undefined) stats.downstreamCxDestroyRemoteActiveRq.inc();
+    this.#stream?.onDownstreamClosed();
+    this.#stream = undefined;
+    this.#rest = empty;
+    for (const deadline of [this.#idle, this.#headTimer, this.#closeTimer]) deadline.dispose();
+    this.#timers.dispose();
+    this.#socket.destroy();
+    this.#onClosed(this);
+  }
+
+  // --- deadlines -----------------------------------------------------------------------------------------------------
+
+  #armIdle(): void {
+    const { idleTimeoutMs } = this.#manager.config;
+    if (idleTimeoutMs > 0) this.#idle.set(idleTimeoutMs);
+  }
+
+  #onIdle(): void {
+    if (this.#stream !== undefined || this.#closed) return;
+    this.#manager.stats.downstreamCxIdleTimeout.inc();
+    if (this.#sawBytes) this.drain();
+    // Envoy makes a codec on the first byte; without one there is nothing to drain.
+    else this.#socket.end(() => this.destroy());
+  }
+
+  #onHeadTimeout(): void {
+    if (this.#stream !== undefined || this.#closing) return;
+    this.#manager.stats.downstreamRqHeaderTimeout.inc();
+    this.#refuse(replies.requestHeaderTimeout);
+  }
+
+  #onCloseTimer(): void {
+    if (this.#closed) return;
+    if (this.#closing) {
+      // The client had its time to read the response and close.
+      this.#socket.end();
+      this.destroy();
+      return;
+    }
+    if (this.#stream === undefined) this.#beginClose(true);
+    else this.#stream.closeAfterResponse = true;
+  }
+
+  /**
+   * Closes once everything is written.
+   * @param delayed keep the connection open for delayed_close_timeout, so that a client still sending does not lose the response to a RST
+   */
+  #beginClose(delayed: boolean): void {
+    if (this.#closed) return;
+    this.#closing = true;
+    this.#stream = undefined;
+    const { delayedCloseTimeoutMs } = this.#manager.config;
+    if (!delayed || delayedCloseTimeoutMs === 0) this.#socket.end();
+    // Whatever still arrives is read and dropped until then.
+    this.#socket.resume();
+    this.#closeTimer.set(delayedCloseTimeoutMs || 1000);
+  }
+
+  // --- writing (DownstreamCodec) -------------------------------------------------------------------------------------
+
+  encodeHeaders(stream: HttpStream, status: number, headers: HeaderMap, endStream: boolean): void {
+    let text = statusLine(status, this.#minorVersion);
+    const bodiless = status === 204 || status === 304 || status < 200 || this.#isHead;
+    if (status === 204) headers.remove("content-length");
+    text += this.#encodeFields(headers);
+    let tail = "";
+    const hasLength = headers.has("content-length");
+    this.#chunkedResponse = false;
+    this.#closeDelimited = false;
+    if (status === 101) this.#tunnel = true;
+    else if (endStream) {
+      if (!hasLength && !bodiless) tail = "content-length: 0\r\n";
+    } else if (!hasLength) {
+      if (this.#minorVersion === 1) {
+        this.#chunkedResponse = true;
+        tail = "transfer-encoding: chunked\r\n";
+      } else {
+        this.#closeDelimited = true;
+        stream.closeAfterResponse = true;
+      }
+    }
+    if (stream.closeAfterResponse) tail = `connection: close\r\n${tail}`;
+    else if (this.#keepAlive10) tail = `connection: keep-alive\r\n${tail}`;
+    if (this.#manager.config.properCaseHeaders && tail !== "") tail = tail.replace(/(^|\n|-)[a-z]/g, (start) => start.toUpperCase());
+    this.#held = `${text}${tail}\r\n`;
+    if (endStream || status === 101) this.flush();
+  }
+
+  encodeInformational(status: number, headers: HeaderMap): void {
+    this.#write(`${statusLine(status, 1)}${this.#encodeFields(headers)}\r\n`);
+  }
+
+  encodeData(data: Buffer, endStream: boolean): boolean {
+    if (this.#closed) return true;
+    if (data.length <= joinLimitBytes) {
+      let text = this.#held;
+      this.#held = "";
+      if (data.length > 0) text += this.#chunkedResponse ? `${data.length.toString(16)}\r\n${data.toString("latin1")}\r\n` : data.toString("latin1");
+      if (endStream && this.#chunkedResponse) text += "0\r\n\r\n";
+      const ok = text === "" || this.#write(text);
+      if (endStream && this.#tunnel) this.#socket.end();
+      return ok;
+    }
+    const socket = this.#socket;
+    socket.cork();
+    this.flush();
+    if (this.#chunkedResponse) this.#write(`${data.length.toString(16)}\r\n`);
+    this.#manager.stats.downstreamCxTxBytesTotal.add(data.length);
+    let ok = socket.write(data);
+    if (this.#chunkedResponse) ok = this.#write(endStream ? "\r\n0\r\n\r\n" : "\r\n");
+    socket.uncork();
+    if (endStream && this.#tunnel) socket.end();
+    return ok;
+  }
+
+  encodeTrailers(trailers: HeaderMap): void {
+    this.flush();
+    if (this.#chunkedResponse) this.#write(encodeLastChunk(this.#manager.config.enableTrailers ? trailers : undefined));
+  }
+
+  flush(): void {
+    if (this.#held === "" || this.#closed) return;
+    const text = this.#held;
+    this.#held = "";
+    this.#write(text);
+  }
+
+  resetStream(): void {
+    this.#abnormal = true;
+  }
+
+  pauseRequest(paused: boolean): void {
+    if (this.#paused === paused || this.#closed) return;
+    this.#paused = paused;
+    if (paused) this.#socket.pause();
+    else {
+      this.#socket.resume();
+      if (this.#rest.length > 0) queueMicrotask(() => this.#process());
+    }
+  }
+
+  startTunnel(): void {
+    this.#tunnel = true;
+    this.#awaitTunnel = false;
+    this.#manager.stats.downstreamCxUpgradesTotal.inc();
+    if (this.#rest.length > 0) queueMicrotask(() => this.#process());
+  }
+
+  onStreamDone(reusable: boolean): void {
+    this.flush();
+    this.#stream = undefined;
+    if (this.#closed) return;
+    if (!reusable || this.#tunnel || this.#closeDelimited) {
+      this.#rest = empty;
+      this.#beginClose(this.#abnormal || (!this.#body.done && !this.#tunnel));
+      return;
+    }
+    this.#armIdle();
+    if (this.#paused) this.pauseRequest(false);
+    if (this.#rest.length > 0) {
+      this.#socket.resume();
+      this.#process();
+    }
+  }
+
+  #write(text: string): boolean {
+    this.#manager.stats.downstreamCxTxBytesTotal.add(text.length);
+    return this.#socket.write(text, "latin1");
+  }
+}

@@ -1,0 +1,139 @@
+// What the connection manager does to request headers before routing (Envoy's conn_manager_utility), compiled from its
+// configuration. The codec already dropped connection-specific fields.
+import { randomUUID } from "node:crypto";
+import type { HttpConnectionManagerConfig } from "../envoy/http-connection-manager.ts";
+import type { FilterDeps } from "../filter/filter.ts";
+import type { TlsPeer } from "../telemetry/stream-info.ts";
+import type { HeaderMap } from "../wire/header-map.ts";
+import type { HttpStream } from "./stream.ts";
+
+/** Compiled request header rules. */
+export interface RequestRules {
+  apply(stream: HttpStream): void;
+}
+
+// Control headers of Envoy's own that only a trusted internal client may send (CVE-2024-45806). Without an
+// internal_address_config no client is internal, as in Envoy since 1.32.
+const externalOnlyStripped: ReadonlySet<string> = new Set([
+  "x-envoy-internal", "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-max-retries", "x-envoy-upstream-alt-stat-name",
+  "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-upstream-rq-timeout-alt-response",
+  "x-envoy-expected-rq-timeout-ms", "x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url",
+  "x-envoy-hedge-on-per-try-timeout", "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names",
+]);
+const edgeStripped: ReadonlySet<string> = new Set([
+  ...externalOnlyStripped,
+  "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node", "x-envoy-original-path",
+]);
+
+/** Compiles the rules. */
+export function createRequestRules(config: HttpConnectionManagerConfig, deps: FilterDeps): RequestRules {
+  const { useRemoteAddress, xffNumTrustedHops, skipXffAppend, appendXForwardedPort, via, stripPort, stripTrailingHostDot } = config;
+  const stripped = useRemoteAddress ? edgeStripped : externalOnlyStripped;
+  const trusted = xffNumTrustedHops > 0;
+
+  const forwardFor = (stream: HttpStream): void => {
+    const { headers } = stream;
+    const { connection } = stream.info;
+    if (useRemoteAddress && !skipXffAppend) {
+      const { ip } = connection.remote;
+      const address = isLoopback(ip) ? deps.localAddress : ip;
+      const before = headers.get("x-forwarded-for");
+      headers.set("x-forwarded-for", before === undefined || before === "" ? address : `${before},${address}`);
+    }
+    const overwrite = useRemoteAddress && !trusted;
+    const proto = headers.get("x-forwarded-proto");
+    if (proto === undefined || overwrite) headers.set("x-forwarded-proto", stream.scheme);
+    else if (proto === "http" || proto === "https") stream.scheme = proto;
+    if (appendXForwardedPort && (overwrite || !headers.has("x-forwarded-port"))) headers.set("x-forwarded-port", String(connection.local.port));
+  };
+
+  const requestId = (headers: HeaderMap): void => {
+    const force = useRemoteAddress && !config.preserveExternalRequestId;
+    if (force || !headers.has("x-request-id")) headers.set("x-request-id", randomUUID());
+  };
+
+  return {
+    apply(stream) {
+      const { headers } = stream;
+      stripEnvoyHeaders(headers, stripped);
+      if (stripPort !== "none") stream.authority = withoutPort(stream.authority, stripPort === "any" ? undefined : stream.info.connection.local.port);
+      if (stripTrailingHostDot) stream.authority = withoutTrailingDot(stream.authority);
+      if (config.schemeHeaderOverwrite !== "") stream.scheme = config.schemeHeaderOverwrite;
+      if (config.addUserAgent && !headers.has("user-agent")) headers.add("user-agent", config.statPrefix);
+      forwardFor(stream);
+      if (via !== "") {
+        const before = headers.get("via");
+        headers.set("via", before === undefined ? via : `${before}, ${via}`);
+      }
+      if (useRemoteAddress) headers.set("x-envoy-external-address", clientAddress(stream, xffNumTrustedHops));
+      if (config.generateRequestId) requestId(headers);
+      forwardClientCert(config, headers, stream.info.connection.tls);
+    },
+  };
+}
+
+function stripEnvoyHeaders(headers: HeaderMap, stripped: ReadonlySet<string>): void {
+  const { names } = headers;
+  for (let i = names.length - 1; i >= 0; i--) {
+    const name = names[i]!;
+    if (name.startsWith("x-envoy-") && stripped.has(name)) headers.removeAt(i);
+  }
+}
+
+/** The client as the trusted hops in front of this proxy saw it; the peer itself when there are none. */
+function clientAddress(stream: HttpStream, trustedHops: number): string {
+  const { remote } = stream.info.connection;
+  if (trustedHops === 0) return remote.ip;
+  // The last entry is the one this proxy appended.
+  const entries = (stream.headers.get("x-forwarded-for") ?? "").split(",");
+  return entries[entries.length - 1 - trustedHops]?.trim() || remote.ip;
+}
+
+function isLoopback(ip: string): boolean {
+  return ip.startsWith("127.") || ip === "::1" || ip.startsWith("::ffff:127.");
+}
+
+function withoutPort(authority: string, only: number | undefined): string {
+  const colon = authority.lastIndexOf(":");
+  if (colon < 0 || authority.endsWith("]")) return authority;
+  // An IPv6 literal without brackets has more than one colon and no port.
+  if (authority.indexOf(":") !== colon && !authority.startsWith("[")) return authority;
+  const port = authority.slice(colon + 1);
+  if (!/^[0-9]{1,5}$/.test(port) || (only !== undefined && Number(port) !== only)) return authority;
+  return authority.slice(0, colon);
+}
+
+function withoutTrailingDot(authority: string): string {
+  const colon = authority.lastIndexOf(":");
+  const host = colon < 0 ? authority : authority.slice(0, colon);
+  return host.endsWith(".") ? host.slice(0, -1) + (colon < 0 ? "" : authority.slice(colon)) : authority;
+}
+
+const xfcc = "x-forwarded-client-cert";
+
+/** x-forwarded-client-cert by forward_client_cert_details. Without a client certificate nothing may claim there was one. */
+function forwardClientCert(config: HttpConnectionManagerConfig, headers: HeaderMap, tls: TlsPeer | undefined): void {
+  const mode = config.forwardClientCertDetails;
+  if (mode === "ALWAYS_FORWARD_ONLY") return;
+  if (mode === "SANITIZE" || tls === undefined || !tls.presented) {
+    headers.remove(xfcc);
+    return;
+  }
+  if (mode === "FORWARD_ONLY") return;
+  const element = clientCertElement(config, tls);
+  const before = mode === "APPEND_FORWARD" ? headers.get(xfcc) : undefined;
+  headers.set(xfcc, before === undefined || before === "" ? element : `${before},${element}`);
+}
+
+function clientCertElement(config: HttpConnectionManagerConfig, tls: TlsPeer): string {
+  const { subject, cert, chain, uri, dns } = config.setCurrentClientCertDetails;
+  const parts: string[] = [];
+  if (tls.localUriSan !== "") parts.push(`By=${tls.localUriSan}`);
+  if (tls.sha256 !== "") parts.push(`Hash=${tls.sha256}`);
+  if (cert) parts.push(`Cert="${encodeURIComponent(tls.pem())}"`);
+  if (chain) parts.push(`Chain="${encodeURIComponent(tls.chainPem())}"`);
+  if (subject) parts.push(`Subject="${tls.subject.replaceAll('"', '\\"')}"`);
+  if (uri) for (const san of tls.uriSans.length > 0 ? tls.uriSans : [""]) parts.push(`URI=${san}`);
+  if (dns) for (const san of tls.dnsSans) parts.push(`DNS=${san}`);
+  return parts.join(";");
+}

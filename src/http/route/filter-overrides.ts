@@ -1,0 +1,23 @@
+// Per-filter overrides of configuration, virtual host, route and weighted cluster, resolved once per route.
+import type { PerFilterConfig } from "../../envoy/route.ts";
+import type { CompiledRoute } from "./route-table.ts";
+
+/** Looks up the override of a filter by its name in the connection manager's configuration. */
+export type FilterOverrides = CompiledRoute["filterConfig"];
+
+/**
+ * Resolves levels given from least to most specific. Whether a filter is disabled is decided by the most specific level that
+ * names it; its config is the most specific one there is, so a level may enable a filter without repeating the config.
+ */
+export function resolveOverrides(levels: readonly PerFilterConfig[]): FilterOverrides {
+  const resolved = new Map<string, { readonly disabled: boolean; readonly config?: unknown }>();
+  for (const level of levels) {
+    for (const [name, entry] of Object.entries(level)) {
+      const config = entry.config ?? resolved.get(name)?.config;
+      resolved.set(name, config === undefined ? { disabled: entry.disabled } : { disabled: entry.disabled, config });
+    }
+  }
+  return resolved.size === 0 ? none : (name) => resolved.get(name);
+}
+
+const none: FilterOverrides = () => undefined;

@@ -1,0 +1,43 @@
+// route.v3.RouteMatch without its path, as one predicate: headers, query parameters, gRPC, TLS and the runtime share.
+import type { RouteMatch } from "../../envoy/route.ts";
+import { compileAllHeaders } from "../../match/header-matcher.ts";
+import { compileQueryMatcher } from "../../match/query-matcher.ts";
+import type { RouteRequest } from "./route-table.ts";
+
+/** Tells whether a request meets a route's conditions; `query` is without `?`, `random` in [0, 1). */
+export type RequestTest = (request: RouteRequest, query: string, random: number) => boolean;
+
+/** Compiles the conditions; undefined when there is none, as for most routes. Throws when a regex is not valid RE2. */
+export function compileConditions(model: RouteMatch): RequestTest | undefined {
+  const tests: RequestTest[] = [];
+  // In the order of cost.
+  if (model.runtimeFraction < 1) tests.push((_request, _query, random) => random < model.runtimeFraction);
+  if (model.grpc) tests.push((request) => isGrpc(request.headers.get("content-type")));
+  const headers = compileAllHeaders(model.headers);
+  if (headers !== undefined) tests.push(headers);
+  for (const parameter of model.queryParameters) {
+    const test = compileQueryMatcher(parameter);
+    tests.push((_request, query) => test(query));
+  }
+  const { tls } = model;
+  if (tls !== undefined) {
+    tests.push(
+      (request) =>
+        (tls.presented === undefined || tls.presented === (request.tls?.presented ?? false)) &&
+        (tls.validated === undefined || tls.validated === (request.tls?.validated ?? false)),
+    );
+  }
+  if (tests.length < 2) return tests[0];
+  return (request, query, random) => {
+    for (const test of tests) if (!test(request, query, random)) return false;
+    return true;
+  };
+}
+
+/** True for `application/grpc` and its `+proto`-like forms, not for grpc-web. */
+export function isGrpc(contentType: string | undefined): boolean {
+  if (contentType === undefined || !contentType.startsWith("application/grpc")) return false;
+  return contentType.length === 16 || contentType.charCodeAt(16) === PLUS;
+}
+
+const PLUS = 0x2b;

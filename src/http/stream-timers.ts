@@ -1,0 +1,72 @@
+// The deadlines of one exchange. HTTP/1 keeps one set a connection and lends it to each request in turn, so that a request
+// arms and clears deadlines without touching a timer (net/deadline.ts).
+import type { Clock } from "../clock.ts";
+import { LazyDeadline } from "../net/deadline.ts";
+import type { HttpStream } from "./stream.ts";
+
+/** Deadlines of the stream that holds them. */
+export class StreamTimers {
+  #stream: HttpStream | undefined;
+  #idleMs = 0;
+  readonly #idle: LazyDeadline;
+  readonly #request: LazyDeadline;
+  readonly #duration: LazyDeadline;
+  /** Route timeout and per-try timeouts: armed by the router, which says what happens. */
+  readonly response: LazyDeadline;
+  readonly perTry: LazyDeadline;
+  onResponseTimeout: (() => void) | undefined = undefined;
+  onPerTryTimeout: (() => void) | undefined = undefined;
+
+  constructor(clock: Clock) {
+    this.#idle = new LazyDeadline(clock, () => this.#stream?.onIdleTimeout());
+    this.#request = new LazyDeadline(clock, () => this.#stream?.onRequestTimeout());
+    this.#duration = new LazyDeadline(clock, () => this.#stream?.onDurationTimeout());
+    this.response = new LazyDeadline(clock, () => this.onResponseTimeout?.());
+    this.perTry = new LazyDeadline(clock, () => this.onPerTryTimeout?.());
+  }
+
+  /** A stream takes the set over. */
+  start(stream: HttpStream): void {
+    this.#stream = stream;
+    const { config } = stream.manager;
+    this.setIdle(config.streamIdleTimeoutMs);
+    if (config.requestTimeoutMs > 0 && !stream.requestComplete) this.#request.set(config.requestTimeoutMs);
+    if (config.maxStreamDurationMs > 0) this.#duration.set(config.maxStreamDurationMs);
+  }
+
+  /** Changes the idle timeout (a route may); 0 = none. */
+  setIdle(idleMs: number): void {
+    this.#idleMs = idleMs;
+    if (idleMs > 0) this.#idle.set(idleMs);
+    else this.#idle.clear();
+  }
+
+  /** Changes the longest duration of the exchange, counted from now; 0 = none. */
+  setDuration(durationMs: number): void {
+    if (durationMs > 0) this.#duration.set(durationMs);
+    else this.#duration.clear();
+  }
+
+  /** Bytes moved. */
+  touch(): void {
+    if (this.#idleMs > 0) this.#idle.set(this.#idleMs);
+  }
+
+  /** The stream is over. */
+  stop(): void {
+    this.#stream = undefined;
+    this.onResponseTimeout = undefined;
+    this.onPerTryTimeout = undefined;
+    this.#idle.clear();
+    this.#request.clear();
+    this.#duration.clear();
+    this.response.clear();
+    this.perTry.clear();
+  }
+
+  /** The connection is gone: no timer may keep it in memory. */
+  dispose(): void {
+    this.stop();
+    for (const deadline of [this.#idle, this.#request, this.#duration, this.response, this.perTry]) deadline.dispose();
+  }
+}

@@ -1,0 +1,468 @@
+// One HTTP exchange, whatever the protocol on either side: holds what filters see, runs them in order, and ends in exactly
+// one access-log record. The codec below it and the terminal filter (the router) above it talk only through it.
+import { ProxyError } from "../error.ts";
+import { flag } from "../telemetry/response-flag.ts";
+import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
+import { HeaderMap } from "../wire/header-map.ts";
+import type { HttpManager } from "./connection-manager.ts";
+import { grpcStatusOf, replies, type LocalReply } from "./local-reply.ts";
+import type { CompiledRoute, HeaderMutator, RouteRequest } from "./route/route-table.ts";
+import type { StreamTimers } from "./stream-timers.ts";
+
+/** What a stream needs of the downstream protocol. */
+export interface DownstreamCodec {
+  /** `endStream`: nothing follows. Interim (1xx) responses go through `encodeInformational`. */
+  encodeHeaders(stream: HttpStream, status: number, headers: HeaderMap, endStream: boolean): void;
+  encodeInformational(status: number, headers: HeaderMap): void;
+  /** False: stop until `stream.onDownstreamWritable`. */
+  encodeData(data: Buffer, endStream: boolean): boolean;
+  encodeTrailers(trailers: HeaderMap): void;
+  /** Writes what was held back to be joined with body bytes. */
+  flush(): void;
+  /** Breaks the exchange off: the client must be able to tell that the response is not complete. */
+  resetStream(): void;
+  /** Stops or goes on delivering request body. */
+  pauseRequest(paused: boolean): void;
+  /** The connection becomes a byte tunnel after a 101: request bytes are delivered raw. */
+  startTunnel(): void;
+  /** The exchange is over; `reusable`: the connection may carry another request. */
+  onStreamDone(reusable: boolean): void;
+}
+
+/** The last filter: consumes the request and produces the response. */
+export interface TerminalFilter {
+  onRequestData(data: Buffer, endStream: boolean): void;
+  onRequestTrailers(trailers: HeaderMap): void;
+  /** The request is complete (its last byte was passed on or there was no body). */
+  onRequestComplete(): void;
+  /** A read of the downstream connection was worked off. */
+  onRequestReadDone(): void;
+  /** Downstream takes bytes again. */
+  onDownstreamWritable(): void;
+  /** The exchange ended without the terminal filter's doing: release everything. */
+  onStreamReset(): void;
+}
+
+const empty = Buffer.alloc(0);
+
+/** One request and its response. */
+export class HttpStream implements RouteRequest {
+  readonly manager: HttpManager;
+  readonly codec: DownstreamCodec;
+  readonly info: StreamInfo;
+  readonly timers: StreamTimers;
+  /** Without `host`, which is `authority`. */
+  readonly headers: HeaderMap;
+  method: string;
+  /** With query; normalised before routing, rewritten by the router. */
+  path: string;
+  authority: string;
+  scheme: string;
+  /** `websocket` and the like when the client asks for an upgrade; empty otherwise. */
+  readonly upgrade: string;
+  /** The client waits for 100 Continue. */
+  expectContinue: boolean;
+  /** The request comes from a trusted internal address: its x-envoy-* control headers count. */
+  internal = false;
+  route: CompiledRoute | undefined = undefined;
+  responseHeaders: HeaderMap | undefined = undefined;
+  /** ALPN offered upstream instead of the cluster's own (Istio's ALPN filter). */
+  upstreamAlpn: readonly string[] | undefined = undefined;
+  upstreamAlpnKey = "";
+  /** State of filters, by their index. */
+  filterState: unknown[] | undefined = undefined;
+  requestComplete = false;
+  responseStarted = false;
+  responseComplete = false;
+  /** Header changes for local replies: the router sets the route's, so that its own replies carry them too (as in Envoy). */
+  replyMutator: HeaderMutator | undefined = undefined;
+  /** Ask for `connection: close` on the response. */
+  closeAfterResponse = false;
+  #terminal: TerminalFilter | undefined = undefined;
+  #done = false;
+  #held: Buffer[] | undefined = undefined;
+  #heldBytes = 0;
+  #heldTrailers: HeaderMap | undefined = undefined;
+  #stoppedAt = -1;
+  #responseStoppedAt = -1;
+  #heldResponse: { readonly data: Buffer[]; trailers: HeaderMap | undefined; end: boolean; headersEnd: boolean } | undefined = undefined;
+
+  constructor(
+    manager: HttpManager,
+    codec: DownstreamCodec,
+    connection: ConnectionInfo,
+    timers: StreamTimers,
+    request: { readonly headers: HeaderMap; readonly method: string; readonly path: string; readonly authority: string; readonly protocol: string; readonly upgrade: string; readonly expectContinue: boolean },
+  ) {
+    this.manager = manager;
+    this.codec = codec;
+    this.timers = timers;
+    this.headers = request.headers;
+    this.method = request.method;
+    this.path = request.path;
+    this.authority = request.authority;
+    this.scheme = connection.tls === undefined ? "http" : "https";
+    this.upgrade = request.upgrade;
+    this.expectContinue = request.expectContinue;
+    const { clock } = manager;
+    const info = new StreamInfo(connection, clock.wallMs(), clock.nowMs());
+    info.protocol = request.protocol;
+    info.requestHeaders = request.headers;
+    this.info = info;
+  }
+
+  /** Downstream TLS facts for route matching. */
+  get tls(): { readonly presented: boolean; readonly validated: boolean } | undefined {
+    return this.info.connection.tls;
+  }
+
+  /** True once the exchange is over. */
+  get done(): boolean {
+    return this.#done;
+  }
+
+  // --- request direction ---------------------------------------------------------------------------------------------
+
+  /** The codec has a request head. Nothing may be delivered before this. */
+  start(endStream: boolean): void {
+    this.requestComplete = endStream;
+    this.manager.onStreamStart(this);
+    this.timers.start(this);
+    if (!this.manager.prepareRequest(this)) return;
+    this.#runRequestFilters(0);
+  }
+
+  /** Goes on after a filter returned `stop`. */
+  continueRequest(): void {
+    const at = this.#stoppedAt;
+    if (at < 0 || this.#done || this.responseStarted) return;
+    this.#stoppedAt = -1;
+    this.#runRequestFilters(at + 1);
+  }
+
+  #runRequestFilters(from: number): void {
+    const filters = this.manager.requestHeaderFilters;
+    for (let i = from; i < filters.length; i++) {
+      const { filter, index, name } = filters[i]!;
+      if (this.manager.hasOverrides && this.route?.filterConfig(name)?.disabled) continue;
+      const status = filter.onRequestHeaders!(this, this.requestComplete, index);
+      if (this.responseStarted || this.#done) return;
+      if (status === "stop") {
+        this.#stoppedAt = i;
+        return;
+      }
+    }
+    const terminal = this.manager.terminal.start(this, this.requestComplete && this.#held === undefined);
+    if (terminal === undefined || this.#done || this.responseStarted) return;
+    this.#terminal = terminal;
+    this.#deliverHeld(terminal);
+  }
+
+  #deliverHeld(terminal: TerminalFilter): void {
+    const held = this.#held;
+    if (held !== undefined) {
+      this.#held = undefined;
+      if (this.#heldBytes >= this.manager.bufferLimitBytes) this.codec.pauseRequest(false);
+      this.#heldBytes = 0;
+      for (let i = 0; i < held.length && !this.#done; i++) {
+        this.#passData(terminal, held[i]!, this.requestComplete && this.#heldTrailers === undefined && i === held.length - 1);
+      }
+      if (this.#heldTrailers !== undefined && !this.#done) this.#passTrailers(terminal, this.#heldTrailers);
+    }
+    if (this.requestComplete && !this.#done) terminal.onRequestComplete();
+  }
+
+  /** Body bytes from the codec. */
+  onRequestData(data: Buffer, endStream: boolean): void {
+    if (this.#done) return;
+    this.info.bytesReceived += data.length;
+    this.requestComplete = endStream;
+    this.timers.touch();
+    const terminal = this.#terminal;
+    if (terminal === undefined) {
+      if (this.responseStarted) {
+        // The reply was sent already (or is on its way): the rest of the request has nowhere to go.
+        return;
+      }
+      (this.#held ??= []).push(data);
+      const before = this.#heldBytes;
+      this.#heldBytes += data.length;
+      const limit = this.manager.bufferLimitBytes;
+      if (before < limit && this.#heldBytes >= limit) this.codec.pauseRequest(true);
+      return;
+    }
+    this.#passData(terminal, data, endStream);
+    if (endStream) terminal.onRequestComplete();
+  }
+
+  #passData(terminal: TerminalFilter, data: Buffer, endStream: boolean): void {
+    let bytes = data;
+    const filters = this.manager.requestDataFilters;
+    for (let i = 0; i < filters.length; i++) {
+      const { filter, index } = filters[i]!;
+      bytes = filter.onRequestData!(this, bytes, endStream, index);
+      if (this.responseStarted || this.#done) return;
+    }
+    terminal.onRequestData(bytes, endStream);
+  }
+
+  /** Trailers from the codec; the request is complete. */
+  onRequestTrailers(trailers: HeaderMap): void {
+    if (this.#done) return;
+    this.requestComplete = true;
+    this.timers.touch();
+    if (this.#terminal === undefined) {
+      this.#held ??= [];
+      this.#heldTrailers = trailers;
+      return;
+    }
+    this.#passTrailers(this.#terminal, trailers);
+    this.#terminal.onRequestComplete();
+  }
+
+  #passTrailers(terminal: TerminalFilter, trailers: HeaderMap): void {
+    for (const { filter, index } of this.manager.requestTrailerFilters) filter.onRequestTrailers!(this, trailers, index);
+    terminal.onRequestTrailers(trailers);
+  }
+
+  /** A read was worked off by the codec. */
+  onRequestReadDone(): void {
+    this.#terminal?.onRequestReadDone();
+  }
+
+  /** The terminal filter cannot take more request bytes for now. */
+  pauseRequest(paused: boolean): void {
+    if (!this.#done) this.codec.pauseRequest(paused);
+  }
+
+  // --- response direction --------------------------------------------------------------------------------------------
+
+  /** Sends a reply of the proxy's own instead of whatever would have come. Nothing happens when a response has begun. */
+  sendLocalReply(reply: LocalReply): void {
+    if (this.responseStarted || this.#done) return;
+    const { info } = this;
+    info.flags |= reply.flags;
+    info.responseCodeDetails = reply.details;
+    // A half-read request leaves the connection in no state for another one.
+    if (reply.close || !this.requestComplete) this.closeAfterResponse = true;
+    const headers = new HeaderMap();
+    if (reply.headers !== undefined) for (const [name, value] of reply.headers) headers.add(name, value);
+    if (isGrpc(this.headers)) {
+      headers.add("content-type", "application/grpc");
+      headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
+      if (reply.body !== "") headers.add("grpc-message", percentEncode(reply.body));
+      this.#abandonTerminal();
+      this.replyMutator?.apply(headers, info);
+      this.respondHeaders(200, headers, true);
+      this.codec.flush();
+      return;
+    }
+    const { body } = reply;
+    const noContent = reply.status === 204 || reply.status < 200 || reply.status === 304;
+    if (body !== "" && !noContent) {
+      headers.add("content-length", String(body.length));
+      headers.add("content-type", "text/plain");
+    }
+    this.#abandonTerminal();
+    info.responseCode = reply.status;
+    this.replyMutator?.apply(headers, info);
+    const headersOnly = body === "" || noContent || this.method === "HEAD";
+    this.respondHeaders(reply.status, headers, headersOnly);
+    if (!headersOnly && !this.#done) this.respondData(Buffer.from(body, "latin1"), true);
+    this.codec.flush();
+  }
+
+  #abandonTerminal(): void {
+    const terminal = this.#terminal;
+    this.#terminal = undefined;
+    terminal?.onStreamReset();
+  }
+
+  /** Passes an interim response on. */
+  respondInformational(status: number, headers: HeaderMap): void {
+    if (!this.responseStarted && !this.#done) this.codec.encodeInformational(status, headers);
+  }
+
+  /** Response headers from the terminal filter (or a local reply): response filters run, then they are encoded. */
+  respondHeaders(status: number, headers: HeaderMap, endStream: boolean): void {
+    if (this.responseStarted || this.#done) return;
+    this.responseStarted = true;
+    this.#held = undefined;
+    this.info.responseCode = status;
+    this.responseHeaders = headers;
+    this.info.responseHeaders = headers;
+    this.timers.touch();
+    this.#runResponseFilters(this.manager.responseHeaderFilters.length - 1, endStream);
+  }
+
+  #runResponseFilters(from: number, endStream: boolean): void {
+    const filters = this.manager.responseHeaderFilters;
+    for (let i = from; i >= 0; i--) {
+      const { filter, index, name } = filters[i]!;
+      if (this.manager.hasOverrides && this.route?.filterConfig(name)?.disabled) continue;
+      if (filter.onResponseHeaders!(this, endStream, index) === "stop") {
+        this.#responseStoppedAt = i;
+        this.#heldResponse = { data: [], trailers: undefined, end: endStream, headersEnd: endStream };
+        return;
+      }
+      if (this.#done) return;
+    }
+    this.manager.prepareResponse(this, this.responseHeaders!);
+    const { info } = this;
+    info.firstDownstreamTxMs = this.manager.clock.nowMs();
+    this.codec.encodeHeaders(this, info.responseCode, this.responseHeaders!, endStream);
+    if (endStream) this.#finishResponse();
+  }
+
+  /** Goes on after a response filter returned `stop`. */
+  continueResponse(): void {
+    const at = this.#responseStoppedAt;
+    const held = this.#heldResponse;
+    if (at < 0 || held === undefined || this.#done) return;
+    this.#responseStoppedAt = -1;
+    this.#heldResponse = undefined;
+    this.#runResponseFilters(at - 1, held.headersEnd);
+    for (let i = 0; i < held.data.length && !this.#done; i++) this.respondData(held.data[i]!, held.end && held.trailers === undefined && i === held.data.length - 1);
+    if (held.trailers !== undefined && !this.#done) this.respondTrailers(held.trailers);
+    if (!this.#done) this.codec.flush();
+  }
+
+  /** Response body bytes; false: stop reading upstream until `onDownstreamWritable`. */
+  respondData(data: Buffer, endStream: boolean): boolean {
+    if (this.#done) return true;
+    const held = this.#heldResponse;
+    if (held !== undefined) {
+      held.data.push(data);
+      held.end = endStream;
+      return false;
+    }
+    let bytes = data;
+    const filters = this.manager.responseDataFilters;
+    for (let i = filters.length - 1; i >= 0; i--) bytes = filters[i]!.filter.onResponseData!(this, bytes, endStream, filters[i]!.index);
+    this.timers.touch();
+    this.info.bytesSent += bytes.length;
+    const ok = bytes.length === 0 && !endStream ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, endStream);
+    if (endStream) this.#finishResponse();
+    return ok;
+  }
+
+  /** Response trailers; the response is complete. */
+  respondTrailers(trailers: HeaderMap): void {
+    if (this.#done) return;
+    const held = this.#heldResponse;
+    if (held !== undefined) {
+      held.trailers = trailers;
+      held.end = true;
+      return;
+    }
+    for (let i = this.manager.responseTrailerFilters.length - 1; i >= 0; i--) {
+      const { filter, index } = this.manager.responseTrailerFilters[i]!;
+      filter.onResponseTrailers!(this, trailers, index);
+    }
+    this.info.responseTrailers = trailers;
+    this.codec.encodeTrailers(trailers);
+    this.#finishResponse();
+  }
+
+  /** The terminal filter worked off one upstream read. */
+  onResponseReadDone(): void {
+    if (!this.#done) this.codec.flush();
+  }
+
+  /** Downstream takes bytes again. */
+  onDownstreamWritable(): void {
+    this.#terminal?.onDownstreamWritable();
+  }
+
+  // --- the end -------------------------------------------------------------------------------------------------------
+
+  /** The response cannot be completed after its headers went out: the client is told by the connection's fate. */
+  abortResponse(flags: number, details: string): void {
+    if (this.#done) return;
+    this.info.flags |= flags;
+    this.info.responseCodeDetails = details;
+    this.#abandonTerminal();
+    this.codec.flush();
+    this.codec.resetStream();
+    this.#finish(false);
+  }
+
+  /** The client went away. */
+  onDownstreamClosed(details = "downstream_remote_disconnect", flags: number = flag.DC): void {
+    if (this.#done) return;
+    this.info.flags |= flags;
+    this.info.responseCodeDetails = details;
+    this.#abandonTerminal();
+    this.#finish(false);
+  }
+
+  /** The client's request bytes cannot be understood any more (a broken chunk, say). */
+  onDownstreamProtocolError(reply: LocalReply): void {
+    if (this.#done) return;
+    if (this.responseStarted) this.abortResponse(flag.DPE, reply.details);
+    else this.sendLocalReply(reply);
+  }
+
+  /** No byte moved for stream_idle_timeout. */
+  onIdleTimeout(): void {
+    this.manager.stats.downstreamRqIdleTimeout.inc();
+    if (this.responseStarted) this.abortResponse(flag.SI, "stream_idle_timeout");
+    else this.sendLocalReply(this.requestComplete ? replies.streamIdleComplete : replies.streamIdleIncomplete);
+  }
+
+  /** The request did not complete within request_timeout. */
+  onRequestTimeout(): void {
+    if (this.requestComplete) return;
+    this.manager.stats.downstreamRqTimeout.inc();
+    if (this.responseStarted) this.abortResponse(0, replies.requestTimeout.details);
+    else this.sendLocalReply(replies.requestTimeout);
+  }
+
+  /** The exchange took longer than max_stream_duration. */
+  onDurationTimeout(): void {
+    this.manager.stats.downstreamRqMaxDurationReached.inc();
+    if (this.responseStarted) this.abortResponse(0, replies.maxDuration.details);
+    else this.sendLocalReply(replies.maxDuration);
+  }
+
+  #finishResponse(): void {
+    if (this.#done) return;
+    this.responseComplete = true;
+    // A request still on its way when its response is complete: its rest is of no use, so the connection ends too.
+    const reusable = this.requestComplete && !this.closeAfterResponse;
+    if (!this.requestComplete) this.#abandonTerminal();
+    this.#finish(reusable);
+  }
+
+  #finish(reusable: boolean): void {
+    this.#done = true;
+    this.timers.stop();
+    this.#terminal = undefined;
+    this.#held = undefined;
+    this.#heldResponse = undefined;
+    this.info.endMs = this.manager.clock.nowMs();
+    this.manager.onStreamDone(this);
+    this.codec.onStreamDone(reusable);
+  }
+
+  /** A fault nobody foresaw: 500 when possible, a reset otherwise. */
+  onInternalError(thrown: unknown): void {
+    const error = ProxyError.from(thrown);
+    this.manager.logger.error("request failed inside the proxy", { error: error.stack ?? error.message, path: this.path });
+    if (this.responseStarted) this.abortResponse(flag.LR, "internal_error");
+    else this.sendLocalReply({ status: 500, body: "", details: "internal_error", flags: flag.LR, close: true });
+  }
+}
+
+/** True for `application/grpc` and its subtypes. */
+export function isGrpc(headers: HeaderMap): boolean {
+  const type = headers.get("content-type");
+  if (type === undefined || !type.startsWith("application/grpc")) return false;
+  const next = type.charCodeAt(16);
+  return Number.isNaN(next) || next === 43 || next === 59;
+}
+
+// grpc-message is percent-encoded (gRPC over HTTP/2, Responses): printable ASCII but `%` stays.
+function percentEncode(text: string): string {
+  return text.replace(/[^\x20-\x24\x26-\x7e]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
+}

@@ -1,0 +1,209 @@
+// Originates TLS: an UpstreamTlsContext compiled to one call per connection. Chain, SANs and pins of the server are judged
+// before the socket is handed over; the caller keeps the deadline.
+import type { Socket } from "node:net";
+import { isIP } from "node:net";
+import { connect } from "node:tls";
+import type { SecureContext, TLSSocket } from "node:tls";
+import type { Clock } from "../clock.ts";
+import type { UpstreamTlsContext } from "../envoy/tls.ts";
+import { ProxyError } from "../error.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { StatsScope } from "../telemetry/stats.ts";
+import { usableProtocols } from "./alpn.ts";
+import { secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import { MaterialSource } from "./material.ts";
+import type { Material } from "./material.ts";
+import { describePeer } from "./peer.ts";
+import { SecureContextCache } from "./secure-context.ts";
+import type { SecretLookup } from "./secret-store.ts";
+import { SessionCache } from "./session-cache.ts";
+import { TlsStats } from "./tls-stats.ts";
+import type { ClientHandshakeOptions, ClientTransport, HandshakeHandler, Pending } from "./transport.ts";
+import { createVerifier } from "./verifier.ts";
+import type { Verifier } from "./verifier.ts";
+import { leafNames, readCertificateNames } from "./x509/certificate-names.ts";
+import type { CertificateNames } from "./x509/certificate-names.ts";
+
+/** What client transports share and are given. */
+export interface ClientTransportDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Shared by all transports of a worker; default one of its own. */
+  readonly contexts?: SecureContextCache;
+  /** Scope of the cluster's `ssl.*` stats, without the `ssl`. */
+  readonly stats?: StatsScope;
+  /** Offer `h2` and `istio-h2` where the context lists them. Default false: only a caller that speaks HTTP/2 may ask for it. */
+  readonly http2?: boolean;
+}
+
+interface Compiled {
+  readonly material: Material;
+  readonly context: SecureContext;
+  readonly verify: Verifier;
+  readonly sessions: SessionCache;
+  readonly local: CertificateNames;
+}
+
+/** Compiles an UpstreamTlsContext. Nothing is built before the first handshake. */
+export function createClientTransport(tls: UpstreamTlsContext, secrets: SecretLookup, deps: ClientTransportDeps): ClientTransport {
+  return new NodeClientTransport(tls, secrets, deps);
+}
+
+class NodeClientTransport implements ClientTransport {
+  readonly #tls: UpstreamTlsContext;
+  readonly #deps: ClientTransportDeps;
+  readonly #source: MaterialSource;
+  readonly #contexts: SecureContextCache;
+  readonly #stats: TlsStats;
+  readonly #alpn: readonly string[];
+  #compiled: Compiled | undefined;
+
+  constructor(tls: UpstreamTlsContext, secrets: SecretLookup, deps: ClientTransportDeps) {
+    this.#tls = tls;
+    this.#deps = deps;
+    this.#source = new MaterialSource(tls.common, secrets);
+    this.#contexts = deps.contexts ?? new SecureContextCache();
+    this.#stats = new TlsStats(deps.stats?.scope("ssl"));
+    this.#alpn = usableProtocols(tls.common.alpnProtocols, deps.http2 ?? false);
+  }
+
+  get ready(): boolean {
+    return this.#source.get() !== undefined;
+  }
+
+  handshake(socket: Socket, options: ClientHandshakeOptions, handler: HandshakeHandler): Pending {
+    let compiled: Compiled | undefined;
+    try {
+      compiled = this.#compile();
+    } catch (thrown) {
+      // Key material that OpenSSL refuses: said once per version in the log, and to every connection.
+      return failLater(socket, handler, tlsFailed(`TLS error: ${thrown instanceof Error ? thrown.message : String(thrown)}`, thrown));
+    }
+    if (compiled === undefined) return failLater(socket, handler, tlsFailed(secretMissingReason));
+    const sni = options.sni ?? this.#tls.sni;
+    const alpn = options.alpn === undefined ? this.#alpn : usableProtocols(options.alpn, true);
+    return new ClientHandshake(socket, compiled, isIP(sni) === 0 ? sni : "", alpn, handler, this.#stats, this.#deps.clock);
+  }
+
+  #compile(): Compiled | undefined {
+    const material = this.#source.get();
+    if (material === undefined || this.#compiled?.material === material) return material && this.#compiled;
+    const warn = (message: string): void => this.#deps.logger.warn(message, { sni: this.#tls.sni });
+    this.#compiled = {
+      material,
+      context: this.#contexts.get(this.#tls.common, material, warn),
+      verify: createVerifier(material.validation, warn),
+      // A new version starts without sessions: what an old one vouched for is not carried over.
+      sessions: new SessionCache(this.#tls.maxSessionKeys),
+      local: leafNames(material.certificates[0]?.certificateChain),
+    };
+    return this.#compiled;
+  }
+}
+
+class ClientHandshake implements Pending {
+  readonly #socket: TLSSocket;
+  readonly #raw: Socket;
+  readonly #compiled: Compiled;
+  readonly #sni: string;
+  readonly #handler: HandshakeHandler;
+  readonly #stats: TlsStats;
+  readonly #clock: Clock;
+  #done = false;
+  #session: Buffer | undefined;
+
+  constructor(raw: Socket, compiled: Compiled, sni: string, alpn: readonly string[], handler: HandshakeHandler, stats: TlsStats, clock: Clock) {
+    this.#raw = raw;
+    this.#compiled = compiled;
+    this.#sni = sni;
+    this.#handler = handler;
+    this.#stats = stats;
+    this.#clock = clock;
+    const session = compiled.sessions.take(sni);
+    this.#socket = connect({
+      socket: raw,
+      secureContext: compiled.context,
+      // Judged in #onSecure, where every kind of failure gets its own words.
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+      ...(sni === "" ? {} : { servername: sni }),
+      ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
+      ...(session === undefined ? {} : { session }),
+    });
+    this.#socket.once("secureConnect", () => this.#onSecure());
+    this.#socket.on("session", (ticket) => this.#onSession(ticket));
+    this.#socket.on("error", (error) => this.#onError(error));
+    this.#socket.once("close", () => this.#fail(undefined, undefined));
+  }
+
+  cancel(): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#destroy();
+  }
+
+  #onSecure(): void {
+    if (this.#done) return;
+    const socket = this.#socket;
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) return this.#fail("TLS error: no server certificate", undefined);
+    const names = readCertificateNames(certificate.raw);
+    const verdict = this.#compiled.verify(socket, certificate, names, this.#clock.wallMs());
+    if (!verdict.ok) {
+      this.#stats.onVerifyFailed(verdict.failure);
+      return this.#fail(verifyFailureReason(verdict.failure), undefined);
+    }
+    this.#done = true;
+    this.#stats.onSecure(socket, true);
+    if (this.#session !== undefined) this.#compiled.sessions.put(this.#sni, this.#session);
+    this.#handler.onSecure(socket, describePeer(socket, certificate, names, verdict.validated, this.#compiled.local), socket.alpnProtocol || "");
+  }
+
+  // TLS 1.2 delivers its session before the server was judged; it is kept only once it was.
+  #onSession(ticket: Buffer): void {
+    if (!this.#done) this.#session = ticket;
+    else if (!this.#socket.destroyed) this.#compiled.sessions.put(this.#sni, ticket);
+  }
+
+  // Stays attached for the socket's life: whoever owns it later may not have a listener yet.
+  #onError(error: NodeJS.ErrnoException): void {
+    if (this.#done) return;
+    this.#stats.onError(error.code);
+    this.#fail(tlsErrorReason(error), error);
+  }
+
+  #fail(reason: string | undefined, cause: unknown): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#destroy();
+    this.#handler.onFailed(tlsFailed(reason, cause));
+  }
+
+  #destroy(): void {
+    this.#socket.destroy();
+    this.#raw.destroy();
+  }
+}
+
+// Nothing of the request was sent yet, so another attempt is safe.
+function tlsFailed(reason: string | undefined, cause?: unknown): ProxyError {
+  return new ProxyError("upstream_tls_failed", { side: "upstream", retryable: true, cause, ...(reason === undefined ? {} : { reason }) });
+}
+
+// Outcomes never arrive inside the call that asked for them.
+function failLater(socket: Socket, handler: HandshakeHandler, error: ProxyError): Pending {
+  let done = false;
+  process.nextTick(() => {
+    if (done) return;
+    done = true;
+    socket.destroy();
+    handler.onFailed(error);
+  });
+  return {
+    cancel: () => {
+      if (done) return;
+      done = true;
+      socket.destroy();
+    },
+  };
+}

@@ -1,0 +1,244 @@
+// Terminates TLS: a DownstreamTlsContext compiled to one call per accepted connection. Reads the ClientHello first where
+// the listener has not, because ALPN is answered by this server's order and left out when nothing is common.
+import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
+import type { Clock, Timer } from "../clock.ts";
+import type { DownstreamTlsContext } from "../envoy/tls.ts";
+import { ProxyError } from "../error.ts";
+import type { ProxyErrorCode } from "../error.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { StatsScope } from "../telemetry/stats.ts";
+import { inspectClientHello } from "../wire/client-hello.ts";
+import { selectProtocol, usableProtocols } from "./alpn.ts";
+import { secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import { RefusalAlert } from "./handshake-alert.ts";
+import { MaterialSource } from "./material.ts";
+import { describePeer } from "./peer.ts";
+import type { SecretLookup } from "./secret-store.ts";
+import { compileServerContext } from "./server-context.ts";
+import type { PresentedContext, ServerContext } from "./server-context.ts";
+import { TlsStats } from "./tls-stats.ts";
+import type { HandshakeHandler, Pending, ServerTransport } from "./transport.ts";
+import { noNames, readCertificateNames } from "./x509/certificate-names.ts";
+
+/** What server transports are given. */
+export interface ServerTransportDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Select `h2` and `istio-h2` where the context lists them. Default false: only a chain that serves HTTP/2 may ask for it. */
+  readonly http2?: boolean;
+  /** Scope of the listener's `ssl.*` stats, without the `ssl`. */
+  readonly stats?: StatsScope;
+}
+
+/** The most that is read while waiting for a whole ClientHello: one maximal record and its header, as Envoy's inspector allows. */
+const maxHelloBytes = 16 * 1024 + 5;
+
+/** Compiles a DownstreamTlsContext; contexts are built at the first handshake after a secret changed. */
+export function createServerTransport(tls: DownstreamTlsContext, secrets: SecretLookup, deps: ServerTransportDeps): ServerTransport {
+  return new NodeServerTransport(tls, secrets, deps);
+}
+
+/** What a handshake needs of its transport. */
+interface Shared {
+  readonly clock: Clock;
+  readonly stats: TlsStats;
+  readonly alpn: readonly string[];
+  readonly requireSni: boolean;
+}
+
+class NodeServerTransport implements ServerTransport {
+  readonly #tls: DownstreamTlsContext;
+  readonly #source: MaterialSource;
+  readonly #logger: Logger;
+  readonly #shared: Shared;
+  #compiled: ServerContext | undefined;
+
+  constructor(tls: DownstreamTlsContext, secrets: SecretLookup, deps: ServerTransportDeps) {
+    this.#tls = tls;
+    this.#source = new MaterialSource(tls.common, secrets);
+    this.#logger = deps.logger;
+    this.#shared = {
+      clock: deps.clock,
+      stats: new TlsStats(deps.stats?.scope("ssl")),
+      alpn: usableProtocols(tls.common.alpnProtocols, deps.http2 ?? false),
+      requireSni: tls.requireSni,
+    };
+  }
+
+  get ready(): boolean {
+    return this.#source.get() !== undefined;
+  }
+
+  handshake(socket: Socket, initialBytes: Buffer | undefined, timeoutMs: number, handler: HandshakeHandler): Pending {
+    let context: ServerContext | ProxyError;
+    try {
+      context = this.#compile() ?? failed("downstream_protocol_error", secretMissingReason);
+    } catch (thrown) {
+      const message = thrown instanceof Error ? thrown.message : String(thrown);
+      this.#logger.warn("TLS context cannot be built", { error: message });
+      context = failed("internal", `TLS error: ${message}`, thrown);
+    }
+    return new ServerHandshake(socket, context, initialBytes, timeoutMs, handler, this.#shared);
+  }
+
+  #compile(): ServerContext | undefined {
+    const material = this.#source.get();
+    if (material === undefined || this.#compiled?.material === material) return material && this.#compiled;
+    this.#compiled = compileServerContext(this.#tls, material, (message) => this.#logger.warn(message));
+    return this.#compiled;
+  }
+}
+
+class ServerHandshake implements Pending {
+  readonly #raw: Socket;
+  readonly #context: ServerContext | ProxyError;
+  readonly #handler: HandshakeHandler;
+  readonly #shared: Shared;
+  readonly #timer: Timer | undefined;
+  #held: Buffer;
+  #tls: TLSSocket | undefined;
+  #presented: PresentedContext | undefined;
+  #alert: RefusalAlert | undefined;
+  #done = false;
+
+  constructor(
+    raw: Socket,
+    context: ServerContext | ProxyError,
+    initialBytes: Buffer | undefined,
+    timeoutMs: number,
+    handler: HandshakeHandler,
+    shared: Shared,
+  ) {
+    this.#raw = raw;
+    this.#context = context;
+    this.#handler = handler;
+    this.#shared = shared;
+    this.#held = initialBytes ?? Buffer.alloc(0);
+    this.#timer = timeoutMs > 0 ? shared.clock.after(timeoutMs, () => this.#fail(failed("downstream_closed", "transport_socket_timeout"))) : undefined;
+    raw.on("error", this.#onError);
+    raw.once("close", this.#onClose);
+    // Outcomes never arrive inside the call that asked for them.
+    process.nextTick(() => this.#start());
+  }
+
+  cancel(): void {
+    if (this.#done) return;
+    this.#finish();
+    this.#destroy();
+  }
+
+  #start(): void {
+    if (this.#done) return;
+    if (this.#context instanceof ProxyError) return this.#fail(this.#context);
+    if (this.#raw.destroyed) return this.#onClose();
+    if (!this.#inspect(this.#context)) {
+      this.#raw.on("data", this.#onData);
+      this.#raw.once("end", this.#onClose);
+      this.#raw.resume();
+    }
+  }
+
+  readonly #onData = (chunk: Buffer): void => {
+    if (this.#done || this.#context instanceof ProxyError) return;
+    this.#held = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk]);
+    if (!this.#inspect(this.#context)) return;
+    this.#raw.removeListener("data", this.#onData);
+    this.#raw.removeListener("end", this.#onClose);
+  };
+
+  // True when there is no more to wait for. What is no hello goes to OpenSSL all the same: it knows the alert for it.
+  #inspect(context: ServerContext): boolean {
+    const hello = inspectClientHello(this.#held);
+    if (hello.kind === "incomplete" && this.#held.length < maxHelloBytes) return false;
+    const serverName = hello.kind === "hello" ? (hello.serverName ?? "") : "";
+    if (this.#shared.requireSni && serverName === "") this.#fail(failed("downstream_protocol_error", "TLS error: no SNI"));
+    else this.#wrap(context, serverName, selectProtocol(this.#shared.alpn, hello.kind === "hello" ? hello.alpn : []));
+    return true;
+  }
+
+  #wrap(context: ServerContext, serverName: string, protocol: string | undefined): void {
+    const raw = this.#raw;
+    try {
+      this.#presented = context.present(serverName);
+    } catch (thrown) {
+      return this.#fail(failed("internal", `TLS error: ${thrown instanceof Error ? thrown.message : String(thrown)}`, thrown));
+    }
+    raw.pause();
+    if (this.#held.length > 0) raw.unshift(this.#held);
+    this.#held = Buffer.alloc(0);
+    const tls = new TLSSocket(raw, {
+      isServer: true,
+      secureContext: this.#presented.context,
+      requestCert: context.requestCertificate,
+      // To Node this means no more than "refuse a client without certificate"; the verdict on a presented one is ours.
+      rejectUnauthorized: context.requireCertificate,
+      // Node answers a list without a common protocol with a fatal alert, so it hears only of a choice that was already made.
+      ...(protocol === undefined ? {} : { ALPNProtocols: [protocol] }),
+    });
+    this.#tls = tls;
+    if (context.requestCertificate) this.#alert = new RefusalAlert(tls, raw);
+    tls.once("secure", () => this.#onSecure(context));
+    tls.on("error", this.#onError);
+    tls.once("end", this.#onClose);
+    tls.once("close", this.#onClose);
+  }
+
+  #onSecure(context: ServerContext): void {
+    const tls = this.#tls;
+    if (this.#done || tls === undefined) return;
+    const certificate = tls.getPeerX509Certificate();
+    let names = noNames;
+    let validated = false;
+    if (certificate === undefined) {
+      if (context.requireCertificate) return this.#fail(failed("downstream_protocol_error", "TLS error: no client certificate"));
+    } else {
+      names = readCertificateNames(certificate.raw);
+      const verdict = context.verify(tls, certificate, names, this.#shared.clock.wallMs());
+      if (!verdict.ok) {
+        this.#shared.stats.onVerifyFailed(verdict.failure);
+        this.#alert?.send(verdict.failure.alert);
+        return this.#fail(failed("downstream_protocol_error", verifyFailureReason(verdict.failure)));
+      }
+      validated = verdict.validated;
+    }
+    this.#shared.stats.onSecure(tls, certificate !== undefined);
+    this.#finish();
+    this.#handler.onSecure(tls, describePeer(tls, certificate, names, validated, this.#presented?.local ?? noNames), tls.alpnProtocol || "");
+  }
+
+  // Stays attached for the socket's life: whoever owns it later may not have a listener yet.
+  readonly #onError = (error: NodeJS.ErrnoException): void => {
+    if (this.#done) return;
+    this.#shared.stats.onError(error.code);
+    const code = error.code?.startsWith("ERR_SSL_") ? "downstream_protocol_error" : "downstream_closed";
+    this.#fail(failed(code, tlsErrorReason(error), error));
+  };
+
+  readonly #onClose = (): void => this.#fail(failed("downstream_closed", undefined));
+
+  #fail(error: ProxyError): void {
+    if (this.#done) return;
+    this.#finish();
+    this.#destroy();
+    this.#handler.onFailed(error);
+  }
+
+  #finish(): void {
+    this.#done = true;
+    this.#timer?.cancel();
+    this.#alert?.release();
+    this.#raw.removeListener("close", this.#onClose);
+    this.#tls?.removeListener("end", this.#onClose);
+    this.#tls?.removeListener("close", this.#onClose);
+  }
+
+  #destroy(): void {
+    this.#tls?.destroy();
+    this.#raw.destroy();
+  }
+}
+
+function failed(code: ProxyErrorCode, reason: string | undefined, cause?: unknown): ProxyError {
+  return new ProxyError(code, { side: code === "internal" ? "internal" : "downstream", cause, ...(reason === undefined ? {} : { reason }) });
+}

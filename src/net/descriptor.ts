@@ -1,0 +1,29 @@
+// The file descriptor under a Node socket. Node has no public door to it, so what is used of the inside stands here alone.
+import type { Socket } from "node:net";
+
+interface TcpHandle {
+  readonly fd?: number;
+  reading?: boolean;
+  readStop?(): number;
+}
+
+function handleOf(socket: Socket): TcpHandle | undefined {
+  return (socket as unknown as { readonly _handle?: TcpHandle | null })._handle ?? undefined;
+}
+
+/** The socket's descriptor, or -1 when it has none (closed, or not a kernel socket). */
+export function socketFd(socket: Socket): number {
+  const fd = handleOf(socket)?.fd;
+  return typeof fd === "number" && fd >= 0 ? fd : -1;
+}
+
+/**
+ * Stops reading from the kernel at once; `pause` alone lets Node fill the socket's buffer. For a socket that is about to
+ * give up its descriptor: the stream does not start reading again afterwards.
+ */
+export function stopReading(socket: Socket): void {
+  const handle = handleOf(socket);
+  if (!handle?.readStop) return;
+  handle.reading = false;
+  handle.readStop();
+}

@@ -1,0 +1,162 @@
+// The relay on Node's sockets: any platform, TLS on either side. Each direction holds at most one read's worth of bytes: the
+// next read waits until the last write has reached the kernel.
+import type { Socket } from "node:net";
+import type { Clock } from "../../clock.ts";
+import { LazyDeadline } from "../deadline.ts";
+import { AdaptiveBuffer } from "./adaptive-buffer.ts";
+import { captureReads } from "./read-buffer.ts";
+import type { Relay, RelayEnd, RelayEndReason, RelayRequest } from "./relay.ts";
+
+/** Starts a portable relay. */
+export function startPortableRelay(request: RelayRequest, clock: Clock): Relay {
+  return new PortableRelay(request, clock);
+}
+
+class PortableRelay implements Relay {
+  readonly #request: RelayRequest;
+  readonly #idle: LazyDeadline | undefined;
+  readonly #up: Direction;
+  readonly #down: Direction;
+  #ended = false;
+
+  constructor(request: RelayRequest, clock: Clock) {
+    this.#request = request;
+    const { downstream, upstream, idleTimeoutMs } = request;
+    this.#idle = idleTimeoutMs > 0 ? new LazyDeadline(clock, () => this.#end("idle_timeout")) : undefined;
+    const onProgress = this.#idle ? (): void => this.#idle?.set(idleTimeoutMs) : undefined;
+    const onFinished = (): void => {
+      if (this.#up.finished && this.#down.finished) this.#end("closed");
+    };
+    this.#up = new Direction(downstream, upstream, onProgress, onFinished);
+    this.#down = new Direction(upstream, downstream, onProgress, onFinished);
+    onProgress?.();
+    this.#watch(downstream.socket, "downstream_reset");
+    this.#watch(upstream.socket, "upstream_reset");
+    this.#up.start(request.initialBytes);
+    this.#down.start(undefined);
+  }
+
+  get bytesReceived(): number {
+    return this.#up.bytes;
+  }
+
+  get bytesSent(): number {
+    return this.#down.bytes;
+  }
+
+  cancel(reset: boolean): void {
+    this.#end("cancelled", reset);
+  }
+
+  // A socket that closes before both directions are finished was reset, whatever Node calls the error.
+  #watch(socket: Socket, reason: RelayEndReason): void {
+    socket.once("error", () => this.#end(reason, true));
+    socket.once("close", () => this.#end(this.#up.finished && this.#down.finished ? "closed" : reason, true));
+    if (socket.destroyed) process.nextTick(() => this.#end(reason, true));
+  }
+
+  #end(reason: RelayEndReason, reset = false): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#idle?.dispose();
+    this.#up.release();
+    this.#down.release();
+    close(this.#request.downstream, reset);
+    close(this.#request.upstream, reset);
+    const { onEnd } = this.#request;
+    // The caller may still be inside startRelay, or inside a callback of its own socket.
+    process.nextTick(() => onEnd({ reason, bytesReceived: this.#up.bytes, bytesSent: this.#down.bytes }));
+  }
+}
+
+function close({ socket, raw }: RelayEnd, reset: boolean): void {
+  if (socket.destroyed) return;
+  // An error of the dying socket must not become an uncaught exception.
+  socket.on("error", ignore);
+  if (reset && raw) socket.resetAndDestroy();
+  else socket.destroy();
+}
+
+function ignore(): void {
+  // The relay has ended; how the rest of it dies makes no difference.
+}
+
+/** One way of the relay. */
+class Direction {
+  bytes = 0;
+  /** FIN was read from the source and written to the destination. */
+  finished = false;
+  readonly #source: RelayEnd;
+  readonly #target: Socket;
+  readonly #buffer: AdaptiveBuffer | undefined;
+  readonly #onProgress: (() => void) | undefined;
+  readonly #onFinished: () => void;
+  readonly #written = (): void => this.#onWritten();
+  #waiting = false;
+  #lastRead = 0;
+
+  constructor(source: RelayEnd, target: RelayEnd, onProgress: (() => void) | undefined, onFinished: () => void) {
+    this.#source = source;
+    this.#target = target.socket;
+    this.#onProgress = onProgress;
+    this.#onFinished = onFinished;
+    // TLS hands over several records in one go and does not stop in between, so their bytes cannot share one buffer.
+    this.#buffer = source.raw ? new AdaptiveBuffer() : undefined;
+  }
+
+  start(initialBytes: Uint8Array | undefined): void {
+    const { socket } = this.#source;
+    socket.once("end", () => this.#target.end(() => this.#onTargetFinished()));
+    if (initialBytes && initialBytes.length > 0) this.#forward(initialBytes);
+    // What Node had already read goes first, or the order would be lost.
+    for (let chunk = readBuffered(socket); chunk; chunk = readBuffered(socket)) this.#forward(chunk);
+    if (!this.#buffer || !captureReads(socket, () => this.#nextBuffer(), (length, buffer) => this.#onRead(length, buffer))) {
+      socket.on("data", (chunk: Buffer) => {
+        if (!this.#forward(chunk)) socket.pause();
+      });
+    }
+    if (!this.#waiting) socket.resume();
+  }
+
+  release(): void {
+    this.#buffer?.release();
+  }
+
+  #onTargetFinished(): void {
+    this.finished = true;
+    this.#onFinished();
+  }
+
+  #onRead(length: number, buffer: Uint8Array): boolean {
+    this.#lastRead = length;
+    return this.#forward(buffer.subarray(0, length));
+  }
+
+  // Called by Node after each read. While a write holds the buffer it must stay as it is; nothing is read meanwhile.
+  #nextBuffer(): Uint8Array {
+    const buffer = this.#buffer as AdaptiveBuffer;
+    if (!this.#waiting) buffer.used(this.#lastRead);
+    return buffer.current;
+  }
+
+  // True when the bytes have left the process and the source may be read on.
+  #forward(chunk: Uint8Array): boolean {
+    this.bytes += chunk.length;
+    this.#onProgress?.();
+    if (this.#target.destroyed || this.#target.writableEnded) return true;
+    this.#target.write(chunk, this.#written);
+    this.#waiting = this.#target.writableLength > 0;
+    return !this.#waiting;
+  }
+
+  // Also comes for writes that were done at once; only the last one of a backlog means anything.
+  #onWritten(): void {
+    if (!this.#waiting || this.#target.writableLength > 0) return;
+    this.#waiting = false;
+    this.#source.socket.resume();
+  }
+}
+
+function readBuffered(socket: Socket): Buffer | undefined {
+  return socket.readableLength > 0 ? ((socket.read() as Buffer | null) ?? undefined) : undefined;
+}

@@ -1,0 +1,86 @@
+// The network filters of every chain: a TCP proxy or an HTTP connection manager, the way a sidecar sets them.
+import { extension, type Json } from "../envoy-json.ts";
+import type { MeshConfig } from "../mesh-config.ts";
+import { accessLog } from "./access-log.ts";
+
+/** Forwards bytes to one cluster. */
+export function tcpProxy(config: MeshConfig, cluster: string): Json {
+  return extension("envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", {
+    stat_prefix: cluster,
+    cluster,
+    ...accessLog(config),
+  });
+}
+
+/** Forwards bytes to clusters by weight. */
+export function weightedTcpProxy(config: MeshConfig, statPrefix: string, clusters: readonly { readonly name: string; readonly weight: number }[]): Json {
+  return extension("envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", {
+    stat_prefix: statPrefix,
+    weighted_clusters: { clusters },
+    ...accessLog(config),
+  });
+}
+
+/** Swallows what was sent to the proxy's own port: forwarding it would make a loop. Not logged, as istiod leaves it. */
+export const blackHole: Json = extension("envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", {
+  stat_prefix: "BlackHoleCluster",
+  cluster: "BlackHoleCluster",
+});
+
+const alpnFilter: Json = extension("istio.alpn", "istio.envoy.config.filter.http.alpn.v2alpha1.FilterConfig", {
+  alpn_override: [
+    { alpn_override: ["istio-http/1.0", "istio", "http/1.0"] },
+    { upstream_protocol: "HTTP11", alpn_override: ["istio-http/1.1", "istio", "http/1.1"] },
+    { upstream_protocol: "HTTP2", alpn_override: ["istio-h2", "istio", "h2"] },
+  ],
+});
+
+const commonHttpFilters: readonly Json[] = [
+  extension("envoy.filters.http.fault", "envoy.extensions.filters.http.fault.v3.HTTPFault"),
+  extension("envoy.filters.http.cors", "envoy.extensions.filters.http.cors.v3.Cors"),
+  extension("envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router"),
+];
+
+// Connections of a mesh idle for long: Istio leaves stream idle time to the ends.
+const commonSettings: Json = {
+  stream_idle_timeout: "0s",
+  use_remote_address: false,
+  proxy_100_continue: true,
+  upgrade_configs: [{ upgrade_type: "websocket" }],
+  normalize_path: true,
+  path_with_escaped_slashes_action: "KEEP_UNCHANGED",
+};
+
+/** HTTP from the application: routes come by name, the ALPN filter marks mesh HTTP upstream. */
+export function outboundHttp(config: MeshConfig, statPrefix: string, routeName: string): Json {
+  return connectionManager({
+    stat_prefix: statPrefix,
+    rds: { config_source: { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" }, route_config_name: routeName },
+    http_filters: [alpnFilter, ...commonHttpFilters],
+    ...commonSettings,
+    ...accessLog(config),
+  });
+}
+
+/** HTTP to the application: one route, the peer's identity passed on. */
+export function inboundHttp(config: MeshConfig, statPrefix: string, routeConfig: Json, http2: boolean): Json {
+  return connectionManager({
+    stat_prefix: statPrefix,
+    route_config: routeConfig,
+    http_filters: commonHttpFilters,
+    ...(http2 ? { http2_protocol_options: {} } : {}),
+    server_name: "istio-envoy",
+    forward_client_cert_details: "APPEND_FORWARD",
+    set_current_client_cert_details: { subject: true, dns: true, uri: true },
+    ...commonSettings,
+    ...accessLog(config),
+  });
+}
+
+function connectionManager(config: Json): Json {
+  return extension(
+    "envoy.filters.network.http_connection_manager",
+    "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+    config,
+  );
+}

@@ -1,0 +1,29 @@
+// AUTO_PASSTHROUGH: a chain for every port of every service the server's hosts cover, chosen by the SNI of mesh mTLS.
+import type { Json } from "../envoy-json.ts";
+import { tcpProxy } from "../chain/network-filters.ts";
+import { hostCovers } from "../istio/host-name.ts";
+import type { NodeView, OwnServer } from "../node-view.ts";
+import { clusterPorts } from "../outbound/cluster-ports.ts";
+import { sniName } from "../registry/service.ts";
+import { anyMeshAlpn } from "../tls/mesh-alpn.ts";
+
+/** The chains of one server. Matching a mesh ALPN as well keeps plain TLS with a forged SNI out. */
+export function autoPassthroughChains(view: NodeView, own: OwnServer): readonly Json[] {
+  const chains: Json[] = [];
+  for (const { service, port, subset } of clusterPorts(view)) {
+    if (service.meshExternal) continue;
+    const exposed = own.server.hosts.some(
+      ({ namespace, host }) =>
+        hostCovers(host, service.hostname) &&
+        (namespace === "*" || namespace === service.namespace || (namespace === "." && own.gateway.meta.namespace === service.namespace)),
+    );
+    if (!exposed) continue;
+    const name = sniName(subset, service.hostname, port.port);
+    chains.push({
+      filter_chain_match: { server_names: [name], application_protocols: anyMeshAlpn },
+      filters: [tcpProxy(view.mesh.config, name)],
+      transport_socket_connect_timeout: "15s",
+    });
+  }
+  return chains;
+}

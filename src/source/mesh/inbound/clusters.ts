@@ -1,0 +1,50 @@
+// Inbound clusters: from the proxy to its own application.
+import { type Json, socketAddress } from "../envoy-json.ts";
+import { noCircuitBreakers, serviceMetadata, upstreamProtocol } from "../outbound/cluster-fields.ts";
+import { passthroughHttpOptions } from "../outbound/fixed-clusters.ts";
+import type { NodeView, OwnPort } from "../node-view.ts";
+import { inboundClusterName } from "./listeners.ts";
+
+// Connections to the application come from this address, so that iptables can tell them from the application's own calls
+// to itself.
+const fromProxy: Json = { source_address: { address: "127.0.0.6", port_value: 0 } };
+
+// Original-destination hosts of an inbound cluster are the pod's own and never go stale, so they are never swept.
+const never = "9223372035s";
+
+/** Where inbound connections go that no own port claims: on to their own destination. */
+export function inboundPassthroughCluster(view: NodeView): Json {
+  return {
+    name: "InboundPassthroughCluster",
+    alt_stat_name: "PassthroughCluster;",
+    type: "ORIGINAL_DST",
+    connect_timeout: view.mesh.config.connectTimeout,
+    lb_policy: "CLUSTER_PROVIDED",
+    circuit_breakers: noCircuitBreakers,
+    typed_extension_protocol_options: passthroughHttpOptions,
+    upstream_bind_config: fromProxy,
+  };
+}
+
+/** A cluster for each own port: the original destination, or with interception NONE the application on loopback. */
+export function buildInboundClusters(view: NodeView): readonly Json[] {
+  return view.ownPorts.map((own) => {
+    const name = inboundClusterName(own.targetPort);
+    const common: Json = {
+      name,
+      alt_stat_name: `${name};`,
+      connect_timeout: view.mesh.config.connectTimeout,
+      circuit_breakers: noCircuitBreakers,
+      common_lb_config: {},
+      metadata: serviceMetadata(uniqueServices(own)),
+      ...upstreamProtocol(own.port),
+    };
+    if (view.proxy.interception === "NONE") {
+      const endpoint = { endpoint: { address: socketAddress("127.0.0.1", own.targetPort) } };
+      return { ...common, type: "STATIC", load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] } };
+    }
+    return { ...common, type: "ORIGINAL_DST", lb_policy: "CLUSTER_PROVIDED", cleanup_interval: never, upstream_bind_config: fromProxy };
+  });
+}
+
+const uniqueServices = (own: OwnPort): OwnPort["services"] => [...new Set(own.services)];

@@ -1,0 +1,39 @@
+// The mesh as its directory describes it: typed objects of every cluster and Istio's resources, before any node is known.
+// Immutable; a reload makes a new view.
+import { defaultMeshConfig, type MeshConfig, type MeshNetworks } from "./mesh-config.ts";
+import type { DestinationRuleSpec } from "./istio/destination-rule.ts";
+import type { GatewaySpec } from "./istio/gateway.ts";
+import type { ServiceEntrySpec } from "./istio/service-entry.ts";
+import type { VirtualServiceSpec } from "./istio/virtual-service.ts";
+import type { MeshObject } from "./object/mesh-object.ts";
+import type { KubernetesCluster } from "./registry/kubernetes-objects.ts";
+
+/** Everything a translation reads. Objects are sorted by age, then by name and namespace. */
+export interface MeshView {
+  readonly config: MeshConfig;
+  readonly networks: MeshNetworks;
+  /** Sorted by name; the first also holds Istio's resources, as the config cluster of a multi-primary mesh. */
+  readonly clusters: readonly KubernetesCluster[];
+  readonly gateways: readonly MeshObject<GatewaySpec>[];
+  readonly serviceEntries: readonly MeshObject<ServiceEntrySpec>[];
+  readonly destinationRules: readonly MeshObject<DestinationRuleSpec>[];
+  readonly virtualServices: readonly MeshObject<VirtualServiceSpec>[];
+}
+
+/** A mesh with nothing in it. */
+export const emptyMeshView: MeshView = {
+  config: defaultMeshConfig,
+  networks: new Map(),
+  clusters: [],
+  gateways: [],
+  serviceEntries: [],
+  destinationRules: [],
+  virtualServices: [],
+};
+
+/** Istio's order of configuration: older first, then by name and namespace. */
+export function byAge(a: MeshObject<unknown>, b: MeshObject<unknown>): number {
+  if (a.meta.createdAt !== b.meta.createdAt) return a.meta.createdAt - b.meta.createdAt;
+  const [left, right] = [`${a.meta.name}.${a.meta.namespace}`, `${b.meta.name}.${b.meta.namespace}`];
+  return left < right ? -1 : left > right ? 1 : 0;
+}

@@ -1,0 +1,42 @@
+// The name table: every mesh name that the proxy's DNS answers, with the addresses as seen from its cluster.
+import { isIP } from "node:net";
+import type { Json } from "../envoy-json.ts";
+import type { NodeView } from "../node-view.ts";
+import { inNetwork, speaksFamily } from "../proxy.ts";
+import { compareText, type MeshService } from "../registry/service.ts";
+
+/** The table as one resource; an unset table when nothing has an address. */
+export function buildNameTable(view: NodeView): Json {
+  const table = new Map<string, Json>();
+  const add = (hostname: string, ips: readonly string[], service: MeshService, shortname: string): void => {
+    if (ips.length === 0) return;
+    const kubernetes = service.registry === "Kubernetes";
+    table.set(hostname, { ips, registry: service.registry, ...(kubernetes ? { shortname, namespace: service.namespace } : {}) });
+  };
+  for (const service of view.services) {
+    if (service.headless) addHeadless(view, service, add);
+    else add(service.hostname, usableAddresses(view, view.addressesOf(service)), service, service.name);
+  }
+  if (table.size === 0) return {};
+  return { table: Object.fromEntries([...table].toSorted(([a], [b]) => compareText(a, b))) };
+}
+
+function addHeadless(view: NodeView, service: MeshService, add: (hostname: string, ips: readonly string[], service: MeshService, shortname: string) => void): void {
+  const domain = service.hostname.slice(service.name.length + 1);
+  const all = new Set<string>();
+  const byPod = new Map<string, Set<string>>();
+  for (const endpoint of service.endpoints) {
+    // Pods of another cluster or network cannot be called by their own address.
+    if (endpoint.ready === false || endpoint.cluster !== view.proxy.cluster || !inNetwork(view.proxy, endpoint.network)) continue;
+    if (!usableAddresses(view, [endpoint.address]).includes(endpoint.address)) continue;
+    all.add(endpoint.address);
+    if (endpoint.hostname === "" || endpoint.subdomain === "") continue;
+    const pod = `${endpoint.hostname}.${endpoint.subdomain}`;
+    byPod.set(pod, (byPod.get(pod) ?? new Set()).add(endpoint.address));
+  }
+  for (const [pod, ips] of byPod) add(`${pod}.${domain}`, [...ips], service, pod);
+  add(service.hostname, [...all], service, service.name);
+}
+
+const usableAddresses = (view: NodeView, addresses: readonly string[]): readonly string[] =>
+  addresses.filter((address) => isIP(address) !== 0 && speaksFamily(view.proxy, address));

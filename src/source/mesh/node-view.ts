@@ -1,0 +1,135 @@
+// One node's view of the mesh: the services it sees, their addresses as seen from its cluster, its own ports.
+// Built once per translation; every builder reads from it.
+import { isIP } from "node:net";
+import type { Node } from "../../envoy/bootstrap.ts";
+import type { DestinationRuleSpec, Subset } from "./istio/destination-rule.ts";
+import { clientTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
+import type { GatewayServer, GatewaySpec } from "./istio/gateway.ts";
+import type { MeshView } from "./mesh-view.ts";
+import type { MeshObject } from "./object/mesh-object.ts";
+import { describeProxy, type Proxy } from "./proxy.ts";
+import { compileClusterLocal, type ClusterLocalTest } from "./registry/cluster-local.ts";
+import { WorkloadIndex } from "./registry/kubernetes-services.ts";
+import type { Networks } from "./registry/networks.ts";
+import { buildServiceRegistry } from "./registry/service-registry.ts";
+import { labelsMatch, type MeshService, type ServicePort } from "./registry/service.ts";
+
+/** A port of the proxy's own workload, as a service exposes it. */
+export interface OwnPort {
+  readonly service: MeshService;
+  readonly port: ServicePort;
+  /** The port the application listens on. */
+  readonly targetPort: number;
+  /** Every service that exposes the same target port, the first included. */
+  readonly services: readonly MeshService[];
+}
+
+/** A Gateway server that this proxy runs. */
+export interface OwnServer {
+  readonly gateway: MeshObject<GatewaySpec>;
+  readonly server: GatewayServer;
+}
+
+/** How a client reaches a port of a service. */
+export interface ClientTls {
+  /** `auto`: mTLS to the endpoints that take it; `mutual`: always; `none`: never. */
+  readonly kind: "auto" | "mutual" | "none";
+}
+
+/** Everything a builder asks about. */
+export interface NodeView {
+  readonly mesh: MeshView;
+  readonly proxy: Proxy;
+  readonly networks: Networks;
+  readonly services: readonly MeshService[];
+  readonly clusterLocal: ClusterLocalTest;
+  readonly ownPorts: readonly OwnPort[];
+  readonly ownServers: readonly OwnServer[];
+  /** True when the traffic of this workload is not to be taken (includeOutboundIPRanges is empty). */
+  readonly outboundDisabled: boolean;
+  /** True when a server of this proxy forwards by SNI to any service. */
+  readonly autoPassthrough: boolean;
+  ruleOf(service: MeshService): DestinationRuleSpec | undefined;
+  tlsOf(service: MeshService, subset: Subset | undefined, port: ServicePort): ClientTls["kind"];
+  /** Addresses (IPs or CIDRs) that clients of this node's cluster use; empty for a service without one. */
+  addressesOf(service: MeshService): readonly string[];
+}
+
+/** Looks at the mesh from one node. */
+export function viewFromNode(mesh: MeshView, node: Node): NodeView {
+  const proxy = describeProxy(node);
+  const registry = buildServiceRegistry(mesh);
+  const services = registry.services.filter((service) => isVisible(service, proxy.namespace));
+  const ruleOf = indexDestinationRules(mesh, proxy.namespace);
+  const ownServers = proxy.type === "router" ? findServers(mesh, proxy) : [];
+  const workload = mesh.clusters
+    .filter((cluster) => cluster.name === proxy.cluster)
+    .map((cluster) => new WorkloadIndex(cluster).findProxy(proxy.namespace, proxy.name, proxy.addresses))
+    .find((found) => found !== undefined);
+  const ranges = workload?.pod.meta.annotations["traffic.sidecar.istio.io/includeOutboundIPRanges"];
+  return {
+    mesh,
+    proxy,
+    networks: registry.networks,
+    services,
+    clusterLocal: compileClusterLocal(mesh.config),
+    ownPorts: proxy.type === "sidecar" ? findOwnPorts(services, proxy, workload) : [],
+    ownServers,
+    outboundDisabled: ranges === "",
+    autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
+    ruleOf,
+    tlsOf: (service, subset, port) => {
+      const mode = clientTlsMode(ruleOf(service), subset, port.port);
+      if (mode !== undefined) return mode === "DISABLE" ? "none" : "mutual";
+      return mesh.config.enableAutoMtls && !service.meshExternal ? "auto" : "none";
+    },
+    addressesOf: (service) => addressesFor(service, proxy),
+  };
+}
+
+function isVisible(service: MeshService, namespace: string): boolean {
+  if (service.exportTo.length === 0) return true;
+  return service.exportTo.some((target) => target === "*" || target === namespace || (target === "." && service.namespace === namespace));
+}
+
+function addressesFor(service: MeshService, proxy: Proxy): readonly string[] {
+  const own = service.addresses.get(proxy.cluster);
+  if (own !== undefined) return own;
+  if (service.allocatedAddress !== "" && service.addresses.size === 0) return proxy.dnsCapture ? [service.allocatedAddress] : [];
+  // Not in this cluster: any cluster's address will do, as the sidecar takes the connection before it could get there.
+  return [...service.addresses.values()][0] ?? [];
+}
+
+function findServers(mesh: MeshView, proxy: Proxy): readonly OwnServer[] {
+  return mesh.gateways
+    .filter((gateway) => labelsMatch(gateway.spec.selector, proxy.labels))
+    .flatMap((gateway) => gateway.spec.servers.map((server) => ({ gateway, server })));
+}
+
+function findOwnPorts(services: readonly MeshService[], proxy: Proxy, workload: ReturnType<WorkloadIndex["findProxy"]>): readonly OwnPort[] {
+  const labels = workload?.pod.meta.labels ?? proxy.labels;
+  const byTarget = new Map<number, { service: MeshService; port: ServicePort; targetPort: number; services: MeshService[] }>();
+  const add = (service: MeshService, port: ServicePort, targetPort: number): void => {
+    const known = byTarget.get(targetPort);
+    // Two services on one target port: the older one names it, as only one chain can answer there.
+    if (known !== undefined) known.services.push(service);
+    else byTarget.set(targetPort, { service, port, targetPort, services: [service] });
+  };
+  for (const service of services) {
+    const targets = service.targets.get(proxy.cluster);
+    if (targets !== undefined) {
+      if (service.namespace !== proxy.namespace || Object.keys(targets.selector).length === 0 || !labelsMatch(targets.selector, labels)) continue;
+      for (const { port, targetPort } of targets.ports) {
+        const number = typeof targetPort === "number" ? targetPort : workload?.pod.spec.containerPorts.find((each) => each.name === targetPort)?.port;
+        if (number !== undefined) add(service, port, number);
+      }
+      continue;
+    }
+    if (service.registry !== "External") continue;
+    for (const endpoint of service.endpoints) {
+      const port = service.ports.find((each) => each.name === endpoint.portName);
+      if (port !== undefined && isIP(endpoint.address) !== 0 && proxy.addresses.includes(endpoint.address)) add(service, port, endpoint.port);
+    }
+  }
+  return [...byTarget.values()];
+}

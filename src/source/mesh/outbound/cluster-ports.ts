@@ -1,0 +1,23 @@
+// Which ports get an outbound cluster, and how such a cluster finds its endpoints.
+import type { Subset } from "../istio/destination-rule.ts";
+import type { NodeView } from "../node-view.ts";
+import type { MeshService, ServicePort } from "../registry/service.ts";
+
+/** Every port and subset that gets a cluster. */
+export function* clusterPorts(view: NodeView): Generator<{ readonly service: MeshService; readonly port: ServicePort; readonly subset: Subset | undefined }> {
+  for (const service of view.services) {
+    const subsets = view.ruleOf(service)?.subsets ?? [];
+    for (const port of service.ports) {
+      if (port.protocol === "UDP") continue;
+      yield { service, port, subset: undefined };
+      for (const subset of subsets) yield { service, port, subset };
+    }
+  }
+}
+
+/** The discovery type of a service's clusters; a gateway has no original destination, so it falls back to EDS. */
+export function discoveryType(view: NodeView, service: MeshService): "EDS" | "STRICT_DNS" | "LOGICAL_DNS" | "ORIGINAL_DST" {
+  if (service.resolution === "dns") return "STRICT_DNS";
+  if (service.resolution === "dns-round-robin") return "LOGICAL_DNS";
+  return service.resolution === "passthrough" && view.proxy.type === "sidecar" ? "ORIGINAL_DST" : "EDS";
+}

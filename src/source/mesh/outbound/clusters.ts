@@ -1,0 +1,71 @@
+// Outbound clusters: one a service port and subset; at an AUTO_PASSTHROUGH gateway one more, keyed by SNI.
+import { adsSource, extension, type Json } from "../envoy-json.ts";
+import type { Subset } from "../istio/destination-rule.ts";
+import type { NodeView } from "../node-view.ts";
+import { isHttp2 } from "../registry/protocol.ts";
+import { clusterName, type MeshService, type ServicePort, sniName } from "../registry/service.ts";
+import { autoMutualTls, mutualTlsSocket } from "../tls/upstream.ts";
+import { noCircuitBreakers, serviceMetadata, upstreamProtocol } from "./cluster-fields.ts";
+import { clusterPorts, discoveryType } from "./cluster-ports.ts";
+import { buildLocalityEndpoints } from "./endpoints.ts";
+
+/** All outbound clusters of a node. */
+export function buildOutboundClusters(view: NodeView): readonly Json[] {
+  const clusters: Json[] = [];
+  for (const { service, port, subset } of clusterPorts(view)) {
+    const cluster = buildCluster(view, service, port, subset, clusterName("outbound", subset, service.hostname, port.port));
+    if (cluster !== undefined) clusters.push({ ...tlsFields(view, service, port, subset), ...cluster, ...upstreamProtocol(port) });
+  }
+  return clusters;
+}
+
+/** SNI-DNAT clusters: what an AUTO_PASSTHROUGH gateway forwards to, untouched, so without any TLS of its own. */
+export function buildSniDnatClusters(view: NodeView): readonly Json[] {
+  const clusters: Json[] = [];
+  for (const { service, port, subset } of clusterPorts(view)) {
+    if (service.meshExternal) continue;
+    const cluster = buildCluster(view, service, port, subset, sniName(subset, service.hostname, port.port));
+    if (cluster !== undefined) clusters.push({ ...cluster, ...upstreamProtocol({ ...port, protocol: isHttp2(port.protocol) ? port.protocol : "TCP" }) });
+  }
+  return clusters;
+}
+
+function buildCluster(view: NodeView, service: MeshService, port: ServicePort, subset: Subset | undefined, name: string): Json | undefined {
+  const type = discoveryType(view, service);
+  const common: Json = {
+    name,
+    alt_stat_name: `${name};`,
+    type,
+    connect_timeout: view.mesh.config.connectTimeout,
+    lb_policy: type === "ORIGINAL_DST" ? "CLUSTER_PROVIDED" : "LEAST_REQUEST",
+    circuit_breakers: noCircuitBreakers,
+    common_lb_config: {},
+    metadata: serviceMetadata([service]),
+  };
+  if (type === "ORIGINAL_DST") return common;
+  if (type === "EDS") return { ...common, eds_cluster_config: { eds_config: adsSource, service_name: name } };
+  const endpoints = buildLocalityEndpoints(view, service, port, subset, false);
+  // Envoy refuses a DNS cluster without an address, so such a port has no cluster, as in Istio.
+  if (endpoints.length === 0) return undefined;
+  return {
+    ...common,
+    load_assignment: { cluster_name: name, endpoints },
+    dns_refresh_rate: view.mesh.config.dnsRefreshRate,
+    dns_jitter: "0.100s",
+    respect_dns_ttl: true,
+    dns_lookup_family: "V4_ONLY",
+    typed_dns_resolver_config: extension("envoy.network.dns_resolver.cares", "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig", {
+      udp_max_queries: 100,
+    }),
+  };
+}
+
+function tlsFields(view: NodeView, service: MeshService, port: ServicePort, subset: Subset | undefined): Json {
+  const kind = view.tlsOf(service, subset, port);
+  if (kind === "none") return {};
+  const target = { sni: sniName(subset, service.hostname, port.port), identities: service.identities, http2: isHttp2(port.protocol) };
+  // An original destination has no endpoint metadata to choose by.
+  return kind === "mutual" || discoveryType(view, service) === "ORIGINAL_DST"
+    ? { transport_socket: mutualTlsSocket(target) }
+    : { transport_socket_matches: autoMutualTls(target) };
+}

@@ -1,0 +1,112 @@
+// Which endpoints of a port a node may use, by locality, with other networks behind their gateways.
+import type { Locality } from "../../../envoy/endpoint.ts";
+import { type Json, socketAddress } from "../envoy-json.ts";
+import type { Subset } from "../istio/destination-rule.ts";
+import type { NodeView } from "../node-view.ts";
+import { inNetwork, seesNetwork, speaksFamily } from "../proxy.ts";
+import type { NetworkGateway } from "../registry/networks.ts";
+import { compareText, labelsMatch, type MeshEndpoint, type MeshService, type ServicePort } from "../registry/service.ts";
+
+const maxWeight = 0xffff_ffff;
+
+/**
+ * The endpoints of one port by locality. An endpoint on another network becomes that network's gateways, its weight split
+ * among them; it is left out when it takes no mTLS, as the gateway routes by the SNI of mTLS. A locality whose endpoints
+ * all went stays, empty, as istiod sends it. For SNI-DNAT only endpoints with mTLS are kept.
+ */
+export function buildLocalityEndpoints(
+  view: NodeView,
+  service: MeshService,
+  port: ServicePort,
+  subset: Subset | undefined,
+  sniDnat: boolean,
+): readonly Json[] {
+  const localities = new Map<string, { readonly locality: Locality; readonly endpoints: MeshEndpoint[] }>();
+  const stayLocal = view.clusterLocal(service.hostname);
+  for (const endpoint of service.endpoints) {
+    if (endpoint.portName !== port.name || endpoint.ready === false) continue;
+    if (subset !== undefined && !labelsMatch(subset.labels, endpoint.labels)) continue;
+    if (stayLocal && endpoint.cluster !== view.proxy.cluster) continue;
+    if (!seesNetwork(view.proxy, endpoint.network) || !speaksFamily(view.proxy, endpoint.address)) continue;
+    const { region, zone, subZone } = endpoint.locality;
+    const key = region === "" && zone === "" && subZone === "" ? "" : `${region}/${zone}/${subZone}`;
+    const entry = localities.get(key);
+    if (entry === undefined) localities.set(key, { locality: endpoint.locality, endpoints: [endpoint] });
+    else entry.endpoints.push(endpoint);
+  }
+  const tls = view.tlsOf(service, subset, port);
+  const takesMutualTls = (endpoint: MeshEndpoint): boolean => tls === "mutual" || (tls === "auto" && endpoint.mutualTls);
+  return [...localities]
+    .toSorted(([a], [b]) => compareText(a, b))
+    .map(([, { locality, endpoints }]) => encodeLocality(locality, placeEndpoints(view, endpoints, takesMutualTls, sniDnat)));
+}
+
+interface Placed {
+  readonly weight: number;
+  readonly json: Json;
+}
+
+function placeEndpoints(
+  view: NodeView,
+  endpoints: readonly MeshEndpoint[],
+  takesMutualTls: (endpoint: MeshEndpoint) => boolean,
+  sniDnat: boolean,
+): readonly Placed[] {
+  const placed: Placed[] = [];
+  const gatewayWeights = new Map<NetworkGateway, number>();
+  // Without a gateway anywhere there is one flat network, and weights stay as they are.
+  const scale = view.networks.gateways.length === 0 ? 1 : view.networks.weightScale;
+  for (const endpoint of endpoints) {
+    const weight = Math.min(maxWeight, (endpoint.weight === 0 ? 1 : endpoint.weight) * scale);
+    const mutualTls = takesMutualTls(endpoint);
+    const gateways = inNetwork(view.proxy, endpoint.network) ? [] : view.networks.gatewaysTo(endpoint.network, endpoint.cluster);
+    if (gateways.length === 0) {
+      if (!sniDnat || mutualTls) placed.push({ weight, json: encodeEndpoint(endpoint, weight, mutualTls) });
+      continue;
+    }
+    if (!mutualTls) continue;
+    for (const gateway of gateways) gatewayWeights.set(gateway, (gatewayWeights.get(gateway) ?? 0) + Math.floor(weight / gateways.length));
+  }
+  for (const gateway of view.networks.gateways) {
+    const weight = gatewayWeights.get(gateway);
+    if (weight !== undefined) placed.push({ weight: Math.max(weight, 1), json: encodeGateway(gateway, Math.max(weight, 1)) });
+  }
+  return placed;
+}
+
+function encodeLocality(locality: Locality, endpoints: readonly Placed[]): Json {
+  const { region, zone, subZone } = locality;
+  const encoded = { locality: { ...(region === "" ? {} : { region }), ...(zone === "" ? {} : { zone }), ...(subZone === "" ? {} : { sub_zone: subZone }) } };
+  if (endpoints.length === 0) return encoded;
+  const total = endpoints.reduce((sum, each) => sum + each.weight, 0);
+  return { ...encoded, lb_endpoints: endpoints.map((each) => each.json), load_balancing_weight: Math.min(maxWeight, total) };
+}
+
+function encodeEndpoint(endpoint: MeshEndpoint, weight: number, mutualTls: boolean): Json {
+  return {
+    endpoint: { address: socketAddress(endpoint.address, endpoint.port) },
+    ...(endpoint.ready === undefined ? {} : { health_status: "HEALTHY" }),
+    metadata: endpointMetadata(mutualTls, workloadString(endpoint)),
+    load_balancing_weight: weight,
+  };
+}
+
+function encodeGateway(gateway: NetworkGateway, weight: number): Json {
+  return {
+    endpoint: { address: socketAddress(gateway.address, gateway.port) },
+    metadata: endpointMetadata(true, `;;;;${gateway.cluster}`),
+    load_balancing_weight: weight,
+  };
+}
+
+function endpointMetadata(mutualTls: boolean, workload: string): Json {
+  return { filter_metadata: { ...(mutualTls ? { "envoy.transport_socket_match": { tlsMode: "istio" } } : {}), istio: { workload } } };
+}
+
+/** `workload;namespace;canonical name;canonical revision;cluster`, the revision `latest` left out as istiod does. */
+function workloadString(endpoint: MeshEndpoint): string {
+  const { labels } = endpoint;
+  const name = labels["service.istio.io/canonical-name"] ?? labels["app.kubernetes.io/name"] ?? labels["app"] ?? endpoint.workloadName;
+  const revision = labels["service.istio.io/canonical-revision"] ?? labels["app.kubernetes.io/version"] ?? labels["version"] ?? "";
+  return [endpoint.workloadName, endpoint.namespace, endpoint.workloadName === "" ? "" : name, revision === "latest" || endpoint.workloadName === "" ? "" : revision, endpoint.cluster].join(";");
+}

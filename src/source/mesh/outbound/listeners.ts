@@ -1,0 +1,173 @@
+// Outbound listeners of a sidecar: HTTP ports share one listener a port number, everything else has one an address.
+// With interception NONE nothing is redirected, so each listener binds the service address it stands for.
+import { isIP } from "node:net";
+import { type Json, socketAddress } from "../envoy-json.ts";
+import { listenerAccessLog } from "../chain/access-log.ts";
+import { httpInspector, tlsInspector } from "../chain/listener-filters.ts";
+import { blackHole, outboundHttp, tcpProxy } from "../chain/network-filters.ts";
+import type { NodeView } from "../node-view.ts";
+import { speaksFamily } from "../proxy.ts";
+import { isHttp, isTls } from "../registry/protocol.ts";
+import { clusterName, type MeshService, type ServicePort } from "../registry/service.ts";
+import { plaintextHttpAlpn } from "../tls/mesh-alpn.ts";
+
+/** A listener and the route configuration it names, if any. */
+export interface OutboundListener {
+  readonly name: string;
+  readonly json: Json;
+  readonly routeName?: string;
+}
+
+// How long a TLS handshake of a chain may take, as istiod sets it.
+const handshakeTimeout = { transport_socket_connect_timeout: "15s" } as const;
+
+const anyAddress = "0.0.0.0";
+
+/** One listener being put together. */
+interface Slot {
+  readonly bind: string;
+  readonly port: number;
+  readonly kind: "http" | "tcp" | "auto";
+  readonly routeName?: string;
+  readonly chains: Json[];
+  readonly matches: Set<string>;
+  defaultChain?: Json;
+  needsTlsInspector: boolean;
+}
+
+/** Every outbound listener of the node, virtualOutbound not included. */
+export function buildOutboundListeners(view: NodeView): readonly OutboundListener[] {
+  if (view.proxy.interception === "NONE" && view.outboundDisabled) return [];
+  const slots = new Map<string, Slot>();
+  for (const service of view.services) {
+    for (const port of service.ports) {
+      if (port.protocol === "UDP") continue;
+      for (const target of bindTargets(view, service, port)) claim(view, slots, service, port, target);
+    }
+  }
+  return [...slots.values()].map((slot) => encodeSlot(view, slot));
+}
+
+interface BindTarget {
+  readonly bind: string;
+  /** Destinations the chain is limited to on a shared address. */
+  readonly cidr?: string;
+}
+
+function bindTargets(view: NodeView, service: MeshService, port: ServicePort): readonly BindTarget[] {
+  const binds = view.proxy.interception === "NONE";
+  if (isHttp(port.protocol) && !binds) return [{ bind: anyAddress }];
+  const addresses = view.addressesOf(service).filter((address) => speaksFamily(view.proxy, address.split("/")[0] ?? ""));
+  if (service.headless) return headlessTargets(view, service, port);
+  const targets = addresses.map((address): BindTarget => (address.includes("/") ? { bind: anyAddress, cidr: address } : { bind: address }));
+  const all = targets.length === 0 ? [{ bind: anyAddress }] : targets;
+  // A wildcard could not tell services apart without a redirected destination, and would take every address.
+  return binds ? all.filter((target) => target.bind !== anyAddress) : all;
+}
+
+function headlessTargets(view: NodeView, service: MeshService, port: ServicePort): readonly BindTarget[] {
+  const [self] = view.proxy.addresses;
+  const addresses = service.endpoints
+    .filter((endpoint) => endpoint.portName === port.name && isIP(endpoint.address) !== 0 && endpoint.address !== self)
+    .filter((endpoint) => endpoint.port === port.port || view.proxy.interception !== "NONE")
+    .map((endpoint) => endpoint.address);
+  return [...new Set(addresses)].filter((address) => speaksFamily(view.proxy, address)).map((bind) => ({ bind }));
+}
+
+function claim(view: NodeView, slots: Map<string, Slot>, service: MeshService, port: ServicePort, target: BindTarget): void {
+  const key = `${target.bind}_${port.port}`;
+  const kind = isHttp(port.protocol) ? "http" : port.protocol === "AUTO" ? "auto" : "tcp";
+  const existing = slots.get(key);
+  // The first service to claim an address decides what is spoken there; Istio drops later ones in the same way.
+  if (existing !== undefined && (existing.kind !== kind || kind === "auto")) return;
+  if (kind === "http") {
+    if (existing === undefined) slots.set(key, httpSlot(view, target.bind, port.port));
+    return;
+  }
+  const cluster = clusterName("outbound", undefined, service.hostname, port.port);
+  const tcpChain = { filters: [tcpProxy(view.mesh.config, cluster)], ...handshakeTimeout };
+  if (kind === "auto") {
+    const routeName = target.bind === anyAddress ? String(port.port) : `${service.hostname}:${port.port}`;
+    slots.set(key, { ...httpSlot(view, target.bind, port.port, routeName, true), kind, defaultChain: tcpChain });
+    return;
+  }
+  const slot = existing ?? { bind: target.bind, port: port.port, kind, chains: [], matches: new Set<string>(), needsTlsInspector: false };
+  if (existing === undefined) slots.set(key, slot);
+  const match = chainMatch(service, port, target);
+  const matchKey = JSON.stringify(match ?? null);
+  if (slot.matches.has(matchKey)) return;
+  slot.matches.add(matchKey);
+  slot.needsTlsInspector ||= match?.["server_names"] !== undefined;
+  slot.chains.push(match === undefined ? tcpChain : { filter_chain_match: match, ...tcpChain });
+}
+
+/** On an address of its own a service needs no match; on a shared one TLS is told apart by SNI, the rest by destination. */
+function chainMatch(service: MeshService, port: ServicePort, target: BindTarget): Json | undefined {
+  if (target.bind !== anyAddress) return undefined;
+  const [prefix = "", length = ""] = target.cidr?.split("/") ?? [];
+  const ranges = target.cidr === undefined ? {} : { prefix_ranges: [{ address_prefix: prefix, prefix_len: Number(length) }] };
+  const names = isTls(port.protocol) ? { server_names: [service.hostname] } : {};
+  const match = { ...ranges, ...names };
+  return Object.keys(match).length === 0 ? undefined : match;
+}
+
+function httpSlot(view: NodeView, bind: string, port: number, routeName = String(port), sniffed = bind === anyAddress): Slot {
+  const filters = [outboundHttp(view.mesh.config, `outbound_${bind}_${port};`, routeName)];
+  const match = sniffed ? { filter_chain_match: { transport_protocol: "raw_buffer", application_protocols: plaintextHttpAlpn } } : {};
+  return {
+    bind,
+    port,
+    kind: "http",
+    routeName,
+    chains: [{ ...match, filters, ...handshakeTimeout }],
+    matches: new Set(),
+    needsTlsInspector: false,
+  };
+}
+
+function encodeSlot(view: NodeView, slot: Slot): OutboundListener {
+  const { config } = view.mesh;
+  const name = `${slot.bind}_${slot.port}`;
+  const shared = slot.bind === anyAddress;
+  const sniffsHttp = slot.kind === "auto" || (slot.kind === "http" && shared);
+  const listenerFilters = [...(slot.needsTlsInspector ? [tlsInspector] : []), ...(sniffsHttp ? [httpInspector] : [])];
+  const defaultChain = slot.defaultChain ?? (shared ? unclaimedChain(view) : undefined);
+  const json: Json = {
+    name,
+    address: socketAddress(slot.bind, slot.port),
+    filter_chains: slot.chains,
+    ...(defaultChain === undefined ? {} : { default_filter_chain: defaultChain }),
+    ...(listenerFilters.length === 0 ? {} : { listener_filters: listenerFilters }),
+    listener_filters_timeout: config.protocolDetectionTimeout,
+    continue_on_listener_filters_timeout: true,
+    traffic_direction: "OUTBOUND",
+    ...(view.proxy.interception === "NONE" ? { ...listenerAccessLog(config), max_connections_to_accept_per_socket_event: 1 } : { bind_to_port: false }),
+  };
+  return { name, json, ...(slot.routeName === undefined ? {} : { routeName: slot.routeName }) };
+}
+
+const unclaimedCluster = (view: NodeView): string => (view.mesh.config.outboundPolicy === "ALLOW_ANY" ? "PassthroughCluster" : "BlackHoleCluster");
+
+function unclaimedChain(view: NodeView): Json {
+  return { filter_chain_match: {}, filters: [tcpProxy(view.mesh.config, unclaimedCluster(view))], name: "PassthroughFilterChain" };
+}
+
+/** The listener on 15001 that all redirected traffic reaches first; it hands over by original destination. */
+export function buildVirtualOutbound(view: NodeView): Json {
+  const { config } = view.mesh;
+  return {
+    name: "virtualOutbound",
+    address: socketAddress(anyAddress, outboundPort),
+    filter_chains: [
+      { filter_chain_match: { destination_port: outboundPort }, filters: [blackHole], name: "virtualOutbound-blackhole" },
+      { filters: [tcpProxy(config, unclaimedCluster(view))], name: "virtualOutbound-catchall-tcp" },
+    ],
+    use_original_dst: true,
+    traffic_direction: "OUTBOUND",
+    ...listenerAccessLog(config),
+    max_connections_to_accept_per_socket_event: 1,
+  };
+}
+
+// Istio's port for redirected outbound traffic.
+const outboundPort = 15_001;

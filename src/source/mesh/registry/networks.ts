@@ -1,0 +1,128 @@
+// Networks: which one an endpoint is on, and through which gateways another one is reached.
+import { BlockList, isIP } from "node:net";
+import type { MeshView } from "../mesh-view.ts";
+import type { KubernetesService } from "./kubernetes-objects.ts";
+import { compareText } from "./service.ts";
+
+/** A way into a network. */
+export interface NetworkGateway {
+  readonly network: string;
+  /** The cluster the gateway runs in; empty when only its address is known. */
+  readonly cluster: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The networks of a mesh. */
+export interface Networks {
+  readonly gateways: readonly NetworkGateway[];
+  /** Least common multiple of the gateway counts: weights are multiplied by it, so that they divide evenly. */
+  readonly weightScale: number;
+  /** The network of an address in a cluster; empty when nothing says. */
+  networkOf(cluster: string, address: string, labels: Readonly<Record<string, string>>): string;
+  /** Gateways of a network, those in the endpoint's own cluster if there are any. */
+  gatewaysTo(network: string, cluster: string): readonly NetworkGateway[];
+}
+
+const networkLabel = "topology.istio.io/network";
+const gatewayPortLabel = "networking.istio.io/gatewayPort";
+// Istio's port for traffic between networks, when the service's label names no other.
+const defaultGatewayPort = 15_443;
+
+/** Reads the networks from `networks.yaml`, labels of gateway services and labels of the root namespace. */
+export function readNetworks(mesh: MeshView): Networks {
+  const gateways = findGateways(mesh);
+  const byNetwork = new Map<string, NetworkGateway[]>();
+  const byCluster = new Map<string, NetworkGateway[]>();
+  for (const gateway of gateways) {
+    pushTo(byNetwork, gateway.network, gateway);
+    pushTo(byCluster, `${gateway.network}/${gateway.cluster}`, gateway);
+  }
+  const weightScale = [...byNetwork.values(), ...byCluster.values()].reduce((scale, each) => leastCommonMultiple(scale, each.length), 1);
+  return {
+    gateways,
+    weightScale,
+    networkOf: networkFinder(mesh),
+    gatewaysTo: (network, cluster) => byCluster.get(`${network}/${cluster}`) ?? byNetwork.get(network) ?? [],
+  };
+}
+
+function findGateways(mesh: MeshView): readonly NetworkGateway[] {
+  const found = new Map<string, NetworkGateway>();
+  const add = (gateway: NetworkGateway): void => {
+    if (isIP(gateway.address) === 0) return;
+    found.set(`${gateway.network}/${gateway.cluster}/${gateway.address}/${gateway.port}`, gateway);
+  };
+  for (const [network, description] of mesh.networks) {
+    for (const gateway of description.gateways) {
+      if (gateway.address !== "") add({ network, cluster: "", address: gateway.address, port: gateway.port });
+    }
+  }
+  for (const cluster of mesh.clusters) {
+    for (const service of cluster.services) {
+      const addresses = externalAddresses(service.spec);
+      const hostname = `${service.meta.name}.${service.meta.namespace}.svc.cluster.local`;
+      for (const [network, description] of mesh.networks) {
+        for (const gateway of description.gateways) {
+          if (gateway.registryServiceName !== hostname) continue;
+          for (const address of addresses) add({ network, cluster: cluster.name, address, port: gateway.port });
+        }
+      }
+      const labelled = service.meta.labels[networkLabel];
+      if (labelled === undefined || labelled === "") continue;
+      const port = Number(service.meta.labels[gatewayPortLabel] ?? defaultGatewayPort);
+      for (const address of addresses) add({ network: labelled, cluster: cluster.name, address, port });
+    }
+  }
+  return [...found.values()].toSorted(
+    (a, b) => compareText(a.address, b.address) || a.port - b.port || compareText(a.network, b.network) || compareText(a.cluster, b.cluster),
+  );
+}
+
+function externalAddresses(service: KubernetesService): readonly string[] {
+  const balanced = service.type === "LoadBalancer" ? service.loadBalancer.map((ingress) => ingress.ip) : [];
+  return [...service.externalIps, ...balanced].filter((address) => address !== "");
+}
+
+function networkFinder(mesh: MeshView): Networks["networkOf"] {
+  const byRegistry = new Map<string, string>();
+  const byCidr: { readonly network: string; readonly list: BlockList }[] = [];
+  for (const [network, description] of mesh.networks) {
+    for (const registry of description.fromRegistry) byRegistry.set(registry, network);
+    for (const cidr of description.fromCidr) {
+      const [prefix = "", length = ""] = cidr.split("/");
+      const family = isIP(prefix);
+      if (family === 0 || !/^\d+$/.test(length) || Number(length) > (family === 4 ? 32 : 128)) continue;
+      const list = new BlockList();
+      list.addSubnet(prefix, Number(length), family === 4 ? "ipv4" : "ipv6");
+      byCidr.push({ network, list });
+    }
+  }
+  const byRootNamespace = new Map<string, string>();
+  for (const cluster of mesh.clusters) {
+    const root = cluster.namespaces.find((namespace) => namespace.meta.name === mesh.config.rootNamespace);
+    const network = root?.meta.labels[networkLabel];
+    if (network !== undefined) byRootNamespace.set(cluster.name, network);
+  }
+  return (cluster, address, labels) => {
+    const labelled = labels[networkLabel];
+    if (labelled !== undefined && labelled !== "") return labelled;
+    const registry = byRegistry.get(cluster);
+    if (registry !== undefined) return registry;
+    const family = isIP(address);
+    const ranged = family === 0 ? undefined : byCidr.find((each) => each.list.check(address, family === 4 ? "ipv4" : "ipv6"));
+    return ranged?.network ?? byRootNamespace.get(cluster) ?? "";
+  };
+}
+
+function pushTo(map: Map<string, NetworkGateway[]>, key: string, gateway: NetworkGateway): void {
+  const list = map.get(key);
+  if (list === undefined) map.set(key, [gateway]);
+  else list.push(gateway);
+}
+
+function leastCommonMultiple(a: number, b: number): number {
+  let [x, y] = [a, b];
+  while (y !== 0) [x, y] = [y, x % y];
+  return (a / x) * b;
+}

@@ -1,0 +1,154 @@
+// ServiceEntries as services: one service a host, addresses handed out where DNS capture needs one.
+import { isIP } from "node:net";
+import type { MeshView } from "../mesh-view.ts";
+import type { ServiceEntrySpec, WorkloadEndpoint } from "../istio/service-entry.ts";
+import type { MeshObject } from "../object/mesh-object.ts";
+import { parseLocality, WorkloadIndex, workloadName } from "./kubernetes-services.ts";
+import type { Networks } from "./networks.ts";
+import { parseProtocol } from "./protocol.ts";
+import { compareText, labelsMatch, type MeshEndpoint, type MeshService, type ServicePort, type ServiceResolution } from "./service.ts";
+
+const resolutions: Readonly<Record<ServiceEntrySpec["resolution"], ServiceResolution>> = {
+  NONE: "passthrough",
+  STATIC: "eds",
+  DNS: "dns",
+  DNS_ROUND_ROBIN: "dns-round-robin",
+};
+
+/** Every host of every ServiceEntry. */
+export function readServiceEntries(mesh: MeshView, networks: Networks): readonly MeshService[] {
+  const allocate = addressAllocator(mesh);
+  const configCluster = mesh.clusters[0]?.name ?? "";
+  return mesh.serviceEntries.flatMap((entry) => {
+    const ports = entry.spec.ports.map((port): ServicePort => {
+      const named = parseProtocol(port.protocol);
+      return { name: port.name, port: port.number, protocol: named };
+    });
+    const selected = selectWorkloads(mesh, networks, entry);
+    return entry.spec.hosts.map((hostname): MeshService => {
+      const endpoints = selected.length > 0 ? selected : entryEndpoints(entry.spec, hostname, configCluster, networks);
+      const accounts = endpoints.filter((each) => each.serviceAccount !== "").map((each) => `spiffe://${mesh.config.trustDomain}/ns/${each.namespace}/sa/${each.serviceAccount}`);
+      const { resolution } = entry.spec;
+      // DNS without endpoints names the host itself; a wildcard cannot be looked up.
+      const unresolvable = resolution.startsWith("DNS") && hostname.startsWith("*") && endpoints.length === 0;
+      return {
+        hostname,
+        name: hostname,
+        namespace: entry.meta.namespace,
+        createdAt: entry.meta.createdAt,
+        registry: "External",
+        meshExternal: entry.spec.meshExternal,
+        resolution: unresolvable ? "passthrough" : resolutions[resolution],
+        ports,
+        addresses: entry.spec.addresses.length === 0 ? new Map() : new Map([[configCluster, entry.spec.addresses]]),
+        allocatedAddress: allocate(entry, hostname),
+        headless: false,
+        endpoints,
+        identities: [...new Set([...entry.spec.subjectAltNames, ...accounts])].toSorted(compareText),
+        targets: new Map(),
+        exportTo: entry.spec.exportTo,
+      };
+    });
+  });
+}
+
+function entryEndpoints(spec: ServiceEntrySpec, hostname: string, cluster: string, networks: Networks): readonly MeshEndpoint[] {
+  if (spec.resolution === "NONE") return [];
+  if (spec.endpoints.length === 0) {
+    if (!spec.resolution.startsWith("DNS") || hostname.startsWith("*")) return [];
+    const self: WorkloadEndpoint = { address: hostname, ports: new Map(), labels: {}, network: "", locality: "", weight: 0, serviceAccount: "" };
+    return spec.ports.map((port) => workloadEndpoint(self, port, cluster, networks));
+  }
+  return spec.endpoints.flatMap((endpoint) => spec.ports.map((port) => workloadEndpoint(endpoint, port, cluster, networks)));
+}
+
+function workloadEndpoint(endpoint: WorkloadEndpoint, port: ServiceEntrySpec["ports"][number], cluster: string, networks: Networks): MeshEndpoint {
+  return {
+    address: endpoint.address,
+    portName: port.name,
+    port: endpoint.ports.get(port.name) ?? (port.targetPort === 0 ? port.number : port.targetPort),
+    cluster,
+    // Only what the entry itself says: its addresses are not those of the cluster that holds the entry.
+    network: endpoint.network === "" ? networks.networkOf("", endpoint.address, endpoint.labels) : endpoint.network,
+    locality: parseLocality(endpoint.locality),
+    weight: endpoint.weight,
+    mutualTls: endpoint.labels["security.istio.io/tlsMode"] === "istio",
+    ready: undefined,
+    labels: endpoint.labels,
+    serviceAccount: endpoint.serviceAccount,
+    namespace: "",
+    workloadName: "",
+    hostname: "",
+    subdomain: "",
+  };
+}
+
+/** Pods that an entry's workloadSelector picks, in the entry's own namespace of every cluster. */
+function selectWorkloads(mesh: MeshView, networks: Networks, entry: MeshObject<ServiceEntrySpec>): readonly MeshEndpoint[] {
+  const selector = entry.spec.workloadSelector;
+  if (selector === undefined || Object.keys(selector).length === 0) return [];
+  return mesh.clusters.flatMap((cluster) => {
+    const workloads = new WorkloadIndex(cluster);
+    return cluster.pods
+      .filter((pod) => pod.meta.namespace === entry.meta.namespace && labelsMatch(selector, pod.meta.labels))
+      .flatMap((pod) => {
+        const [address] = pod.spec.ips;
+        const workload = workloads.findProxy(pod.meta.namespace, pod.meta.name, []);
+        if (address === undefined || workload === undefined) return [];
+        return entry.spec.ports.map(
+          (port): MeshEndpoint => ({
+            address,
+            portName: port.name,
+            port: port.targetPort === 0 ? port.number : port.targetPort,
+            cluster: cluster.name,
+            network: networks.networkOf(cluster.name, address, pod.meta.labels),
+            locality: workload.locality,
+            weight: 0,
+            mutualTls: pod.meta.labels["security.istio.io/tlsMode"] === "istio",
+            ready: true,
+            labels: pod.meta.labels,
+            serviceAccount: pod.spec.serviceAccount,
+            namespace: pod.meta.namespace,
+            workloadName: workloadName(pod),
+            hostname: "",
+            subdomain: "",
+          }),
+        );
+      });
+  });
+}
+
+/**
+ * Hands 240.240.0.0/16 out in the entries' order, as Istio's controller does; addresses in `status` are kept. Entries with an
+ * address of their own, without resolution, or with a wildcard host get none.
+ */
+function addressAllocator(mesh: MeshView): (entry: MeshObject<ServiceEntrySpec>, hostname: string) => string {
+  const wants = (entry: MeshObject<ServiceEntrySpec>, hostname: string): boolean =>
+    entry.spec.addresses.length === 0 &&
+    entry.spec.resolution !== "NONE" &&
+    !hostname.includes("*") &&
+    entry.meta.labels["networking.istio.io/enable-autoallocate-ip"] !== "false";
+  const fixed = new Map<string, string>();
+  for (const entry of mesh.serviceEntries) {
+    for (const { host, address } of entry.spec.allocated) {
+      if (isIP(address) === 4) fixed.set(`${entry.meta.namespace}/${entry.meta.name}/${host}`, address);
+    }
+  }
+  const taken = new Set(fixed.values());
+  let next = 0;
+  const handed = new Map<string, string>();
+  for (const entry of mesh.serviceEntries) {
+    for (const hostname of entry.spec.hosts) {
+      const key = `${entry.meta.namespace}/${entry.meta.name}/${hostname}`;
+      if (!wants(entry, hostname) || handed.has(key)) continue;
+      let address = fixed.get(key);
+      while (address === undefined && next < 0xffff) {
+        next += 1;
+        const candidate = `240.240.${next >> 8}.${next & 0xff}`;
+        if (!taken.has(candidate)) address = candidate;
+      }
+      if (address !== undefined) handed.set(key, address);
+    }
+  }
+  return (entry, hostname) => handed.get(`${entry.meta.namespace}/${entry.meta.name}/${hostname}`) ?? "";
+}

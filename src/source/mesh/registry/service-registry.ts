@@ -1,0 +1,59 @@
+// The services of the whole mesh: a Kubernetes service of the same name and namespace is one service in every cluster.
+import type { MeshView } from "../mesh-view.ts";
+import { type ClusterService, readClusterServices } from "./kubernetes-services.ts";
+import { type Networks, readNetworks } from "./networks.ts";
+import { readServiceEntries } from "./service-entries.ts";
+import { compareText, type MeshService } from "./service.ts";
+
+/** Services and networks of a mesh, the same for every node. */
+export interface ServiceRegistry {
+  /** Oldest first, then by name and namespace: the order in which Istio lets services claim ports. */
+  readonly services: readonly MeshService[];
+  readonly networks: Networks;
+}
+
+/** Joins every source of services. */
+export function buildServiceRegistry(mesh: MeshView): ServiceRegistry {
+  const networks = readNetworks(mesh);
+  const merged = new Map<string, ClusterService[]>();
+  for (const cluster of mesh.clusters) {
+    for (const service of readClusterServices(cluster, networks)) {
+      const key = `${service.namespace}/${service.name}`;
+      const parts = merged.get(key);
+      if (parts === undefined) merged.set(key, [service]);
+      else parts.push(service);
+    }
+  }
+  const services = [...merged.values()].map((parts) => mergeClusters(mesh, parts));
+  const known = new Set(services.map((service) => service.hostname));
+  // A Kubernetes service owns its name: an entry for the same host would otherwise answer for it.
+  const entries = readServiceEntries(mesh, networks).filter((service) => !known.has(service.hostname));
+  return { services: [...services, ...entries].toSorted(byAge), networks };
+}
+
+function mergeClusters(mesh: MeshView, parts: readonly ClusterService[]): MeshService {
+  const [first] = parts;
+  if (first === undefined) throw new Error("a service is merged from at least one cluster");
+  const identities = new Set(parts.flatMap((part) => part.serviceAccounts.map((account) => `spiffe://${mesh.config.trustDomain}/${account}`)));
+  return {
+    hostname: `${first.name}.${first.namespace}.svc.cluster.local`,
+    name: first.name,
+    namespace: first.namespace,
+    createdAt: first.createdAt,
+    registry: "Kubernetes",
+    meshExternal: false,
+    resolution: first.headless ? "passthrough" : "eds",
+    ports: first.ports,
+    addresses: new Map(parts.filter((part) => part.addresses.length > 0).map((part) => [part.cluster, part.addresses])),
+    allocatedAddress: "",
+    headless: first.headless,
+    endpoints: parts.flatMap((part) => part.endpoints),
+    identities: [...identities].toSorted(compareText),
+    targets: new Map(parts.map((part) => [part.cluster, part.targets])),
+    exportTo: first.exportTo,
+  };
+}
+
+function byAge(a: MeshService, b: MeshService): number {
+  return a.createdAt - b.createdAt || compareText(`${a.name}.${a.namespace}`, `${b.name}.${b.namespace}`);
+}

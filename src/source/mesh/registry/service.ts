@@ -1,0 +1,94 @@
+// The model both registries yield: a service as the whole mesh sees it, with the endpoints of all clusters.
+import type { Locality } from "../../../envoy/endpoint.ts";
+import type { Subset } from "../istio/destination-rule.ts";
+import type { Protocol } from "./protocol.ts";
+
+/** A port of a service. */
+export interface ServicePort {
+  readonly name: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+}
+
+/** One address of a workload behind one port of a service. */
+export interface MeshEndpoint {
+  /** An IP address, or a host name for services resolved by DNS. */
+  readonly address: string;
+  /** The service port's name that this endpoint serves. */
+  readonly portName: string;
+  readonly port: number;
+  readonly cluster: string;
+  /** Empty: reachable from every network. */
+  readonly network: string;
+  readonly locality: Locality;
+  /** Relative weight, 0 = not given. */
+  readonly weight: number;
+  /** The workload's sidecar accepts mTLS. */
+  readonly mutualTls: boolean;
+  /** Known to be ready; undefined for endpoints that nobody probes (ServiceEntry). */
+  readonly ready: boolean | undefined;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly serviceAccount: string;
+  readonly namespace: string;
+  readonly workloadName: string;
+  /** Host and subdomain of a pod in a headless service, for its own DNS name. */
+  readonly hostname: string;
+  readonly subdomain: string;
+}
+
+/** What one cluster's workloads serve behind a service: used to find a proxy's own ports. */
+export interface ServiceTargets {
+  readonly selector: Readonly<Record<string, string>>;
+  readonly ports: readonly { readonly port: ServicePort; readonly targetPort: number | string }[];
+}
+
+/**
+ * How endpoints are found: `eds` from the mesh, `dns` by resolving host names, `dns-round-robin` one address at a time,
+ * `passthrough` the caller's own destination.
+ */
+export type ServiceResolution = "eds" | "dns" | "dns-round-robin" | "passthrough";
+
+/** A service of the mesh. */
+export interface MeshService {
+  readonly hostname: string;
+  /** Short name; the hostname for services outside Kubernetes. */
+  readonly name: string;
+  readonly namespace: string;
+  readonly createdAt: number;
+  readonly registry: "Kubernetes" | "External";
+  readonly meshExternal: boolean;
+  readonly resolution: ServiceResolution;
+  readonly ports: readonly ServicePort[];
+  /** Virtual addresses (or CIDRs) by cluster, in the clusters' order. */
+  readonly addresses: ReadonlyMap<string, readonly string[]>;
+  /** Address handed out to a ServiceEntry without one; empty when none. */
+  readonly allocatedAddress: string;
+  readonly headless: boolean;
+  readonly endpoints: readonly MeshEndpoint[];
+  /** SPIFFE ids a peer of this service may have, sorted. */
+  readonly identities: readonly string[];
+  /** By cluster. */
+  readonly targets: ReadonlyMap<string, ServiceTargets>;
+  /** Namespaces that see the service; empty or `*` = all, `.` = its own. */
+  readonly exportTo: readonly string[];
+}
+
+/** The name of a cluster, listener statistics and SNI key: `direction|port|subset|host`. */
+export function clusterName(direction: "outbound" | "inbound", subset: Subset | undefined, hostname: string, port: number): string {
+  return `${direction}|${port}|${subset?.name ?? ""}|${hostname}`;
+}
+
+/** The SNI, and the name of an SNI-DNAT cluster: `outbound_.port_.subset_.host`. */
+export function sniName(subset: Subset | undefined, hostname: string, port: number): string {
+  return `outbound_.${port}_.${subset?.name ?? ""}_.${hostname}`;
+}
+
+/** True when every wanted label is there with its value. */
+export function labelsMatch(wanted: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {
+  return Object.entries(wanted).every(([name, value]) => labels[name] === value);
+}
+
+/** Code point order, the same on every machine. */
+export function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

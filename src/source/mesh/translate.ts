@@ -1,0 +1,72 @@
+// The mesh, seen from one node, as Envoy v3 resources. Pure and deterministic: the same view and node give the same bytes.
+import type { Node } from "../../envoy/bootstrap.ts";
+import { type Json, type ResourceList, type Translation, typeUrls } from "./envoy-json.ts";
+import { buildGatewayListeners } from "./gateway/listeners.ts";
+import { buildInboundClusters, inboundPassthroughCluster } from "./inbound/clusters.ts";
+import { buildBoundInbound, buildVirtualInbound } from "./inbound/listeners.ts";
+import type { MeshView } from "./mesh-view.ts";
+import { buildNameTable } from "./nds/name-table.ts";
+import { type NodeView, viewFromNode } from "./node-view.ts";
+import { buildAssignments } from "./outbound/assignments.ts";
+import { buildOutboundClusters, buildSniDnatClusters } from "./outbound/clusters.ts";
+import { blackHoleCluster, passthroughCluster } from "./outbound/fixed-clusters.ts";
+import { buildOutboundListeners, buildVirtualOutbound } from "./outbound/listeners.ts";
+import { buildRoutes } from "./outbound/routes.ts";
+import { compareText } from "./registry/service.ts";
+
+/** Translates the mesh for one node. */
+export function translate(mesh: MeshView, node: Node): Translation {
+  const view = viewFromNode(mesh, node);
+  const { clusters, listeners, routes } = view.proxy.type === "router" ? translateRouter(view) : translateSidecar(view);
+  return {
+    cds: list("cds", sortedBy("name", clusters)),
+    eds: list("eds", sortedBy("cluster_name", buildAssignments(view))),
+    lds: list("lds", sortedBy("name", listeners)),
+    rds: list("rds", sortedBy("name", routes)),
+    nds: list("nds", view.proxy.dnsCapture ? [buildNameTable(view)] : []),
+  };
+}
+
+interface Parts {
+  readonly clusters: readonly Json[];
+  readonly listeners: readonly Json[];
+  readonly routes: readonly Json[];
+}
+
+function translateSidecar(view: NodeView): Parts {
+  const outbound = buildOutboundListeners(view);
+  const redirected = view.proxy.interception !== "NONE";
+  return {
+    clusters: [
+      blackHoleCluster(view),
+      passthroughCluster(view),
+      inboundPassthroughCluster(view),
+      ...buildInboundClusters(view),
+      ...buildOutboundClusters(view),
+    ],
+    listeners: [
+      ...outbound.map((listener) => listener.json),
+      ...(redirected ? [buildVirtualOutbound(view), buildVirtualInbound(view)] : buildBoundInbound(view)),
+    ],
+    routes: buildRoutes(
+      view,
+      outbound.flatMap((listener) => listener.routeName ?? []),
+    ),
+  };
+}
+
+function translateRouter(view: NodeView): Parts {
+  return {
+    clusters: [blackHoleCluster(view), ...buildOutboundClusters(view), ...(view.autoPassthrough ? buildSniDnatClusters(view) : [])],
+    listeners: buildGatewayListeners(view),
+    routes: [],
+  };
+}
+
+function list(kind: keyof typeof typeUrls, resources: readonly Json[]): ResourceList {
+  return { type_url: typeUrls[kind], resources };
+}
+
+function sortedBy(key: string, resources: readonly Json[]): readonly Json[] {
+  return resources.toSorted((a, b) => compareText(String(a[key]), String(b[key])));
+}

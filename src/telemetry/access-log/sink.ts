@@ -1,0 +1,279 @@
+// Where access-log records go: one buffered writer a path in each thread. A write never waits for the file; when the file
+// cannot keep up, whole records are dropped and counted.
+import { close, closeSync, fstat, open, openSync, stat, write, writeSync } from "node:fs";
+import type { Clock, Timer } from "../../clock.ts";
+import type { Logger } from "../logger.ts";
+import type { Counter, Gauge, StatsScope } from "../stats.ts";
+
+/** What sinks need and how they buffer. */
+export interface LogSinkOptions {
+  readonly clock: Clock;
+  readonly stats: StatsScope;
+  readonly logger: Logger;
+  /** Milliseconds a record may wait in memory; default 100 (Envoy's --file-flush-interval-msec has 10000). */
+  readonly flushIntervalMs?: number;
+  /** Bytes after which a write starts at once; default 64 KiB, Envoy's. */
+  readonly flushBytes?: number;
+  /** Bytes waiting for one file beyond which records are dropped; default 16 MiB. */
+  readonly maxBufferedBytes?: number;
+}
+
+interface SinkStats {
+  readonly buffered: Counter;
+  readonly completed: Counter;
+  readonly failed: Counter;
+  readonly dropped: Counter;
+  readonly reopenFailed: Counter;
+  readonly flushedByTimer: Counter;
+  readonly totalBuffered: Gauge;
+}
+
+/** A write to a pipe up to this size is atomic (POSIX PIPE_BUF on Linux), so records of several threads never mix. */
+const pipeBytes = 4096;
+/** How long to leave a full pipe alone. */
+const retryMs = 10;
+/** How often to look whether the file was renamed or removed under us. */
+const renameCheckMs = 1000;
+/** Attempts against a full pipe when the process ends; with `retryMs`-free spinning this is a few milliseconds. */
+const finalAttempts = 1000;
+
+const streams: Readonly<Record<string, number>> = { "/dev/stdout": 1, "/dev/stderr": 2 };
+
+/** One file or stream. */
+export class LogSink {
+  readonly path: string;
+  readonly #options: LogSinkOptions;
+  readonly #stats: SinkStats;
+  readonly #flushBytes: number;
+  readonly #maxBytes: number;
+  readonly #intervalMs: number;
+  #fd = -1;
+  #regular = false;
+  #pending: string[] = [];
+  #pendingBytes = 0;
+  #writing: Buffer | undefined = undefined;
+  #timer: Timer | undefined = undefined;
+  #checkedMs = 0;
+  #dropping = false;
+  #closed = false;
+
+  constructor(path: string, options: LogSinkOptions, stats: SinkStats) {
+    this.path = path;
+    this.#options = options;
+    this.#stats = stats;
+    this.#flushBytes = options.flushBytes ?? 65_536;
+    this.#maxBytes = options.maxBufferedBytes ?? 16 * 1024 * 1024;
+    this.#intervalMs = options.flushIntervalMs ?? 100;
+    this.#open();
+  }
+
+  /** Takes one record, a byte string with its line end. */
+  write(record: string): void {
+    if (this.#closed || this.#pendingBytes + record.length > this.#maxBytes) {
+      this.#stats.dropped.inc();
+      if (!this.#dropping) this.#options.logger.warn("access log cannot keep up, records are dropped", { path: this.path });
+      this.#dropping = true;
+      return;
+    }
+    this.#pending.push(record);
+    this.#pendingBytes += record.length;
+    this.#stats.buffered.inc();
+    if (this.#pendingBytes >= this.#flushBytes) this.#flush();
+    else this.#timer ??= this.#options.clock.after(this.#intervalMs, () => this.#onTimer());
+  }
+
+  /** Opens the path again, for log rotation; what waits goes to the new file. */
+  reopen(): void {
+    if (this.path in streams) return;
+    open(this.path, "a", 0o644, (error, fd) => {
+      if (error) {
+        this.#stats.reopenFailed.inc();
+        this.#options.logger.error("access log cannot be reopened, the old file stays in use", { path: this.path, reason: error.message });
+        return;
+      }
+      if (this.#closed) return close(fd);
+      const old = this.#fd;
+      this.#adopt(fd);
+      // A write under way still names the old descriptor; it is closed when that is done.
+      if (old >= 0) this.#afterWrite(() => close(old));
+    });
+  }
+
+  /** Starts writing what waits; resolves when nothing is left in memory. A full pipe may keep it waiting. */
+  async settle(): Promise<void> {
+    this.#flush();
+    while (this.#writing) {
+      await new Promise<void>((resolve) => this.#afterWrite(resolve));
+      this.#flush();
+    }
+  }
+
+  /** Writes what is left and closes, blocking: for the end of the thread. */
+  closeSync(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#timer?.cancel();
+    // What an asynchronous write holds is its own; it ends before the thread does.
+    const rest = Buffer.from(this.#pending.join(""), "latin1");
+    this.#pending = [];
+    for (let at = 0, attempts = 0; this.#fd >= 0 && at < rest.length && attempts < finalAttempts;) {
+      try {
+        at += writeSync(this.#fd, rest, at, Math.min(rest.length - at, this.#regular ? rest.length : pipeBytes));
+      } catch (thrown) {
+        if ((thrown as NodeJS.ErrnoException).code !== "EAGAIN") break;
+        attempts++;
+      }
+    }
+    if (this.#fd > 2 && !this.#writing) closeSync(this.#fd);
+  }
+
+  #open(): void {
+    const stream = streams[this.path];
+    if (stream !== undefined) return this.#adopt(stream);
+    try {
+      this.#adopt(openSync(this.path, "a", 0o644));
+    } catch (thrown) {
+      this.#stats.reopenFailed.inc();
+      this.#options.logger.error("access log cannot be opened, its records are dropped", { path: this.path, reason: String(thrown) });
+    }
+  }
+
+  #adopt(fd: number): void {
+    this.#fd = fd;
+    // Until known, treat it as a pipe: smaller writes are right for files too.
+    this.#regular = false;
+    fstat(fd, (error, found) => {
+      if (!error && this.#fd === fd) this.#regular = found.isFile();
+    });
+  }
+
+  #onTimer(): void {
+    this.#timer = undefined;
+    this.#stats.flushedByTimer.inc();
+    this.#flush();
+    this.#checkRenamed();
+  }
+
+  #flush(): void {
+    if (this.#writing || this.#pending.length === 0) return;
+    const records = this.#pending;
+    this.#stats.totalBuffered.set(this.#pendingBytes);
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#dropping = false;
+    if (this.#fd < 0) {
+      this.#stats.dropped.add(records.length);
+      return;
+    }
+    this.#writing = Buffer.from(records.join(""), "latin1");
+    this.#writeFrom(0);
+  }
+
+  #writeFrom(at: number): void {
+    const bytes = this.#writing!;
+    const length = this.#regular ? bytes.length - at : wholeRecords(bytes, at);
+    write(this.#fd, bytes, at, length, null, (error, written) => {
+      if (error && error.code === "EAGAIN") {
+        this.#options.clock.after(retryMs, () => this.#writeFrom(at));
+        return;
+      }
+      if (error) {
+        this.#stats.failed.inc();
+        this.#options.logger.error("access log cannot be written", { path: this.path, reason: error.message });
+      } else if (at + written < bytes.length) return this.#writeFrom(at + written);
+      else this.#stats.completed.inc();
+      this.#writing = undefined;
+      const done = this.#whenWritten;
+      this.#whenWritten = undefined;
+      done?.();
+      if (this.#closed) {
+        if (this.#fd > 2) close(this.#fd);
+      } else if (this.#pendingBytes >= this.#flushBytes) this.#flush();
+    });
+  }
+
+  #whenWritten: (() => void) | undefined = undefined;
+
+  #afterWrite(then: () => void): void {
+    if (!this.#writing) return then();
+    const before = this.#whenWritten;
+    this.#whenWritten = () => {
+      before?.();
+      then();
+    };
+  }
+
+  #checkRenamed(): void {
+    const now = this.#options.clock.nowMs();
+    if (this.path in streams || now - this.#checkedMs < renameCheckMs) return;
+    this.#checkedMs = now;
+    const fd = this.#fd;
+    if (fd < 0) return this.reopen();
+    fstat(fd, (ours, mine) => {
+      if (ours || this.#closed || fd !== this.#fd || !mine.isFile()) return;
+      stat(this.path, (gone, current) => {
+        if (this.#closed || fd !== this.#fd) return;
+        if (gone ? gone.code === "ENOENT" : current.ino !== mine.ino || current.dev !== mine.dev) this.reopen();
+      });
+    });
+  }
+}
+
+/** Length of as many whole records from `at` as fit an atomic pipe write; one record that is longer goes alone. */
+function wholeRecords(bytes: Buffer, at: number): number {
+  if (bytes.length - at <= pipeBytes) return bytes.length - at;
+  const lastEnd = bytes.subarray(at, at + pipeBytes).lastIndexOf(10);
+  if (lastEnd >= 0) return lastEnd + 1;
+  const nextEnd = bytes.indexOf(10, at + pipeBytes);
+  return nextEnd < 0 ? bytes.length - at : nextEnd + 1 - at;
+}
+
+/** The sinks of one thread, by path. */
+export class LogSinks {
+  readonly #options: LogSinkOptions;
+  readonly #stats: SinkStats;
+  readonly #sinks = new Map<string, LogSink>();
+
+  constructor(options: LogSinkOptions) {
+    this.#options = options;
+    const scope = options.stats.scope("filesystem");
+    this.#stats = {
+      buffered: scope.counter("write_buffered"),
+      completed: scope.counter("write_completed"),
+      failed: scope.counter("write_failed"),
+      dropped: scope.counter("write_dropped"),
+      reopenFailed: scope.counter("reopen_failed"),
+      flushedByTimer: scope.counter("flushed_by_timer"),
+      totalBuffered: scope.gauge("write_total_buffered"),
+    };
+  }
+
+  /** The sink of a path, shared by every log that names it. */
+  get(path: string): LogSink {
+    let sink = this.#sinks.get(path);
+    if (!sink) this.#sinks.set(path, (sink = new LogSink(path, this.#options, this.#stats)));
+    return sink;
+  }
+
+  /** Opens every file again (SIGUSR1, SIGHUP). */
+  reopen(): void {
+    for (const sink of this.#sinks.values()) sink.reopen();
+  }
+
+  /** Writes what is left and closes; gives up on a reader that does not read after `deadlineMs`. */
+  async close(deadlineMs: number): Promise<void> {
+    let timer: Timer | undefined;
+    const deadline = new Promise<void>((resolve) => {
+      timer = this.#options.clock.after(deadlineMs, resolve);
+    });
+    await Promise.race([deadline, Promise.all([...this.#sinks.values()].map((sink) => sink.settle()))]);
+    timer?.cancel();
+    this.closeSync();
+  }
+
+  /** Writes what is left and closes, blocking. */
+  closeSync(): void {
+    for (const sink of this.#sinks.values()) sink.closeSync();
+    this.#sinks.clear();
+  }
+}

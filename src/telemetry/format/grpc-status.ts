@@ -1,0 +1,35 @@
+// `%GRPC_STATUS%`: the status of a gRPC call from trailers or a trailers-only response.
+import type { CompileOperator } from "./operator.ts";
+import type { StreamInfo } from "../stream-info.ts";
+
+const names = [
+  "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+]; // prettier-ignore
+const camelNames = names.map((name) =>
+  name === "OK" ? name : name.toLowerCase().replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase()),
+);
+// Envoy's own spelling of code 1.
+camelNames[1] = "Canceled";
+
+function status(info: StreamInfo): number | undefined {
+  if (!info.requestHeaders?.get("content-type")?.startsWith("application/grpc")) return undefined;
+  const value = info.responseTrailers?.get("grpc-status") ?? info.responseHeaders?.get("grpc-status");
+  return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : undefined;
+}
+
+const grpcStatus: CompileOperator = (argument = "CAMEL_STRING") => {
+  if (argument === "NUMBER") return status;
+  const table = argument === "CAMEL_STRING" ? camelNames : argument === "SNAKE_STRING" ? names : undefined;
+  if (!table) return { error: "expected CAMEL_STRING, SNAKE_STRING or NUMBER" };
+  return (info) => {
+    const code = status(info);
+    return code === undefined ? undefined : (table[code] ?? String(code));
+  };
+};
+
+/** The operators about gRPC. */
+export const grpcStatusReads: Readonly<Record<string, CompileOperator>> = {
+  GRPC_STATUS: grpcStatus,
+  GRPC_STATUS_NUMBER: () => status,
+};

@@ -1,0 +1,16 @@
+// What a command operator is: a function that compiles its argument to a read of StreamInfo.
+import type { StreamInfo } from "../stream-info.ts";
+
+/** Reads one value of a stream. */
+export type Read = (info: StreamInfo) => string | number | object | undefined;
+
+/** What operators may read beside the stream. */
+export interface OperatorDeps {
+  /** For `%ENVIRONMENT(X)%`; default the process's. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** For `%HOSTNAME%`; default the machine's. */
+  readonly hostname?: string;
+}
+
+/** Compiles one operator's argument (undefined when there are no parentheses). */
+export type CompileOperator = (argument: string | undefined, deps: OperatorDeps) => Read | { readonly error: string };

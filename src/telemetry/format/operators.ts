@@ -1,0 +1,236 @@
+// The table of command operators: name to a function that compiles the argument to a read of StreamInfo.
+// A read gives undefined when there is no value; numbers stay numbers, because JSON logs keep them.
+import { hostname } from "node:os";
+import { hostName, oneLine, underscored } from "./escape.ts";
+import { grpcStatusReads } from "./grpc-status.ts";
+import { headerOperator, headersBytes, pathOperator, queryOperator } from "./header-operators.ts";
+import type { CompileOperator, Read } from "./operator.ts";
+import { formatFlags } from "../response-flag.ts";
+import { longFlagNames } from "./response-flag-names.ts";
+import { compileDatePattern, defaultDatePattern } from "./strftime.ts";
+import type { IpPort, StreamInfo, TlsPeer } from "../stream-info.ts";
+
+const plain =
+  (read: Read): CompileOperator =>
+  (argument) =>
+    argument === undefined ? read : { error: "takes no argument" };
+const text = (read: (info: StreamInfo) => string): CompileOperator => plain((info) => oneLine(read(info)) || undefined);
+
+/** Milliseconds between two stamps; undefined when either did not happen. */
+function between(from: (info: StreamInfo) => number, to: (info: StreamInfo) => number): Read {
+  return (info) => {
+    const start = from(info);
+    const end = to(info);
+    return start === 0 || end === 0 ? undefined : Math.max(0, Math.trunc(end - start));
+  };
+}
+
+const addressText = ({ ip, port }: IpPort): string => (ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`);
+const address = (read: (info: StreamInfo) => IpPort): CompileOperator =>
+  plain((info) => (read(info).ip === "" ? undefined : addressText(read(info))));
+const ipOnly = (read: (info: StreamInfo) => IpPort): CompileOperator => plain((info) => read(info).ip || undefined);
+const portOnly = (read: (info: StreamInfo) => IpPort): CompileOperator => plain((info) => read(info).port);
+
+// Upstream addresses are kept as text; the port is what follows the last colon outside brackets.
+const splitPort = (host: string): readonly [string, number] | undefined => {
+  const colon = host.lastIndexOf(":");
+  return colon < 0 ? undefined : [host.slice(0, colon).replace(/^\[|\]$/g, ""), Number(host.slice(colon + 1))];
+};
+
+const peer = (side: (info: StreamInfo) => TlsPeer | undefined, read: (peer: TlsPeer) => string): CompileOperator =>
+  plain((info) => {
+    const tls = side(info);
+    return tls === undefined ? undefined : oneLine(read(tls)) || undefined;
+  });
+const downstreamPeer = (read: (peer: TlsPeer) => string): CompileOperator => peer((info) => info.connection.tls, read);
+const upstreamPeer = (read: (peer: TlsPeer) => string): CompileOperator => peer((info) => info.upstreamTls, read);
+
+const commonPoints: Readonly<Record<string, (info: StreamInfo) => number>> = {
+  DS_RX_BEG: (i) => i.startMs,
+  DS_RX_END: (i) => i.lastDownstreamRxMs,
+  US_TX_BEG: (i) => i.firstUpstreamTxMs,
+  US_RX_BEG: (i) => i.firstUpstreamRxMs,
+  US_RX_END: (i) => i.lastUpstreamRxMs,
+  DS_TX_BEG: (i) => i.firstDownstreamTxMs,
+  DS_TX_END: (i) => i.endMs,
+};
+const precisions: Readonly<Record<string, number>> = { ms: 1, us: 1e3, ns: 1e6 };
+
+const commonDuration: CompileOperator = (argument = "") => {
+  const [fromName = "", toName = "", precision = "ms", ...more] = argument.split(":");
+  const from = commonPoints[fromName];
+  const to = commonPoints[toName];
+  const scale = precisions[precision];
+  if (!from || !to || scale === undefined || more.length > 0) {
+    return {
+      error: `expected START:END or START:END:PRECISION with points ${Object.keys(commonPoints).join(", ")} and precision ms, us or ns`,
+    };
+  }
+  return (info) => {
+    const start = from(info);
+    const end = to(info);
+    return start === 0 || end === 0 ? undefined : Math.trunc((end - start) * scale);
+  };
+};
+
+const startTime: CompileOperator = (argument) => {
+  const compiled = compileDatePattern(argument === undefined || argument === "" ? defaultDatePattern : argument);
+  return typeof compiled === "function" ? (info) => compiled(info.startWallMs) : compiled;
+};
+
+function jsonValue(value: unknown): ReturnType<Read> {
+  if (value === undefined || value === null) return undefined;
+  if (typeof value === "string") return oneLine(value);
+  if (typeof value === "number" || typeof value === "object") return value;
+  return typeof value === "boolean" ? String(value) : undefined;
+}
+
+const dynamicMetadata: CompileOperator = (argument) => {
+  const [namespace, ...keys] = (argument ?? "").split(":");
+  if (!namespace) return { error: "expected a namespace and keys, e.g. com.example:key" };
+  return (info) => {
+    let value: unknown = info.dynamicMetadata?.get(namespace);
+    for (const key of keys) {
+      if (typeof value !== "object" || value === null || !Object.hasOwn(value, key)) return undefined;
+      value = (value as Record<string, unknown>)[key];
+    }
+    return jsonValue(value);
+  };
+};
+
+const filterState: CompileOperator = (argument) => {
+  const key = (argument ?? "").replace(/:(?:PLAIN|TYPED)$/, "");
+  return key === "" ? { error: "expected the name of a filter state object" } : (info) => jsonValue(info.connection.filterState?.get(key));
+};
+
+// Envoy prints URX before the others for requests and in its place for TCP connections.
+const flagOrder = (info: StreamInfo): readonly ["URX"] | readonly [] => (info.protocol === "" ? [] : ["URX"]);
+
+/** Operators by name. */
+export const operators: Readonly<Record<string, CompileOperator>> = {
+  START_TIME: startTime,
+  REQ: headerOperator("request"),
+  RESP: headerOperator("response"),
+  TRAILER: headerOperator("trailer"),
+  PATH: pathOperator,
+  QUERY_PARAM: queryOperator,
+  REQUEST_HEADERS_BYTES: plain((i) => headersBytes(i.requestHeaders)),
+  RESPONSE_HEADERS_BYTES: plain((i) => headersBytes(i.responseHeaders)),
+  RESPONSE_TRAILERS_BYTES: plain((i) => headersBytes(i.responseTrailers)),
+  ...grpcStatusReads,
+  PROTOCOL: plain((i) => i.protocol || undefined),
+  RESPONSE_CODE: plain((i) => i.responseCode),
+  RESPONSE_CODE_DETAILS: (argument) =>
+    argument === undefined
+      ? (i) => underscored(i.responseCodeDetails) || undefined
+      : argument === "ALLOW_WHITESPACES"
+        ? (i) => oneLine(i.responseCodeDetails) || undefined
+        : { error: "takes no argument but ALLOW_WHITESPACES" },
+  CONNECTION_TERMINATION_DETAILS: text((i) => i.connectionTerminationDetails),
+  RESPONSE_FLAGS: plain((i) => (i.flags === 0 ? undefined : formatFlags(i.flags, flagOrder(i)))),
+  RESPONSE_FLAGS_LONG: plain((i) => (i.flags === 0 ? undefined : longFlagNames(i.flags, flagOrder(i)))),
+  BYTES_RECEIVED: plain((i) => i.bytesReceived),
+  BYTES_SENT: plain((i) => i.bytesSent),
+  DURATION: plain(
+    between(
+      (i) => i.startMs,
+      (i) => i.endMs,
+    ),
+  ),
+  REQUEST_DURATION: plain(
+    between(
+      (i) => i.startMs,
+      (i) => i.lastDownstreamRxMs,
+    ),
+  ),
+  RESPONSE_DURATION: plain(
+    between(
+      (i) => i.startMs,
+      (i) => i.firstUpstreamRxMs,
+    ),
+  ),
+  RESPONSE_TX_DURATION: plain(
+    between(
+      (i) => i.firstUpstreamRxMs,
+      (i) => i.endMs,
+    ),
+  ),
+  COMMON_DURATION: commonDuration,
+  UPSTREAM_HOST: text((i) => i.upstreamHost),
+  UPSTREAM_REMOTE_ADDRESS: text((i) => i.upstreamHost),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: plain((i) => splitPort(i.upstreamHost)?.[0]),
+  UPSTREAM_REMOTE_PORT: plain((i) => splitPort(i.upstreamHost)?.[1]),
+  UPSTREAM_CLUSTER: text((i) => i.upstreamCluster),
+  UPSTREAM_CLUSTER_RAW: text((i) => i.upstreamCluster),
+  UPSTREAM_LOCAL_ADDRESS: text((i) => i.upstreamLocalAddress),
+  UPSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: plain((i) => splitPort(i.upstreamLocalAddress)?.[0]),
+  UPSTREAM_LOCAL_PORT: plain((i) => splitPort(i.upstreamLocalAddress)?.[1]),
+  UPSTREAM_TRANSPORT_FAILURE_REASON: plain((i) => underscored(i.upstreamTransportFailureReason) || undefined),
+  UPSTREAM_PROTOCOL: plain((i) => i.upstreamProtocol || undefined),
+  UPSTREAM_REQUEST_ATTEMPT_COUNT: plain((i) => i.attemptCount),
+  DOWNSTREAM_LOCAL_ADDRESS: address((i) => i.connection.local),
+  DOWNSTREAM_LOCAL_ADDRESS_WITHOUT_PORT: ipOnly((i) => i.connection.local),
+  DOWNSTREAM_LOCAL_PORT: portOnly((i) => i.connection.local),
+  DOWNSTREAM_DIRECT_LOCAL_ADDRESS: address((i) => i.connection.directLocal),
+  DOWNSTREAM_DIRECT_LOCAL_ADDRESS_WITHOUT_PORT: ipOnly((i) => i.connection.directLocal),
+  DOWNSTREAM_DIRECT_LOCAL_PORT: portOnly((i) => i.connection.directLocal),
+  DOWNSTREAM_REMOTE_ADDRESS: address((i) => i.connection.remote),
+  DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: ipOnly((i) => i.connection.remote),
+  DOWNSTREAM_REMOTE_PORT: portOnly((i) => i.connection.remote),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS: address((i) => i.connection.directRemote),
+  DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT: ipOnly((i) => i.connection.directRemote),
+  DOWNSTREAM_DIRECT_REMOTE_PORT: portOnly((i) => i.connection.directRemote),
+  DOWNSTREAM_TRANSPORT_FAILURE_REASON: plain((i) => underscored(i.connection.transportFailureReason) || undefined),
+  REQUESTED_SERVER_NAME: plain((i) => hostName(i.connection.serverName) || undefined),
+  FILTER_CHAIN_NAME: text((i) => i.connection.filterChainName),
+  ROUTE_NAME: text((i) => i.routeName),
+  VIRTUAL_HOST_NAME: text((i) => i.virtualHostName),
+  CONNECTION_ID: plain((i) => i.connection.id),
+  STREAM_ID: plain((i) => i.requestHeaders?.get("x-request-id")),
+  DYNAMIC_METADATA: dynamicMetadata,
+  FILTER_STATE: filterState,
+  ENVIRONMENT: (argument, deps) => {
+    if (!argument) return { error: "expected the name of an environment variable" };
+    const value = oneLine((deps.environment ?? process.env)[argument] ?? "") || undefined;
+    return () => value;
+  },
+  HOSTNAME: (argument, deps) => {
+    const name = deps.hostname ?? hostname();
+    return argument === undefined ? () => name : { error: "takes no argument" };
+  },
+  DOWNSTREAM_PEER_URI_SAN: downstreamPeer((p) => p.uriSans.join(",")),
+  DOWNSTREAM_PEER_DNS_SAN: downstreamPeer((p) => p.dnsSans.join(",")),
+  DOWNSTREAM_PEER_SUBJECT: downstreamPeer((p) => p.subject),
+  DOWNSTREAM_PEER_ISSUER: downstreamPeer((p) => p.issuer),
+  DOWNSTREAM_PEER_SERIAL: downstreamPeer((p) => p.serialNumber),
+  DOWNSTREAM_PEER_FINGERPRINT_256: downstreamPeer((p) => p.sha256),
+  DOWNSTREAM_PEER_CERT: downstreamPeer((p) => encodeURIComponent(p.pem())),
+  DOWNSTREAM_LOCAL_URI_SAN: downstreamPeer((p) => p.localUriSan),
+  DOWNSTREAM_LOCAL_DNS_SAN: downstreamPeer((p) => p.localDnsSans.join(",")),
+  DOWNSTREAM_LOCAL_SUBJECT: downstreamPeer((p) => p.localSubject),
+  DOWNSTREAM_TLS_VERSION: downstreamPeer((p) => p.version),
+  DOWNSTREAM_TLS_CIPHER: downstreamPeer((p) => p.cipher),
+  UPSTREAM_PEER_URI_SAN: upstreamPeer((p) => p.uriSans.join(",")),
+  UPSTREAM_PEER_DNS_SAN: upstreamPeer((p) => p.dnsSans.join(",")),
+  UPSTREAM_PEER_SUBJECT: upstreamPeer((p) => p.subject),
+  UPSTREAM_PEER_ISSUER: upstreamPeer((p) => p.issuer),
+  UPSTREAM_PEER_SERIAL: upstreamPeer((p) => p.serialNumber),
+  UPSTREAM_PEER_FINGERPRINT_256: upstreamPeer((p) => p.sha256),
+  UPSTREAM_PEER_CERT: upstreamPeer((p) => encodeURIComponent(p.pem())),
+  UPSTREAM_LOCAL_URI_SAN: upstreamPeer((p) => p.localUriSan),
+  UPSTREAM_LOCAL_SUBJECT: upstreamPeer((p) => p.localSubject),
+  UPSTREAM_TLS_VERSION: upstreamPeer((p) => p.version),
+  UPSTREAM_TLS_CIPHER: upstreamPeer((p) => p.cipher),
+};
+
+/** Envoy's operators about things this proxy does not have or does not measure: accepted, with a warning, never with a value. */
+export const unavailable: ReadonlySet<string> = new Set([
+  "START_TIME_LOCAL", "EMIT_TIME", "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "LOCAL_REPLY_BODY", "ACCESS_LOG_TYPE", "UNIQUE_ID", "METADATA",
+  "CLUSTER_METADATA", "UPSTREAM_METADATA", "UPSTREAM_FILTER_STATE", "UPSTREAM_HOSTS_ATTEMPTED", "UPSTREAM_LOCAL_CLOSE_REASON",
+  "UPSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_LOCAL_CLOSE_REASON", "ROUNDTRIP_DURATION",
+  "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_CONNECTION_POOL_READY_DURATION", "UPSTREAM_CONNECTION_ID", "UPSTREAM_WIRE_BYTES_SENT",
+  "UPSTREAM_WIRE_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_WIRE_BYTES_SENT",
+  "DOWNSTREAM_WIRE_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_TLS_SESSION_ID",
+  "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_PEER_FINGERPRINT_1", "DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_CERT_V_END",
+  "UPSTREAM_PEER_CERT_V_START", "UPSTREAM_PEER_CERT_V_END", "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT",
+]); // prettier-ignore

@@ -1,0 +1,40 @@
+// Round robin: in turn, or by an even schedule when weights differ.
+import { EdfSchedule } from "./edf.ts";
+import { equalWeights } from "./host-picker.ts";
+import type { Candidate, HostPicker, Random } from "./host-picker.ts";
+
+/** Makes a round-robin picker that starts at a random host. */
+export function createRoundRobinPicker<H extends Candidate>(hosts: readonly H[], random: Random): HostPicker<H> {
+  return equalWeights(hosts) ? new InTurn(hosts, random) : new Scheduled(hosts, (index) => hosts[index]?.weight ?? 1, random);
+}
+
+class InTurn<H> implements HostPicker<H> {
+  readonly #hosts: readonly H[];
+  #next: number;
+
+  constructor(hosts: readonly H[], random: Random) {
+    this.#hosts = hosts;
+    this.#next = Math.floor(random() * hosts.length);
+  }
+
+  pick(): H {
+    const host = this.#hosts[this.#next] as H;
+    this.#next = this.#next + 1 === this.#hosts.length ? 0 : this.#next + 1;
+    return host;
+  }
+}
+
+/** Hosts by an earliest-deadline-first schedule whose weights may change between picks. */
+export class Scheduled<H> implements HostPicker<H> {
+  readonly #hosts: readonly H[];
+  readonly #schedule: EdfSchedule;
+
+  constructor(hosts: readonly H[], weightOf: (index: number) => number, random: Random) {
+    this.#hosts = hosts;
+    this.#schedule = new EdfSchedule(hosts.length, weightOf, random);
+  }
+
+  pick(): H {
+    return this.#hosts[this.#schedule.next()] as H;
+  }
+}

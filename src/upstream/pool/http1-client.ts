@@ -1,0 +1,344 @@
+// One HTTP/1.1 connection to an upstream host: writes a request, reads its response, one at a time, and says when it is
+// free for the next. Knows nothing of routes or retries.
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import { ProxyError } from "../../error.ts";
+import type { LazyDeadline } from "../../net/deadline.ts";
+import { wasRefusedByPeer } from "../../net/socket-error.ts";
+import type { TlsPeer } from "../../telemetry/stream-info.ts";
+import type { HeaderMap } from "../../wire/header-map.ts";
+import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
+import { encodeLastChunk } from "../../wire/http1-encode.ts";
+import { parseResponseHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
+import type { Host, UpstreamCluster } from "../cluster.ts";
+
+/** Who sent the request that a connection is busy with. Called from socket events; must not throw. */
+export interface ResponseHandler {
+  /** A 1xx other than 101. */
+  onInformational(head: Head): void;
+  /** The final head, or 101 (then data is the tunnel's bytes until the end). */
+  onResponseHead(head: Head, endStream: boolean): void;
+  onResponseData(data: Buffer, endStream: boolean): void;
+  /** Trailers; the response is complete. */
+  onResponseTrailers(trailers: HeaderMap): void;
+  /** The response will not be completed. Called instead of, never after, its end. */
+  onResponseReset(error: ProxyError): void;
+  /** A read was worked off: what was held back to be written together should be written now. */
+  onReadDone(): void;
+  /** The connection takes request bytes again after a write returned false. */
+  onWritable(): void;
+}
+
+/** What the pool wants to know of its connections. */
+export interface ClientOwner {
+  /** Ready for another request. */
+  onIdle(client: Http1Client): void;
+  /** Gone; called exactly once. */
+  onClosed(client: Http1Client): void;
+}
+
+const noBody: BodyFraming = { kind: "none" };
+const chunkedBody: BodyFraming = { kind: "chunked" };
+const bodyUntilClose: BodyFraming = { kind: "close" };
+const none = Buffer.alloc(0);
+
+// Body bytes up to this size are joined with the head into one string and so one write; copying more costs more than writev.
+const joinLimitBytes = 8192;
+
+/** An upstream HTTP/1.1 connection. */
+export class Http1Client {
+  readonly socket: Socket | TLSSocket;
+  readonly host: Host;
+  readonly localAddress: string;
+  readonly peer: TlsPeer | undefined;
+  /** Armed by the pool while idle. */
+  readonly idleDeadline: LazyDeadline;
+  requests = 0;
+  readonly #cluster: UpstreamCluster;
+  readonly #owner: ClientOwner;
+  readonly #limits: HeadLimits;
+  readonly #body: BodyDecoder;
+  #handler: ResponseHandler | undefined;
+  #method = "";
+  #held = "";
+  #rest: Buffer | undefined;
+  #inBody = false;
+  #tunnel = false;
+  #reading = false;
+  #chunkedRequest = false;
+  #requestDone = true;
+  #keepAlive = true;
+  #closed = false;
+  #responseBytes = 0;
+
+  constructor(
+    socket: Socket | TLSSocket,
+    host: Host,
+    cluster: UpstreamCluster,
+    peer: TlsPeer | undefined,
+    owner: ClientOwner,
+    limits: HeadLimits,
+    createDeadline: (fire: () => void) => LazyDeadline,
+  ) {
+    this.socket = socket;
+    this.host = host;
+    this.peer = peer;
+    this.#cluster = cluster;
+    this.#owner = owner;
+    this.#limits = limits;
+    this.#body = new BodyDecoder(limits);
+    this.localAddress = socket.localAddress === undefined ? "" : `${socket.localAddress}:${socket.localPort ?? 0}`;
+    this.idleDeadline = createDeadline(() => {
+      cluster.stats.upstreamCxIdleTimeout.inc();
+      this.close();
+    });
+    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    socket.on("end", () => this.#onEnd());
+    socket.on("error", (error: NodeJS.ErrnoException) => this.#onError(error));
+    socket.on("close", () => this.#onClose());
+    socket.on("drain", () => this.#handler?.onWritable());
+    socket.resume();
+  }
+
+  /** True when a request may be given to it. */
+  get usable(): boolean {
+    return this.#handler === undefined && !this.#closed && this.#keepAlive && this.socket.writable && !this.socket.readableEnded;
+  }
+
+  /**
+   * Starts a request. `head` ends with the blank line.
+   * @param chunked frame the body that follows in chunks
+   */
+  send(handler: ResponseHandler, method: string, head: string, chunked: boolean, endStream: boolean): void {
+    this.#handler = handler;
+    this.#method = method;
+    this.#requestDone = endStream;
+    this.#chunkedRequest = chunked;
+    this.#tunnel = false;
+    this.#responseBytes = 0;
+    this.requests++;
+    if (endStream) this.socket.write(head, "latin1");
+    else this.#held = head;
+  }
+
+  /** Writes a head that was held back for the first body bytes. */
+  flush(): void {
+    if (this.#held === "" || this.#closed) return;
+    const head = this.#held;
+    this.#held = "";
+    this.socket.write(head, "latin1");
+  }
+
+  /** Writes request body bytes; false means wait for `onWritable`. */
+  write(data: Buffer, endStream: boolean): boolean {
+    if (this.#closed) return true;
+    this.#requestDone = endStream;
+    const { socket } = this;
+    let ok: boolean;
+    if (data.length <= joinLimitBytes) {
+      let text = this.#held;
+      this.#held = "";
+      if (data.length > 0) text += this.#chunkedRequest ? `${data.length.toString(16)}\r\n${data.toString("latin1")}\r\n` : data.toString("latin1");
+      if (endStream && this.#chunkedRequest) text += "0\r\n\r\n";
+      ok = text === "" || socket.write(text, "latin1");
+    } else {
+      socket.cork();
+      this.flush();
+      if (this.#chunkedRequest) socket.write(`${data.length.toString(16)}\r\n`, "latin1");
+      ok = socket.write(data);
+      if (this.#chunkedRequest) ok = socket.write(endStream ? "\r\n0\r\n\r\n" : "\r\n", "latin1");
+      socket.uncork();
+    }
+    if (endStream) this.#requestEnded();
+    return ok;
+  }
+
+  /** Ends a chunked request with trailers. */
+  writeTrailers(trailers: HeaderMap): void {
+    if (this.#closed) return;
+    this.flush();
+    this.#requestDone = true;
+    if (this.#chunkedRequest) this.socket.write(encodeLastChunk(trailers), "latin1");
+    this.#requestEnded();
+  }
+
+  /** Stops or goes on reading the response. */
+  pauseReading(paused: boolean): void {
+    if (paused) this.socket.pause();
+    else this.socket.resume();
+  }
+
+  /** Gives the current request up: its handler hears nothing more, the connection is lost. */
+  abort(): void {
+    this.#handler = undefined;
+    this.close();
+  }
+
+  /** Closes at once. */
+  close(): void {
+    this.#keepAlive = false;
+    if (!this.#closed) this.#cluster.stats.upstreamCxDestroyLocal.inc();
+    this.socket.destroy();
+    this.#onClose();
+  }
+
+  /** No request after the current one. */
+  retire(): void {
+    this.#keepAlive = false;
+    if (this.#handler === undefined) this.close();
+  }
+
+  #requestEnded(): void {
+    if (this.#tunnel) this.socket.end();
+    // The response may have been complete before the request was.
+    else if (this.#handler === undefined) this.#release();
+  }
+
+  #onData(chunk: Buffer): void {
+    this.#cluster.stats.upstreamCxRxBytesTotal.add(chunk.length);
+    let buffer = chunk;
+    if (this.#rest !== undefined) {
+      buffer = Buffer.concat([this.#rest, chunk]);
+      this.#rest = undefined;
+    }
+    const handler = this.#handler;
+    if (handler === undefined) {
+      // Bytes nobody asked for.
+      if (!this.#closed) this.#cluster.stats.upstreamCxProtocolError.inc();
+      this.close();
+      return;
+    }
+    this.#responseBytes += chunk.length;
+    this.#reading = true;
+    let at = 0;
+    while (at < buffer.length && this.#handler === handler) {
+      if (!this.#inBody) {
+        const head = parseResponseHead(buffer, at, buffer.length, this.#limits);
+        if (head === "incomplete") {
+          this.#rest = at === 0 ? buffer : buffer.subarray(at);
+          break;
+        }
+        if (typeof head === "string") {
+          this.#protocolError();
+          break;
+        }
+        at += head.consumed;
+        if (head.status < 200 && head.status !== 101) {
+          handler.onInformational(head);
+          continue;
+        }
+        this.#startResponse(head, handler);
+        if (this.#body.done) break;
+        continue;
+      }
+      at = this.#body.decode(buffer, at, buffer.length);
+      if (this.#body.failed) {
+        this.#protocolError();
+        break;
+      }
+      const { data, done, trailers } = this.#body;
+      if (done && trailers !== undefined) {
+        if (data !== undefined) handler.onResponseData(data, false);
+        this.#finishResponse();
+        handler.onResponseTrailers(trailers);
+      } else if (done) {
+        this.#finishResponse();
+        handler.onResponseData(data ?? none, true);
+      } else if (data !== undefined) handler.onResponseData(data, false);
+      if (done) break;
+    }
+    this.#reading = false;
+    handler.onReadDone();
+    // More than was announced: the connection cannot be trusted for another request.
+    if (at < buffer.length && this.#rest === undefined) this.#keepAlive = false;
+    if (this.#handler === undefined && this.#requestDone && !this.#closed) this.#release();
+  }
+
+  #startResponse(head: Head, handler: ResponseHandler): void {
+    const { status } = head;
+    let framing: BodyFraming = bodyUntilClose;
+    if (status === 101) this.#tunnel = true;
+    else if (this.#method === "HEAD" || status === 204 || status === 304) framing = noBody;
+    else if (head.chunked) framing = chunkedBody;
+    else if (head.contentLength >= 0) framing = { kind: "length", length: head.contentLength };
+    this.#keepAlive &&=
+      framing !== bodyUntilClose && !head.connectionClose && (head.minorVersion === 1 || head.connectionKeepAlive);
+    this.#inBody = true;
+    this.#body.reset(framing);
+    const done = this.#body.done;
+    if (done) this.#finishResponse();
+    handler.onResponseHead(head, done);
+  }
+
+  /** The response is complete; the handler gets its last call after this, so that it may start a next request elsewhere. */
+  #finishResponse(): void {
+    this.#inBody = false;
+    this.#handler = undefined;
+    if (!this.#requestDone) this.#keepAlive = false;
+  }
+
+  #release(): void {
+    if (this.#reading || this.#closed) return;
+    if (!this.#keepAlive) this.close();
+    else this.#owner.onIdle(this);
+  }
+
+  #protocolError(): void {
+    this.#cluster.stats.upstreamCxProtocolError.inc();
+    this.#fail(new ProxyError("upstream_protocol_error", { side: "upstream" }));
+  }
+
+  #onEnd(): void {
+    if (this.#inBody && !this.#body.done && this.#body.untilClose) {
+      const handler = this.#handler;
+      this.#finishResponse();
+      handler?.onResponseData(none, true);
+      handler?.onReadDone();
+      this.close();
+      return;
+    }
+    if (this.#handler !== undefined && this.#inBody) {
+      // Cut short inside a framed body.
+      this.#protocolError();
+      return;
+    }
+    const refused = this.#handler !== undefined && this.requests > 1 && this.#responseBytes === 0 && wasRefusedByPeer(this.socket);
+    this.#fail(new ProxyError("upstream_closed", { side: "upstream", retryable: refused }));
+  }
+
+  #onError(error: NodeJS.ErrnoException): void {
+    if (this.#inBody && this.#tunnel) {
+      this.#fail(new ProxyError("upstream_closed", { side: "upstream", cause: error }));
+      return;
+    }
+    // EPIPE: the peer had closed before our bytes got there.
+    const retryable = error.code === "EPIPE" && this.requests > 1 && this.#responseBytes === 0;
+    this.#fail(new ProxyError(this.#inBody ? "upstream_protocol_error" : "upstream_closed", { side: "upstream", retryable, cause: error }));
+  }
+
+  #fail(error: ProxyError): void {
+    const handler = this.#handler;
+    this.#handler = undefined;
+    this.#keepAlive = false;
+    if (!this.#closed) {
+      const { stats } = this.#cluster;
+      stats.upstreamCxDestroyRemote.inc();
+      if (handler !== undefined) stats.upstreamCxDestroyWithActiveRq.inc();
+    }
+    this.socket.destroy();
+    this.#onClose();
+    handler?.onResponseReset(error);
+    handler?.onReadDone();
+  }
+
+  #onClose(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.idleDeadline.clear();
+    const handler = this.#handler;
+    this.#handler = undefined;
+    this.#owner.onClosed(this);
+    handler?.onResponseReset(new ProxyError("upstream_closed", { side: "upstream" }));
+    handler?.onReadDone();
+  }
+}

@@ -1,0 +1,37 @@
+// Reason phrases as Envoy writes them; the upstream's own phrase is never passed on.
+
+const reasons: Readonly<Record<number, string>> = {
+  100: "Continue", 101: "Switching Protocols", 102: "Processing", 103: "Early Hints",
+  200: "OK", 201: "Created", 202: "Accepted", 203: "Non-Authoritative Information", 204: "No Content", 205: "Reset Content",
+  206: "Partial Content", 207: "Multi-Status", 208: "Already Reported", 226: "IM Used",
+  300: "Multiple Choices", 301: "Moved Permanently", 302: "Found", 303: "See Other", 304: "Not Modified", 305: "Use Proxy",
+  307: "Temporary Redirect", 308: "Permanent Redirect",
+  400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+  406: "Not Acceptable", 407: "Proxy Authentication Required", 408: "Request Timeout", 409: "Conflict", 410: "Gone",
+  411: "Length Required", 412: "Precondition Failed", 413: "Payload Too Large", 414: "URI Too Long", 415: "Unsupported Media Type",
+  416: "Range Not Satisfiable", 417: "Expectation Failed", 421: "Misdirected Request", 422: "Unprocessable Entity", 423: "Locked",
+  424: "Failed Dependency", 425: "Too Early", 426: "Upgrade Required", 428: "Precondition Required", 429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error", 501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+  505: "HTTP Version Not Supported", 506: "Variant Also Negotiates", 507: "Insufficient Storage", 508: "Loop Detected",
+  510: "Not Extended", 511: "Network Authentication Required", 599: "Last Unassigned Server Error Code",
+};
+
+/** The reason phrase of a status, `Unknown` when it has none. */
+export function reasonPhrase(status: number): string {
+  return reasons[status] ?? "Unknown";
+}
+
+const lines11 = new Map<number, string>();
+const lines10 = new Map<number, string>();
+
+/** The status line with its CRLF; made once per status. */
+export function statusLine(status: number, minorVersion: number): string {
+  const lines = minorVersion === 0 ? lines10 : lines11;
+  let line = lines.get(status);
+  if (line === undefined) {
+    line = `HTTP/1.${minorVersion} ${status} ${reasonPhrase(status)}\r\n`;
+    lines.set(status, line);
+  }
+  return line;
+}

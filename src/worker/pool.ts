@@ -1,0 +1,223 @@
+// The worker threads as one: publishes snapshots to all of them, sums what they know, drains and stops them, and replaces
+// one that crashed with another that gets the whole snapshot in force.
+import type { Clock } from "../clock.ts";
+import type { SnapshotUpdate } from "../snapshot/update.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { LogLevel } from "../telemetry/pino-logger.ts";
+import type { StatsReader } from "../telemetry/stats/stats-reader.ts";
+import type { Counter, Gauge, StatsScope } from "../telemetry/stats.ts";
+import type { ClusterView, ListenerView } from "../telemetry/views.ts";
+import { boundAddresses, probeAddresses, withKnownPorts, withoutListeners } from "./addresses.ts";
+import type { BoundAddresses } from "./addresses.ts";
+import type { ApplyOutcome, ListenerFailure, ToWorker, WorkerSettings } from "./messages.ts";
+import { WorkerHandle } from "./worker-handle.ts";
+
+/** What the pool needs. */
+export interface WorkerPoolOptions {
+  readonly concurrency: number;
+  readonly settings: Omit<WorkerSettings, "id" | "reusePort">;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Where the workers' slabs are read. */
+  readonly reader: StatsReader;
+  /** The main thread's own scope, for `server.*`. */
+  readonly stats: StatsScope;
+  /** The module each thread runs; default worker/main. */
+  readonly entry?: URL;
+}
+
+/** How long a worker may take over a publish: compiling thousands of routes takes a second or two. */
+const applyDeadlineMs = 30_000;
+/** How long a view may take; a worker that is busier is left out of it. */
+const viewDeadlineMs = 2_000;
+/** How long a worker may take to close and to write its logs. */
+const stopDeadlineMs = 3_000;
+/** Delay before a crashed worker is replaced: doubled while it keeps crashing, back to none after a minute of peace. */
+const firstRestartMs = 100;
+const maxRestartMs = 5_000;
+const peaceMs = 60_000;
+
+interface Seat {
+  readonly id: number;
+  /** Stats of a thread and of its successor are kept apart. */
+  generation: number;
+  handle: WorkerHandle | undefined;
+  crashes: number;
+  crashedMs: number;
+}
+
+/** The workers. */
+export class WorkerPool {
+  readonly #options: WorkerPoolOptions;
+  readonly #entry: URL;
+  readonly #seats: Seat[];
+  readonly #restarts: Counter;
+  readonly #live: Gauge;
+  #bound: BoundAddresses = new Map();
+  #full: SnapshotUpdate | undefined = undefined;
+  #publishing: Promise<unknown> = Promise.resolve();
+  #draining = false;
+  #stopping = false;
+  #logLevel: LogLevel;
+
+  constructor(options: WorkerPoolOptions) {
+    this.#options = options;
+    // The published package holds JavaScript, the repository TypeScript.
+    this.#entry = options.entry ?? new URL(import.meta.url.endsWith(".ts") ? "./main.ts" : "./main.js", import.meta.url);
+    this.#seats = Array.from({ length: options.concurrency }, (_, id) => ({
+      id,
+      generation: 0,
+      handle: undefined,
+      crashes: 0,
+      crashedMs: -Infinity,
+    }));
+    this.#restarts = options.stats.counter("server.worker_restarts");
+    this.#live = options.stats.gauge("server.concurrency");
+    this.#logLevel = options.settings.logLevel;
+    for (const seat of this.#seats) this.#spawn(seat);
+  }
+
+  /**
+   * Brings every worker to a new snapshot; publishes never overlap.
+   * @param update the difference to the snapshot published before
+   * @param full the whole snapshot, for workers that start later
+   */
+  publish(update: SnapshotUpdate, full: SnapshotUpdate): Promise<readonly ListenerFailure[]> {
+    const run = this.#publishing.then(() => this.#publish(update, full));
+    this.#publishing = run;
+    return run;
+  }
+
+  /** Clusters and hosts, requests in flight summed over the workers. */
+  async clusters(): Promise<readonly ClusterView[]> {
+    const [first = [], ...others] = await this.#ask((handle) => handle.request("clusters", undefined, viewDeadlineMs));
+    const active = new Map<string, number>();
+    for (const views of others) {
+      for (const cluster of views) {
+        for (const host of cluster.hosts) {
+          const key = `${cluster.name} ${host.addressText}`;
+          active.set(key, (active.get(key) ?? 0) + host.active);
+        }
+      }
+    }
+    return first.map((cluster) => ({
+      ...cluster,
+      hosts: cluster.hosts.map((host) => ({ ...host, active: host.active + (active.get(`${cluster.name} ${host.addressText}`) ?? 0) })),
+    }));
+  }
+
+  /** Listeners; every worker has the same. */
+  async listeners(): Promise<readonly ListenerView[]> {
+    const [first = []] = await this.#ask((handle) => handle.request("listeners", undefined, viewDeadlineMs));
+    return first;
+  }
+
+  /** Connections and requests from now on are told to go elsewhere; nothing is closed yet. */
+  drain(): void {
+    this.#draining = true;
+    this.#tell({ kind: "drain" });
+  }
+
+  /** Closes the listening sockets. */
+  async stopAccepting(direction: "all" | "inbound"): Promise<void> {
+    await this.#ask((handle) => handle.request("stopAccepting", { direction }, viewDeadlineMs));
+  }
+
+  /** Changes the level of every worker's log. */
+  setLogLevel(level: LogLevel): void {
+    this.#logLevel = level;
+    this.#tell({ kind: "setLogLevel", level });
+  }
+
+  /** Makes every worker open its log files again. */
+  reopenLogs(): void {
+    this.#tell({ kind: "reopenLogs" });
+  }
+
+  /** Closes connections, writes the logs and ends the threads. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#ask((handle) => handle.request("stop", undefined, stopDeadlineMs));
+    await Promise.all(this.#handles().map((handle) => handle.terminate()));
+  }
+
+  async #publish(update: SnapshotUpdate, full: SnapshotUpdate): Promise<readonly ListenerFailure[]> {
+    const unbindable = await probeAddresses(update, this.#bound);
+    const wanted = withoutListeners(update, unbindable);
+    this.#full = withoutListeners(full, unbindable);
+    const [first, ...others] = this.#seats;
+    const outcomes: ApplyOutcome[] = [];
+    const firstOutcome = first && (await this.#apply(first, wanted));
+    if (firstOutcome) {
+      outcomes.push(firstOutcome);
+      this.#bound = boundAddresses(firstOutcome.listeners);
+    }
+    for (const outcome of await Promise.all(others.map((seat) => this.#apply(seat, wanted)))) if (outcome) outcomes.push(outcome);
+    // The same listener fails in every worker for the same reason; one report is enough.
+    const failures = new Map(unbindable.map((failure) => [failure.name, failure]));
+    for (const outcome of outcomes)
+      for (const failure of outcome.failures) if (!failures.has(failure.name)) failures.set(failure.name, failure);
+    return [...failures.values()];
+  }
+
+  async #apply(seat: Seat, update: SnapshotUpdate): Promise<ApplyOutcome | undefined> {
+    // A seat whose thread has just crashed gets the whole snapshot when it is back.
+    const answer = await seat.handle?.request("apply", withKnownPorts(update, this.#bound), applyDeadlineMs);
+    if (!answer) return undefined;
+    if (answer.ok) return answer.value;
+    this.#options.logger.error("a worker did not take the configuration", { worker: seat.id, reason: answer.message });
+    return undefined;
+  }
+
+  #spawn(seat: Seat): void {
+    const owner = `worker_${seat.id}.${seat.generation++}`;
+    const settings = { ...this.#options.settings, logLevel: this.#logLevel, id: seat.id, reusePort: this.#options.concurrency > 1 };
+    seat.handle = new WorkerHandle(this.#entry, settings, this.#options.clock, {
+      onStats: (announcement) => this.#options.reader.add(owner, announcement),
+      onExit: (error) => {
+        seat.handle = undefined;
+        this.#live.dec();
+        this.#options.reader.retire(owner);
+        if (!this.#stopping) this.#onCrash(seat, error);
+      },
+    });
+    this.#live.inc();
+    if (this.#draining) seat.handle.notify({ kind: "drain" });
+  }
+
+  #onCrash(seat: Seat, error: Error | undefined): void {
+    const { clock, logger } = this.#options;
+    this.#restarts.inc();
+    const now = clock.nowMs();
+    seat.crashes = now - seat.crashedMs > peaceMs ? 0 : seat.crashes + 1;
+    seat.crashedMs = now;
+    const delayMs = seat.crashes === 0 ? 0 : Math.min(firstRestartMs * 2 ** (seat.crashes - 1), maxRestartMs);
+    logger.error("a worker crashed, another takes its place", { worker: seat.id, delayMs, stack: error?.stack ?? "no error given" });
+    clock.after(delayMs, () => {
+      // In line with the publishes, so that the new thread starts from a whole snapshot and misses none after it.
+      this.#publishing = this.#publishing.then(() => this.#replace(seat));
+    });
+  }
+
+  async #replace(seat: Seat): Promise<void> {
+    if (this.#stopping) return;
+    this.#spawn(seat);
+    if (!this.#full) return;
+    const outcome = await this.#apply(seat, this.#full);
+    for (const failure of outcome?.failures ?? [])
+      this.#options.logger.error("a restarted worker lacks a listener", { ...failure, worker: seat.id });
+  }
+
+  #tell(message: ToWorker): void {
+    for (const handle of this.#handles()) handle.notify(message);
+  }
+
+  async #ask<T>(ask: (handle: WorkerHandle) => Promise<{ readonly ok: true; readonly value: T } | { readonly ok: false }>): Promise<T[]> {
+    const answers = await Promise.all(this.#handles().map(ask));
+    return answers.flatMap((answer) => (answer.ok ? [answer.value] : []));
+  }
+
+  #handles(): WorkerHandle[] {
+    return this.#seats.flatMap((seat) => (seat.handle ? [seat.handle] : []));
+  }
+}

@@ -1,0 +1,69 @@
+// One Envoy v3 bootstrap with a listener for each kind of traffic. isthmus and Envoy run the very same document.
+import type { Traffic } from "../benchmark.ts";
+import { serverName } from "../load/payload.ts";
+import type { PortPair } from "./contender.ts";
+
+const extension = "type.googleapis.com/envoy.extensions.filters";
+
+/** Builds the bootstrap as plain JSON. */
+export function envoyBootstrap(ports: Readonly<Record<Traffic, PortPair>>): unknown {
+  return {
+    static_resources: {
+      listeners: [
+        listener("http1", ports.http1.listen, [{ filters: [httpConnectionManager("http1")] }]),
+        listener("tcp-rtt", ports["tcp-rtt"].listen, [{ filters: [tcpProxy("tcp-rtt")] }]),
+        listener("tcp-bulk", ports["tcp-bulk"].listen, [{ filters: [tcpProxy("tcp-bulk")] }]),
+        {
+          ...listener("sni-bulk", ports["sni-bulk"].listen, [
+            { filter_chain_match: { server_names: [serverName] }, filters: [tcpProxy("sni-bulk")] },
+          ]),
+          listener_filters: [
+            {
+              name: "envoy.filters.listener.tls_inspector",
+              typed_config: { "@type": `${extension}.listener.tls_inspector.v3.TlsInspector` },
+            },
+          ],
+        },
+      ],
+      clusters: Object.entries(ports).map(([name, { upstream }]) => ({
+        name,
+        type: "STATIC",
+        connect_timeout: "5s",
+        // A run opens all of its connections at once; the default limits are for another kind of test.
+        circuit_breakers: { thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }] },
+        load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: address(upstream) } }] }] },
+      })),
+    },
+  };
+}
+
+function listener(name: string, port: number, filterChains: readonly unknown[]): Record<string, unknown> {
+  return { name, address: address(port), filter_chains: filterChains };
+}
+
+function address(port: number): unknown {
+  return { socket_address: { address: "127.0.0.1", port_value: port } };
+}
+
+function tcpProxy(cluster: string): unknown {
+  return {
+    name: "envoy.filters.network.tcp_proxy",
+    typed_config: { "@type": `${extension}.network.tcp_proxy.v3.TcpProxy`, stat_prefix: cluster, cluster },
+  };
+}
+
+function httpConnectionManager(cluster: string): unknown {
+  return {
+    name: "envoy.filters.network.http_connection_manager",
+    typed_config: {
+      "@type": `${extension}.network.http_connection_manager.v3.HttpConnectionManager`,
+      stat_prefix: cluster,
+      codec_type: "HTTP1",
+      route_config: {
+        name: cluster,
+        virtual_hosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster } }] }],
+      },
+      http_filters: [{ name: "envoy.filters.http.router", typed_config: { "@type": `${extension}.http.router.v3.Router` } }],
+    },
+  };
+}

@@ -1,0 +1,31 @@
+// The bytes on the wire, prebuilt once and known to both ends, so that a wrong answer is noticed and making or checking
+// one costs next to nothing beside the proxy.
+import { Buffer } from "node:buffer";
+
+/** The name that TLS clients ask for. */
+export const serverName = "a.example.com";
+
+/** A GET with the headers that a small client sends. */
+export const http1Request = Buffer.from("GET /bench HTTP/1.1\r\nhost: a.example.com\r\nuser-agent: bench\r\naccept: */*\r\n\r\n");
+
+/** The body of every answer. Its last byte occurs nowhere else in an answer, so it marks the end. */
+export const http1Body = `${"isthmus ".repeat(16).trim()}~`;
+
+/** The last byte of `http1Body`. */
+export const http1LastByte = 0x7e;
+
+/** The upstream's whole answer. */
+export const http1Response = Buffer.from(
+  `HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: ${http1Body.length}\r\n\r\n${http1Body}`,
+);
+
+/** What goes forth and back in a TCP round trip. */
+export const pingPong = Buffer.alloc(64, "ping-pong ");
+
+/** Bulk data: this block again and again. A prime-sized period inside it lets any lost or moved byte show. */
+export const bulkBlock = Buffer.alloc(256 * 1024).map((_, index) => (index % 251) ^ (index >> 13));
+
+/** The byte of a bulk stream at `position`. */
+export function bulkByteAt(position: number): number {
+  return bulkBlock[position % bulkBlock.length] ?? 0;
+}

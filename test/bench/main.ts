@@ -1,0 +1,54 @@
+// npm run bench [-- NAME...] [--json] [--rounds N] [--seconds S] [--only CONTENDER,...]
+// Compares isthmus with Envoy, HAProxy and nginx, each where it is found ($PEERS_BIN or PATH); see measure.ts for the method.
+import os from "node:os";
+import { parseArgs } from "node:util";
+import { benchmarks } from "./benchmark.ts";
+import { findContenders } from "./contender/contender.ts";
+import { measure } from "./measure.ts";
+import { pinningProblem } from "./processes.ts";
+import { formatTable, toJson } from "./report.ts";
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    json: { type: "boolean", default: false },
+    rounds: { type: "string", default: "5" },
+    seconds: { type: "string", default: "2" },
+    only: { type: "string" },
+  },
+});
+
+const unknown = positionals.filter((name) => !benchmarks.some((benchmark) => benchmark.name === name));
+if (process.platform !== "linux") {
+  process.stdout.write("the bench reads CPU time from /proc, so it runs on Linux only\n");
+} else if (unknown.length > 0) {
+  process.stderr.write(`unknown benchmark ${unknown.join(", ")}; there are ${benchmarks.map(({ name }) => name).join(" ")}\n`);
+  process.exitCode = 2;
+} else {
+  const only = values.only?.split(",");
+  const contenders = findContenders().filter(({ name }) => only?.includes(name) ?? true);
+  const chosen = benchmarks.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const roundMs = Number(values.seconds) * 1000;
+  const outcomes = await measure(
+    contenders.filter(({ missing }) => missing === undefined),
+    chosen,
+    { rounds: Number(values.rounds), roundMs, warmUpMs: roundMs },
+  );
+  const cpu = os.cpus()[0]?.model ?? "unknown processor";
+  const machine = { cpu, cores: os.availableParallelism(), kernel: os.release(), node: process.version };
+  if (values.json) {
+    process.stdout.write(`${JSON.stringify(toJson(outcomes, contenders, machine), null, 2)}\n`);
+  } else {
+    const versions = contenders.filter(({ version }) => version !== "").map(({ name, version }) => `${name} ${version}`);
+    process.stdout.write(`\n${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}; ${versions.join(", ")}\n`);
+    const problem = pinningProblem();
+    if (problem !== undefined) process.stdout.write(`${problem}\n`);
+    process.stdout.write(
+      formatTable(
+        outcomes,
+        contenders.filter(({ missing }) => missing !== undefined),
+      ),
+    );
+  }
+  if (outcomes.some(({ figures }) => figures.some(({ failure }) => failure !== undefined))) process.exitCode = 1;
+}

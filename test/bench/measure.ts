@@ -1,0 +1,166 @@
+// The method: every proxy runs on one core, client and upstream on another; rounds go A B C A B C ..., so that what else the
+// machine does falls on all alike; the figure is the median over the rounds of CPU time per unit of work.
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { benchmarks, cpuPerUnit } from "./benchmark.ts";
+import type { Benchmark, Traffic } from "./benchmark.ts";
+import { makeCertificate } from "./certificate.ts";
+import type { Contender, PortPair } from "./contender/contender.ts";
+import type { BenchCertificate, LoadEvent, RunLoad, UpstreamStarted } from "./load/messages.ts";
+import { serverName } from "./load/payload.ts";
+import { cpuSeconds, end, freePorts, startOn, waitForPort } from "./processes.ts";
+
+/** How long and how often. */
+export interface Method {
+  readonly rounds: number;
+  readonly roundMs: number;
+  /** Load before the first round, so that compilers and pools are warm. */
+  readonly warmUpMs: number;
+}
+
+/** What one proxy did in one benchmark. */
+export interface Figure {
+  readonly contender: string;
+  /** Median CPU time per unit of work, in the benchmark's unit; absent when the proxy failed. */
+  readonly cpu?: number;
+  /** Every round's CPU time per unit of work. */
+  readonly rounds: readonly number[];
+  /** Median units (or bytes) a second. */
+  readonly rate?: number;
+  readonly failure?: string;
+}
+
+/** One benchmark's figures, in the order of the contenders. */
+export interface Outcome {
+  readonly benchmark: Benchmark;
+  readonly figures: readonly Figure[];
+}
+
+const proxyCore = 0;
+const loadCore = 1;
+
+interface Running {
+  readonly contender: Contender;
+  readonly child?: ChildProcess;
+  readonly ports: Readonly<Record<Traffic, PortPair>>;
+  readonly failure?: string;
+}
+
+/** Runs the chosen benchmarks for the contenders given; everything started here is ended here. */
+export async function measure(contenders: readonly Contender[], chosen: readonly Benchmark[], method: Method): Promise<Outcome[]> {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "isthmus-bench-"));
+  const certificate = makeCertificate(serverName);
+  const upstream = startOn(loadCore, [process.execPath, fileFor("load/upstream.ts")], { ipc: true });
+  const generator = startOn(loadCore, [process.execPath, fileFor("load/generator.ts")], { ipc: true });
+  const running: Running[] = [];
+  const runAll = async (): Promise<Outcome[]> => {
+    upstream.send({ certificate });
+    const [{ ports }] = (await once(upstream, "message")) as [UpstreamStarted];
+    for (const contender of contenders) running.push(await startProxy(contender, path.join(folder, contender.name), ports));
+    const outcomes: Outcome[] = [];
+    for (const benchmark of chosen) {
+      process.stderr.write(`${benchmark.name}: ${method.rounds} rounds of ${method.roundMs} ms\n`);
+      outcomes.push(await compare(benchmark, running, generator, certificate, method));
+    }
+    return outcomes;
+  };
+  try {
+    // Without its ends the bench would blame the proxies for every figure that follows.
+    return await Promise.race([runAll(), exited(upstream, "upstream"), exited(generator, "load generator")]);
+  } finally {
+    await Promise.all([upstream, generator, ...running.flatMap(({ child }) => child ?? [])].map(end));
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function startProxy(contender: Contender, folder: string, upstreamPorts: UpstreamStarted["ports"]): Promise<Running> {
+  fs.mkdirSync(folder, { recursive: true });
+  const listenPorts = await freePorts(benchmarks.length);
+  const ports = Object.fromEntries(
+    benchmarks.map(({ name }, index) => [name, { listen: listenPorts[index] ?? 0, upstream: upstreamPorts[name] }]),
+  ) as Record<Traffic, PortPair>;
+  const logFile = path.join(folder, "log");
+  const child = startOn(proxyCore, contender.prepare(folder, ports), { log: fs.openSync(logFile, "w") });
+  try {
+    for (const port of listenPorts) await waitForPort(port, child, 10_000);
+    return { contender, child, ports };
+  } catch (thrown) {
+    await end(child);
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    return { contender, ports, failure: [reason, fs.readFileSync(logFile, "utf8").trim().slice(0, 500)].filter(Boolean).join(": ") };
+  }
+}
+
+async function compare(
+  benchmark: Benchmark,
+  running: readonly Running[],
+  generator: ChildProcess,
+  certificate: BenchCertificate,
+  method: Method,
+): Promise<Outcome> {
+  const failures = new Map(running.flatMap(({ contender, failure }) => (failure === undefined ? [] : [[contender.name, failure]])));
+  const cpu = new Map<string, number[]>();
+  const rates = new Map<string, number[]>();
+  for (let round = -1; round < method.rounds; round++) {
+    for (const { contender, child, ports } of running) {
+      if (child?.pid === undefined || failures.has(contender.name)) continue;
+      const durationMs = round < 0 ? method.warmUpMs : method.roundMs;
+      const load: RunLoad = {
+        traffic: benchmark.name,
+        port: ports[benchmark.name].listen,
+        connections: benchmark.connections,
+        durationMs,
+        certificate,
+      };
+      const result = await runLoad(generator, load, child.pid);
+      if (typeof result === "string") failures.set(contender.name, result);
+      else if (round >= 0) {
+        cpu.set(contender.name, [...(cpu.get(contender.name) ?? []), cpuPerUnit(benchmark, result.cpu, result.units)]);
+        rates.set(contender.name, [...(rates.get(contender.name) ?? []), result.units / result.seconds]);
+      }
+    }
+  }
+  const figures = running.map(({ contender: { name } }): Figure => {
+    const failure = failures.get(name);
+    const rounds = cpu.get(name) ?? [];
+    return failure === undefined
+      ? { contender: name, cpu: median(rounds), rounds, rate: median(rates.get(name) ?? []) }
+      : { contender: name, rounds, failure };
+  });
+  return { benchmark, figures };
+}
+
+// CPU time is read when the generator says that its connections work, and again as soon as it has counted.
+async function runLoad(
+  generator: ChildProcess,
+  load: RunLoad,
+  pid: number,
+): Promise<{ cpu: number; units: number; seconds: number } | string> {
+  generator.send(load);
+  let before = 0;
+  for (;;) {
+    const [event] = (await once(generator, "message")) as [LoadEvent];
+    if (event.kind === "failed") return event.reason;
+    if (event.kind === "started") before = cpuSeconds(pid);
+    else return { cpu: cpuSeconds(pid) - before, units: event.units, seconds: event.seconds };
+  }
+}
+
+async function exited(child: ChildProcess, name: string): Promise<never> {
+  const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
+  throw new Error(`the ${name} ended with ${code ?? signal}`);
+}
+
+function fileFor(name: string): string {
+  return fileURLToPath(new URL(name, import.meta.url));
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? (sorted[middle] ?? NaN) : ((sorted[middle - 1] ?? NaN) + (sorted[middle] ?? NaN)) / 2;
+}

@@ -1,0 +1,33 @@
+// Holds the share of recorded behaviour that isthmus reproduces at or above its floor.
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { normalise } from "./normalise.ts";
+import { translateProblem, wireProblem } from "./reference.ts";
+import { resourceTypes, runTranslate, translateFloor } from "./translate.ts";
+import { runWire, wireFloor } from "./wire.ts";
+
+suite("conformance", () => {
+  test("answers recorded wire cases as Envoy does", { skip: wireProblem() ?? false }, async (t) => {
+    const { agreed, total, differing, details, proxyLog } = await runWire();
+    t.diagnostic(`${agreed} of ${total} cases agree`);
+    assert.ok(total > 0, `${details}\n${proxyLog}`);
+    assert.ok(agreed >= wireFloor, `${agreed} of ${total} agree, the floor is ${wireFloor}; differing: ${differing.join("; ")}`);
+  });
+
+  test("translates recorded meshes as Istio does", { skip: translateProblem() ?? false }, (t) => {
+    const nodes = runTranslate();
+    const agreed = (type: (typeof resourceTypes)[number]): number => nodes.reduce((sum, { types }) => sum + types[type].agreed, 0);
+    const total = (type: (typeof resourceTypes)[number]): number => nodes.reduce((sum, { types }) => sum + types[type].total, 0);
+    t.diagnostic(resourceTypes.map((type) => `${type} ${agreed(type)}/${total(type)}`).join(", "));
+    const all = resourceTypes.reduce((sum, type) => sum + agreed(type), 0);
+    assert.ok(all >= translateFloor, `${all} resources agree, the floor is ${translateFloor}`);
+  });
+
+  test("the comparison sees a changed field and overlooks what only reports", () => {
+    const cluster = { name: "a", type: "EDS", lb_policy: "ROUND_ROBIN" };
+    const reporting = { ...cluster, alt_stat_name: "a;", circuit_breakers: { thresholds: [{ max_retries: 4_294_967_295 }] } };
+    assert.deepEqual(normalise(reporting), normalise(cluster));
+    assert.notDeepEqual(normalise({ ...cluster, lb_policy: "RANDOM" }), normalise(cluster));
+    assert.notDeepEqual(normalise({ ...cluster, circuit_breakers: { thresholds: [{ max_retries: 3 }] } }), normalise(cluster));
+  });
+});

@@ -1,0 +1,95 @@
+// Runs the recorded wire cases against isthmus in a network namespace of their own and compares with what Envoy did.
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { isthmusProgram, referenceFolder } from "./reference.ts";
+
+/** Cases that must agree at least; raised with each gain, never lowered. */
+export const wireFloor = 0;
+
+/** The whole suite takes about two minutes; a proxy that hangs on every case, fifteen. */
+const deadlineMs = 15 * 60_000;
+
+/** What the comparison found. */
+export interface WireResult {
+  readonly agreed: number;
+  readonly total: number;
+  readonly differing: readonly string[];
+  /** The comparison's own words, case by case. */
+  readonly details: string;
+  /** The proxy's last lines, for when it did not even start. */
+  readonly proxyLog: string;
+}
+
+/** Runs every case, or those whose name contains `only`. */
+export async function runWire(only?: string): Promise<WireResult> {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "isthmus-conformance-"));
+  const recording = path.join(folder, "recording.json");
+  const run = path.join(folder, "run");
+  const behaviours = path.join(referenceFolder, "behaviours");
+  try {
+    await runSuite(path.join(behaviours, "static", "run.sh"), recording, run, only);
+    const proxyLog = readLog(path.join(run, "proxy.log"));
+    if (fs.statSync(recording).size === 0) return { agreed: 0, total: 0, differing: [], details: "the suite recorded nothing", proxyLog };
+    const golden = narrowed(path.join(behaviours, "recordings", "static.json"), recording, folder, only);
+    const compared = spawnSync("python3", [path.join(behaviours, "compare.py"), golden, recording], {
+      encoding: "utf8",
+      maxBuffer: 64 << 20,
+      env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
+    });
+    const [, agreed = "0", total = "0"] = /(\d+) of (\d+) cases agree/.exec(compared.stdout) ?? [];
+    const differing = [...compared.stdout.matchAll(/^(?:## |MISSING )(.*)$/gm)].map(([, name = ""]) => name);
+    return { agreed: Number(agreed), total: Number(total), differing, details: compared.stdout + compared.stderr, proxyLog };
+  } finally {
+    fs.rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+// The suite leads a process group of its own, so that whatever a broken proxy leaves behind is ended with it.
+async function runSuite(script: string, recording: string, run: string, only: string | undefined): Promise<void> {
+  const output = fs.openSync(recording, "w");
+  const suite = spawn("bash", [script], {
+    stdio: ["ignore", output, "inherit"],
+    detached: true,
+    env: { ...process.env, PATH: pathOfRecordingClient(), RUN: run, PROXY_CMD: `${isthmusProgram} run -c`, ...(only === undefined ? {} : { ONLY: only }) },
+  });
+  const endGroup = (): void => {
+    try {
+      if (suite.pid !== undefined) process.kill(-suite.pid, "SIGKILL");
+    } catch (thrown) {
+      if ((thrown as NodeJS.ErrnoException).code !== "ESRCH") throw thrown; // nothing of the group is left
+    }
+  };
+  process.once("exit", endGroup);
+  const deadline = setTimeout(() => suite.kill("SIGTERM"), deadlineMs);
+  await once(suite, "exit");
+  clearTimeout(deadline);
+  process.removeListener("exit", endGroup);
+  endGroup();
+  fs.closeSync(output);
+}
+
+// The cases were recorded with the system's Node as client, and TLS error texts differ between OpenSSL versions: npm's own
+// folders, which hold the pinned Node, are left out where another Node is found without them.
+function pathOfRecordingClient(): string {
+  const all = (process.env["PATH"] ?? "").split(path.delimiter);
+  const system = all.filter((folder) => !folder.includes("node_modules"));
+  return (system.some((folder) => fs.existsSync(path.join(folder, "node"))) ? system : all).join(path.delimiter);
+}
+
+// With a selection, only the recorded cases that were run again are compared.
+function narrowed(golden: string, recording: string, folder: string, only: string | undefined): string {
+  if (only === undefined) return golden;
+  const names = new Set((JSON.parse(fs.readFileSync(recording, "utf8")) as { name: string }[]).map(({ name }) => name));
+  const file = path.join(folder, "golden.json");
+  const cases = (JSON.parse(fs.readFileSync(golden, "utf8")) as { name: string }[]).filter(({ name }) => names.has(name));
+  fs.writeFileSync(file, JSON.stringify(cases));
+  return file;
+}
+
+function readLog(file: string): string {
+  if (!fs.existsSync(file)) return "";
+  return fs.readFileSync(file, "utf8").slice(-4000);
+}
