@@ -18,7 +18,14 @@ for (const entry of Object.values(lock.packages)) {
     const os = words.map((w) => platform.os[w]).find(Boolean);
     const cpu = words.map((w) => platform.cpu[w]).find(Boolean);
     if (!os || !cpu) throw new Error(`cannot tell the platform of ${name}`);
-    lock.packages[key] = { version, cpu: [cpu], dev: true, optional: true, os: [os], ...(words.includes("musl") ? { libc: ["musl"] } : {}) };
+    lock.packages[key] = {
+      version,
+      cpu: [cpu],
+      dev: true,
+      optional: true,
+      os: [os],
+      ...(words.includes("musl") ? { libc: ["musl"] } : {}),
+    };
   }
 }
 const { "": root, ...rest } = lock.packages;

@@ -18,7 +18,8 @@ function decodedMessages(): readonly string[] {
   for (const file of globSync("src/envoy/**/*.ts", { cwd: root })) {
     // The table of extensions names messages that are only recognised, not decoded.
     if (file.endsWith("extensions.ts")) continue;
-    for (const match of readFileSync(join(root, file), "utf8").matchAll(/"(envoy\.[\w.]+\.v\d\w*\.[A-Z][\w.]*)"/g)) names.add(match[1] ?? "");
+    for (const match of readFileSync(join(root, file), "utf8").matchAll(/"(envoy\.[\w.]+\.v\d\w*\.[A-Z][\w.]*)"/g))
+      names.add(match[1] ?? "");
   }
   return [...names].sort();
 }

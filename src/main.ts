@@ -15,4 +15,5 @@ const edge: CliEdge = {
 // A reader that went away (`isthmus ... | head`) is no fault of this process.
 process.stdout.on("error", () => undefined);
 process.stderr.on("error", () => undefined);
-process.exitCode = await runCli(process.argv.slice(2), edge);
+const code = await runCli(process.argv.slice(2), edge);
+if (code !== 0) process.exitCode = code;

@@ -3,7 +3,8 @@ import type { Issue } from "../error.ts";
 import type { Node, Resources } from "../envoy/bootstrap.ts";
 import type { LogLevel } from "../telemetry/pino-logger.ts";
 import type { StatsReader } from "../telemetry/stats/stats-reader.ts";
-import type { ClusterView, ListenerView } from "../telemetry/views.ts";
+import type { ListenerView } from "../telemetry/views.ts";
+import type { ClusterDescription } from "../upstream/cluster-description.ts";
 
 /** Envoy's server states. */
 export type ServerState = "LIVE" | "DRAINING" | "PRE_INITIALIZING" | "INITIALIZING";
@@ -48,7 +49,7 @@ export interface AdminContext {
   readonly wallMs: () => number;
   readonly node: () => Node;
   readonly config: () => ConfigView;
-  readonly clusters: () => Promise<readonly ClusterView[]>;
+  readonly clusters: () => Promise<readonly ClusterDescription[]>;
   readonly listeners: () => Promise<readonly ListenerView[]>;
   readonly logLevel: () => LogLevel;
   readonly setLogLevel: (level: LogLevel) => void;

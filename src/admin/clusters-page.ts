@@ -1,18 +1,20 @@
 // `/clusters`: the hosts of each cluster with their state, in Envoy's text and JSON.
 import type { CircuitBreakerThresholds } from "../envoy/cluster.ts";
-import type { ClusterView, HostView } from "../telemetry/views.ts";
+import type { ClusterDescription, HostDescription } from "../upstream/cluster-description.ts";
+
+type Fields = readonly (readonly [string, string | number | boolean])[];
 
 /** Envoy's text: `cluster::key::value` and `cluster::host::key::value` lines. */
-export function clustersText(clusters: readonly ClusterView[], addedViaApi: boolean): string {
+export function clustersText(clusters: readonly ClusterDescription[], addedViaApi: boolean): string {
   const out: string[] = [];
   for (const cluster of clusters) {
     const line = (text: string): void => void out.push(`${cluster.name}::${text}`);
-    line(`observability_name::${cluster.observabilityName}`);
+    line(`observability_name::${cluster.name}`);
     for (const priority of ["default", "high"] as const) {
-      for (const [name, value] of limits(cluster.thresholds[priority])) line(`${priority}_priority::${name}::${value}`);
+      for (const [name, value] of limits(cluster.circuitBreakers[priority])) line(`${priority}_priority::${name}::${value}`);
     }
     line(`added_via_api::${addedViaApi}`);
-    for (const host of cluster.hosts) for (const [name, value] of hostFields(host)) line(`${host.addressText}::${name}::${value}`);
+    for (const host of cluster.hosts) for (const [name, value] of hostFields(host)) line(`${host.address}::${name}::${value}`);
   }
   return out.length === 0 ? "" : `${out.join("\n")}\n`;
 }
@@ -26,11 +28,20 @@ function limits(thresholds: CircuitBreakerThresholds): readonly (readonly [strin
   ];
 }
 
-function hostFields(host: HostView): readonly (readonly [string, string | number | boolean])[] {
+function hostCounts(host: HostDescription): readonly (readonly [string, "COUNTER" | "GAUGE", number])[] {
   return [
-    ["rq_active", host.active],
+    ["cx_active", "GAUGE", host.cxActive],
+    ["cx_connect_fail", "COUNTER", host.cxConnectFail],
+    ["cx_total", "COUNTER", host.cxTotal],
+    ["rq_active", "GAUGE", host.rqActive],
+  ];
+}
+
+function hostFields(host: HostDescription): Fields {
+  return [
+    ...hostCounts(host).map(([name, , value]) => [name, value] as const),
     ["hostname", host.hostname],
-    ["health_flags", host.healthy ? "healthy" : "/failed_eds_health"],
+    ["health_flags", healthFlags[host.health]],
     ["weight", host.weight],
     ["region", host.locality.region],
     ["zone", host.locality.zone],
@@ -43,19 +54,23 @@ function hostFields(host: HostView): readonly (readonly [string, string | number
   ];
 }
 
+// Health comes from the endpoints' status alone, so these are the flags there can be.
+const healthFlags: Readonly<Record<HostDescription["health"], string>> = {
+  healthy: "healthy",
+  degraded: "/degraded_eds_health",
+  unhealthy: "/failed_eds_health",
+};
+
 /** Envoy's admin.v3.Clusters. */
-export function clustersJson(clusters: readonly ClusterView[], addedViaApi: boolean): unknown {
+export function clustersJson(clusters: readonly ClusterDescription[], addedViaApi: boolean): unknown {
   return {
     cluster_statuses: clusters.map((cluster) => ({
       name: cluster.name,
       added_via_api: addedViaApi,
       host_statuses: cluster.hosts.map((host) => ({
-        address:
-          "pipe" in host.address
-            ? { pipe: { path: host.address.pipe } }
-            : { socket_address: { address: host.address.address, port_value: host.address.port } },
-        stats: [{ type: "GAUGE", name: "rq_active", value: String(host.active) }],
-        health_status: { eds_health_status: host.healthy ? "HEALTHY" : "UNHEALTHY" },
+        address: addressJson(host.address),
+        stats: hostCounts(host).map(([name, type, value]) => ({ type, name, value: String(value) })),
+        health_status: { eds_health_status: host.health.toUpperCase() },
         weight: host.weight,
         hostname: host.hostname,
         priority: host.priority,
@@ -64,10 +79,17 @@ export function clustersJson(clusters: readonly ClusterView[], addedViaApi: bool
       circuit_breakers: {
         thresholds: (["default", "high"] as const).map((priority) => ({
           ...(priority === "high" ? { priority: "HIGH" } : {}),
-          ...Object.fromEntries(limits(cluster.thresholds[priority])),
+          ...Object.fromEntries(limits(cluster.circuitBreakers[priority])),
         })),
       },
-      observability_name: cluster.observabilityName,
+      observability_name: cluster.name,
     })),
   };
+}
+
+// `ip:port`, `[ip]:port`, or the path of a Unix socket.
+function addressJson(text: string): unknown {
+  const colon = text.lastIndexOf(":");
+  if (colon < 0 || text.startsWith("/")) return { pipe: { path: text } };
+  return { socket_address: { address: text.slice(0, colon).replace(/^\[|\]$/g, ""), port_value: Number(text.slice(colon + 1)) } };
 }

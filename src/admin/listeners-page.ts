@@ -5,9 +5,11 @@ import type { ListenerView } from "../telemetry/views.ts";
 const addressText = ({ address, port }: SocketAddress): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
 const addressJson = ({ address, port }: SocketAddress): unknown => ({ socket_address: { address, port_value: port } });
 
-/** `name::address` lines; further addresses of a listener follow on the same line, as Envoy writes them. */
+/** `name::address` lines, one for each address. */
 export function listenersText(listeners: readonly ListenerView[]): string {
-  return listeners.map(({ name, addresses }) => `${name}::${addresses.map(addressText).join(",")}\n`).join("");
+  let text = "";
+  for (const { name, addresses } of listeners) for (const address of addresses) text += `${name}::${addressText(address)}\n`;
+  return text;
 }
 
 /** Envoy's admin.v3.Listeners. */

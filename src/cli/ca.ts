@@ -14,7 +14,15 @@ import {
   type KeyKind,
   type WorkloadCertificate,
 } from "../identity/ca/authority.ts";
-import { caFileNames, readAuthority, readCertificates, readKey, writeIntermediateCa, writeRootCa, writeWorkload } from "../identity/ca/ca-files.ts";
+import {
+  caFileNames,
+  readAuthority,
+  readCertificates,
+  readKey,
+  writeIntermediateCa,
+  writeRootCa,
+  writeWorkload,
+} from "../identity/ca/ca-files.ts";
 import { describeCertificate, type CertificateDescription } from "../identity/ca/describe.ts";
 import { parseSpiffeId, type WorkloadIdentity } from "../identity/ca/spiffe-id.ts";
 import { verifyChain } from "../identity/ca/verify.ts";
@@ -172,7 +180,11 @@ function verify(path: string, flags: VerifyFlags, command: Command): void {
   const ok = issues.length === 0;
   if (flags.json) print(command, `${JSON.stringify({ ok, issues }, null, 2)}\n`);
   else if (ok) print(command, `${chainPath}: good until ${earliestEnd(chain).toISOString()}\n`);
-  if (!ok) fail(command, flags.json ? [] : issues.map((found) => ({ ...found, message: `${chainPath}: certificate ${where(found)}: ${found.message}` })));
+  if (!ok)
+    fail(
+      command,
+      flags.json ? [] : issues.map((found) => ({ ...found, message: `${chainPath}: certificate ${where(found)}: ${found.message}` })),
+    );
 }
 
 function where({ path }: Issue): string {

@@ -80,7 +80,10 @@ function showCommands(world: TwoClusters, screen: Screen): void {
   const { dns, service, servicePort, proxies, mesh } = world;
   const [dnsHost = "", dnsPort = ""] = dns.split(":");
   screen.heading("Try it (Ctrl-C ends everything)");
-  screen.command(`dig @${dnsHost} -p ${dnsPort} +short ${service.name}.${service.namespace}.svc.cluster.local`, "the name, as isthmus answers it");
+  screen.command(
+    `dig @${dnsHost} -p ${dnsPort} +short ${service.name}.${service.namespace}.svc.cluster.local`,
+    "the name, as isthmus answers it",
+  );
   const reach = `--resolve ${service.name}:${servicePort}:${service.clusterIp} http://${service.name}:${servicePort}`;
   screen.command(`curl ${reach}/headers`, "across the clusters; the answer shows who the sidecar says has called");
   screen.command(`curl -i ${reach}/status/418`, "any status; also /delay/1, /bytes/1000000, /ip, /get, /anything");

@@ -1,7 +1,13 @@
 // The command line: commands, help, and exit codes. 0 fine, 1 what was asked about is wrong, 2 wrong usage.
-import { existsSync, readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
-import { addRunCommand } from "./run.ts";
+import { filterSupport } from "../filter/registry.ts";
+import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
+import { registerCa } from "./ca.ts";
+import { registerCheck } from "./check.ts";
+import { registerDemo } from "./demo.ts";
+import { packageVersion } from "./package-version.ts";
+import { registerRun } from "./run.ts";
+import { registerTranslate } from "./translate.ts";
 
 /** The process as commands see it. */
 export interface CliEdge {
@@ -13,19 +19,25 @@ export interface CliEdge {
 }
 
 /** Adds one command to the program. Its action says the exit code by `setExit`; saying nothing means 0. */
-export type AddCommand = (program: Command, edge: CliEdge, setExit: (code: number) => void) => void;
+export type RegisterCommand = (program: Command, edge: CliEdge, setExit: (code: number) => void) => void;
 
 // The order of --help.
-const commands: readonly AddCommand[] = [addRunCommand];
-
-/** The version in package.json, from the sources or from dist/ one folder further down. */
-export function packageVersion(): string {
-  const file = ["../../package.json", "../../../package.json"].map((path) => new URL(path, import.meta.url)).find((url) => existsSync(url));
-  return file ? (JSON.parse(readFileSync(file, "utf8")) as { version: string }).version : "unknown";
-}
+const commands: readonly RegisterCommand[] = [
+  registerRun,
+  (program, edge, setExit) =>
+    registerCheck(program, {
+      supported: filterSupport,
+      checkMesh: async (folder) => (await loadMeshDirectory(folder)).issues,
+      write: edge.out,
+      exit: setExit,
+    }),
+  registerTranslate,
+  registerCa,
+  registerDemo,
+];
 
 /** Runs one command line (without node and script) and gives the exit code. */
-export async function runCli(args: readonly string[], edge: CliEdge, added: readonly AddCommand[] = commands): Promise<number> {
+export async function runCli(args: readonly string[], edge: CliEdge, registered: readonly RegisterCommand[] = commands): Promise<number> {
   let exit = 0;
   const program = new Command("isthmus")
     .description("An Envoy-style L4/L7 data plane for meshes that span clusters.")
@@ -35,15 +47,13 @@ export async function runCli(args: readonly string[], edge: CliEdge, added: read
     .showHelpAfterError("(isthmus --help shows what there is)")
     .configureOutput({ writeOut: edge.out, writeErr: edge.err })
     .exitOverride();
-  for (const add of added) add(program, edge, (code) => void (exit = code));
-  // Commander copies these to commands made by the program, not to ones added whole.
-  for (const command of program.commands) command.copyInheritedSettings(program);
+  for (const register of registered) register(program, edge, (code) => void (exit = code));
   try {
     await program.parseAsync([...args], { from: "user" });
     return exit;
   } catch (thrown) {
     if (!(thrown instanceof CommanderError)) throw thrown;
-    // Help and version are asked for; everything else that Commander ends is wrong usage.
-    return thrown.exitCode === 0 ? 0 : 2;
+    // Commands end with a code of their own. Of what Commander ends, help and version were asked for, the rest is wrong usage.
+    return thrown.code.startsWith("isthmus.") ? thrown.exitCode : thrown.exitCode === 0 ? 0 : 2;
   }
 }

@@ -21,7 +21,13 @@ export const CLASS_IN = 1;
 export const responseCode = { noError: 0, formatError: 1, serverFailure: 2, notImplemented: 4 } as const;
 
 /** Header flags, as bits of the second 16-bit word. */
-export const flag = { response: 0x8000, authoritative: 0x0400, truncated: 0x0200, recursionDesired: 0x0100, checkingDisabled: 0x0010 } as const;
+export const flag = {
+  response: 0x8000,
+  authoritative: 0x0400,
+  truncated: 0x0200,
+  recursionDesired: 0x0100,
+  checkingDisabled: 0x0010,
+} as const;
 
 const OPCODE_MASK = 0x7800;
 const MAX_LABEL_LENGTH = 63;
@@ -203,25 +209,40 @@ export function truncateReply(reply: Buffer, limit: number, questionEnd: number)
 export function encodeAddress(text: string): Buffer | undefined {
   const family = isIP(text);
   if (family === 0) return undefined;
+  if (family === 4) return Buffer.from(text.split(".", 4).map(Number));
   const zone = text.indexOf("%");
   const data = zone < 0 ? text : text.slice(0, zone);
-  const message = encode({ type: "response", answers: [{ type: family === 4 ? "A" : "AAAA", name: ".", data }] });
-  return message.subarray(message.length - (family === 4 ? 4 : 16));
+  const message = encode({ type: "response", answers: [{ type: "AAAA", name: ".", data }] });
+  return message.subarray(message.length - 16);
 }
 
 /** The wire form of a host name (a final dot is optional), ASCII letters in lower case; undefined when it has none. */
 export function encodeName(host: string): Buffer | undefined {
-  const text = host.endsWith(".") ? host.slice(0, -1) : host;
-  if (text === "") return Buffer.of(0);
-  const parts: Buffer[] = [];
-  let length = 1;
-  for (const label of text.toLowerCase().split(".")) {
-    const bytes = Buffer.from(label, "utf8");
-    if (bytes.length === 0 || bytes.length > MAX_LABEL_LENGTH) return undefined;
-    length += bytes.length + 1;
-    parts.push(Buffer.of(bytes.length), bytes);
+  const bytes = Buffer.alloc(MAX_NAME_LENGTH);
+  const length = writeName(host, bytes, 0);
+  return length === 0 ? undefined : bytes.subarray(0, length);
+}
+
+/** Writes the wire form of `host` to `out` at `at`, where MAX_NAME_LENGTH bytes are free; returns its length, 0 when it has none. */
+export function writeName(host: string, out: Buffer, at: number): number {
+  if (host === "." || host === "") {
+    out[at] = 0;
+    return 1;
   }
-  if (length > MAX_NAME_LENGTH) return undefined;
-  parts.push(Buffer.of(0));
-  return Buffer.concat(parts);
+  // Behind each label stands the length of the next one where the text has a dot, so the text fits one byte further on.
+  const text = host.endsWith(".") ? host : `${host}.`;
+  if (Buffer.byteLength(text) + 1 > MAX_NAME_LENGTH) return 0;
+  const end = at + 1 + out.write(text, at + 1, "utf8");
+  let label = at;
+  for (let i = at + 1; i < end; i++) {
+    const byte = out[i]!;
+    if (byte >= 0x41 && byte <= 0x5a) out[i] = byte | 0x20;
+    if (byte !== 0x2e) continue;
+    const length = i - label - 1;
+    if (length === 0 || length > MAX_LABEL_LENGTH) return 0;
+    out[label] = length;
+    label = i;
+  }
+  out[label] = 0;
+  return end - at;
 }

@@ -1,6 +1,6 @@
 // The names of the mesh, compiled from Istio's name table into flat arrays in shared memory: looked up without allocation,
 // posted to another thread without a copy, never changed after it is built. Encoding the answer is answer.ts.
-import { encodeAddress, encodeName, type Query } from "./codec.ts";
+import { MAX_NAME_LENGTH, encodeAddress, writeName, type Query } from "./codec.ts";
 
 /** One host of Istio's name table (`istio.networking.nds.v1.NameTable.NameInfo`). */
 export interface NameInfo {
@@ -9,6 +9,8 @@ export interface NameInfo {
   readonly shortname?: string;
   readonly namespace?: string;
   readonly alt_hosts?: readonly string[];
+  /** `alt_hosts` as proto JSON writes it. */
+  readonly altHosts?: readonly string[];
 }
 
 /** Istio's name table (`istio.networking.nds.v1.NameTable`) as proto JSON. */
@@ -50,14 +52,17 @@ interface Addresses {
 
 /** What one name answers with: addresses, and the name it is a CNAME of, which wins. */
 interface Draft {
-  readonly wire: Buffer;
+  readonly name: string;
   addresses: Addresses | undefined;
-  target: string | undefined;
+  target: Draft | undefined;
+  /** Its entry, -1 when the name has no wire form and can never be asked for. */
+  entry: number;
 }
 
 /** FNV-1a from the last byte to the first, so that a parent domain's hash is a prefix of the work for the whole name. */
 const HASH_SEED = 0x811c9dc5;
 const HASH_PRIME = 0x01000193;
+const ASTERISK = 0x2a;
 
 function mix(hash: number): number {
   return hash ^ (hash >>> 15);
@@ -84,8 +89,7 @@ export function compileNameTable(nds: NameTableJson, options: NameTableOptions):
   if (search) {
     for (const own of aliases) for (const alias of own) expand(drafts, alias, own, search);
   }
-  drafts.delete("");
-  return layOut([...drafts.values()].filter((draft) => draft.wire.length > 1));
+  return layOut([...drafts.values()]);
 }
 
 function trimDomain(proxyDomain: string, namespace: string): string {
@@ -118,7 +122,7 @@ function aliasesOf(host: string, info: NameInfo, proxyNamespace: string, domain:
       if (namespace === proxyNamespace) out.add(shortname.toLowerCase());
       out.add(`${short}.${domain.split(".", 1)[0]!}`);
     }
-    for (const alias of info.alt_hosts ?? []) out.add(alias.toLowerCase());
+    for (const alias of info.alt_hosts ?? info.altHosts ?? []) out.add(alias.toLowerCase());
   }
   return [...out];
 }
@@ -126,8 +130,7 @@ function aliasesOf(host: string, info: NameInfo, proxyNamespace: string, domain:
 function claim(drafts: Map<string, Draft>, name: string): Draft {
   const known = drafts.get(name);
   if (known) return known;
-  // Names that have no wire form can never be asked for: they get the root's, and are dropped at the end.
-  const draft: Draft = { wire: encodeName(name) ?? Buffer.of(0), addresses: undefined, target: undefined };
+  const draft: Draft = { name, addresses: undefined, target: undefined, entry: -1 };
   drafts.set(name, draft);
   return draft;
 }
@@ -137,54 +140,80 @@ function expand(drafts: Map<string, Draft>, name: string, siblings: readonly str
   if (name.endsWith(search)) return;
   const expanded = `${name}.${search}`;
   if (siblings.includes(expanded)) return;
-  claim(drafts, expanded).target ??= name;
+  claim(drafts, expanded).target ??= claim(drafts, name);
 }
 
 function layOut(drafts: readonly Draft[]): NameTable {
-  const numbers = new Map(drafts.map((draft, i) => [draft.wire.toString("latin1"), i]));
+  const entries = encodeEntries(drafts);
   const addressOffsets = new Map<Addresses, number>();
-  let length = drafts.reduce((sum, draft) => sum + draft.wire.length, 0);
-  for (const { addresses } of drafts) {
+  let length = entries.names.length;
+  for (const { addresses } of entries.drafts) {
     if (!addresses || addressOffsets.has(addresses)) continue;
     addressOffsets.set(addresses, length);
     length += addresses.a.length * 4 + addresses.aaaa.length * 16;
   }
-
   const bytes = new Uint8Array(new SharedArrayBuffer(length));
+  bytes.set(entries.names);
   for (const [addresses, offset] of addressOffsets) {
     let at = offset;
-    for (const address of [...addresses.a, ...addresses.aaaa]) {
-      bytes.set(address, at);
-      at += address.length;
+    for (const list of [addresses.a, addresses.aaaa]) {
+      for (const address of list) {
+        bytes.set(address, at);
+        at += address.length;
+      }
     }
   }
-  const entries = new Int32Array(new SharedArrayBuffer(4 * field.stride * drafts.length));
+
+  const size = entries.drafts.length;
+  const numbers = new Int32Array(new SharedArrayBuffer(4 * field.stride * size));
   // At most half full, so that a miss ends after a probe or two.
-  const slotCount = 2 ** Math.ceil(Math.log2(Math.max(4, drafts.length * 2)));
+  const slotCount = 2 ** Math.ceil(Math.log2(Math.max(4, size * 2)));
   const slots = new Int32Array(new SharedArrayBuffer(4 * slotCount));
   let wildcards = false;
   let name = 0;
-  drafts.forEach((draft, i) => {
-    const { wire, addresses, target } = draft;
-    bytes.set(wire, name);
-    const hash = hashName(wire, 0, wire.length);
+  entries.drafts.forEach(({ addresses, target }, i) => {
+    const end = entries.ends[i]!;
+    const hash = hashName(bytes, name, end);
     const base = i * field.stride;
     const offset = addresses ? addressOffsets.get(addresses)! : 0;
-    entries[base + field.hash] = hash;
-    entries[base + field.name] = name;
-    entries[base + field.nameLength] = wire.length;
-    entries[base + field.a] = offset;
-    entries[base + field.aCount] = addresses?.a.length ?? 0;
-    entries[base + field.aaaa] = offset + 4 * (addresses?.a.length ?? 0);
-    entries[base + field.aaaaCount] = addresses?.aaaa.length ?? 0;
-    entries[base + field.target] = target === undefined ? -1 : (numbers.get(encodeName(target)?.toString("latin1") ?? "") ?? -1);
-    wildcards ||= wire[0] === 1 && wire[1] === 0x2a;
+    numbers[base + field.hash] = hash;
+    numbers[base + field.name] = name;
+    numbers[base + field.nameLength] = end - name;
+    numbers[base + field.a] = offset;
+    numbers[base + field.aCount] = addresses?.a.length ?? 0;
+    numbers[base + field.aaaa] = offset + 4 * (addresses?.a.length ?? 0);
+    numbers[base + field.aaaaCount] = addresses?.aaaa.length ?? 0;
+    numbers[base + field.target] = target?.entry ?? -1;
+    wildcards ||= bytes[name] === 1 && bytes[name + 1] === ASTERISK;
     let slot = mix(hash) & (slotCount - 1);
     while (slots[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
     slots[slot] = i + 1;
-    name += wire.length;
+    name = end;
   });
-  return { size: drafts.length, wildcards, slots, entries, bytes };
+  return { size, wildcards, slots, entries: numbers, bytes };
+}
+
+/** Numbers the drafts whose names have a wire form, and lays those names end to end. */
+function encodeEntries(drafts: readonly Draft[]): {
+  readonly drafts: readonly Draft[];
+  readonly names: Uint8Array;
+  readonly ends: readonly number[];
+} {
+  const kept: Draft[] = [];
+  const ends: number[] = [];
+  let names = Buffer.allocUnsafe(drafts.length * 48 + MAX_NAME_LENGTH);
+  let at = 0;
+  for (const draft of drafts) {
+    if (names.length - at < MAX_NAME_LENGTH) names = Buffer.concat([names], names.length * 2);
+    const length = writeName(draft.name, names, at);
+    // The root is no host: were it known, `. NS` and the like would still go upstream, but `. A` would not.
+    if (length <= 1) continue;
+    draft.entry = kept.length;
+    at += length;
+    kept.push(draft);
+    ends.push(at);
+  }
+  return { drafts: kept, names: names.subarray(0, at), ends };
 }
 
 function hashName(bytes: Uint8Array, from: number, to: number): number {
@@ -206,7 +235,7 @@ export function findWildcard(table: NameTable, query: Query): number {
   for (let label = 1; label < labelCount; label++) {
     const from = labels[label]!;
     let hash = hashName(name, from, nameLength);
-    hash = Math.imul(hash ^ 0x2a, HASH_PRIME);
+    hash = Math.imul(hash ^ ASTERISK, HASH_PRIME);
     hash = Math.imul(hash ^ 1, HASH_PRIME);
     const entry = probe(table, hash, name, from, nameLength, true);
     if (entry >= 0) return entry;
@@ -225,7 +254,7 @@ function probe(table: NameTable, hash: number, name: Uint8Array, from: number, t
     const base = entry * field.stride;
     if (entries[base + field.hash] !== hash || entries[base + field.nameLength] !== length + prefix) continue;
     const start = entries[base + field.name]!;
-    if (wildcard && (bytes[start] !== 1 || bytes[start + 1] !== 0x2a)) continue;
+    if (wildcard && (bytes[start] !== 1 || bytes[start + 1] !== ASTERISK)) continue;
     let same = 0;
     while (same < length && bytes[start + prefix + same] === name[from + same]) same++;
     if (same === length) return entry;

@@ -100,7 +100,9 @@ export async function startDnsResponder(options: DnsResponderOptions): Promise<D
   return {
     address: { host: hosts[0]!, port: boundPort },
     hosts,
-    batching: udp.every((listener) => listener.batching),
+    get batching() {
+      return udp.every((listener) => listener.batching);
+    },
     setTable: (table) => {
       handler.setTable(table);
       for (const listener of udp) listener.setTable(table);

@@ -89,8 +89,14 @@ const decodeStreamLog = (type: string, path: string): Decoder<Sink> =>
 const decodeSink = anyOf<Sink | undefined>(
   {
     "envoy.extensions.access_loggers.file.v3.FileAccessLog": decodeFileLog,
-    "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog": decodeStreamLog("envoy.extensions.access_loggers.stream.v3.StdoutAccessLog", "/dev/stdout"),
-    "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": decodeStreamLog("envoy.extensions.access_loggers.stream.v3.StderrAccessLog", "/dev/stderr"),
+    "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog": decodeStreamLog(
+      "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog",
+      "/dev/stdout",
+    ),
+    "envoy.extensions.access_loggers.stream.v3.StderrAccessLog": decodeStreamLog(
+      "envoy.extensions.access_loggers.stream.v3.StderrAccessLog",
+      "/dev/stderr",
+    ),
   },
   (type, at) => {
     at.warn(`${type} is not honoured: only file, stdout and stderr logs are`);
@@ -142,7 +148,10 @@ const filterKinds: Readonly<Record<string, Decoder<AccessLogFilter>>> = {
   not_health_check_filter: (json, at) => (decodeNotHealthCheck(json, at), { kind: "not_health_check" }),
   and_filter: combination("envoy.config.accesslog.v3.AndFilter", "and"),
   or_filter: combination("envoy.config.accesslog.v3.OrFilter", "or"),
-  header_filter: message("envoy.config.accesslog.v3.HeaderFilter", (m) => ({ kind: "header", header: m.required("header", decodeHeaderMatcher) })),
+  header_filter: message("envoy.config.accesslog.v3.HeaderFilter", (m) => ({
+    kind: "header",
+    header: m.required("header", decodeHeaderMatcher),
+  })),
   response_flag_filter: message("envoy.config.accesslog.v3.ResponseFlagFilter", (m) => ({
     kind: "response_flag",
     flags: m.field("flags", list(responseFlag), []),

@@ -70,7 +70,8 @@ export const decodeIpSocketAddress: Decoder<SocketAddress> = map(decodeAddress, 
     at.error("not supported: only IP sockets are, here", "pipe");
     return { address: "", port: 0 };
   }
-  if (address.address !== "" && isIP(address.address) === 0) at.error(`expected an IP address, got ${JSON.stringify(address.address)}`, "socket_address", "address");
+  if (address.address !== "" && isIP(address.address) === 0)
+    at.error(`expected an IP address, got ${JSON.stringify(address.address)}`, "socket_address", "address");
   return address;
 });
 

@@ -45,8 +45,14 @@ const resourceDecoders = {
   secrets: decodeSecret,
 } as const;
 
+// What was refused so far, and how many errors belong to it.
+interface Refusals {
+  readonly rejected: RejectedResource[];
+  errors: number;
+}
+
 // A list that keeps the good entries and notes the others.
-function accepting<T>(kind: ResourceKind, decoder: Decoder<T>, rejected: RejectedResource[]): Decoder<readonly T[]> {
+function accepting<T>(kind: ResourceKind, decoder: Decoder<T>, refusals: Refusals): Decoder<readonly T[]> {
   return (json, at) => {
     if (!Array.isArray(json)) {
       at.error(`expected a list, got ${describe(json)}`);
@@ -57,7 +63,10 @@ function accepting<T>(kind: ResourceKind, decoder: Decoder<T>, rejected: Rejecte
       const before = at.errors;
       const value = at.in(index, decoder, entry);
       if (at.errors === before) accepted.push(value);
-      else rejected.push({ kind, name: nameOf(entry) });
+      else {
+        refusals.rejected.push({ kind, name: nameOf(entry) });
+        refusals.errors += at.errors - before;
+      }
     }
     return accepted;
   };
@@ -76,8 +85,9 @@ export function decodeResources(
   path: readonly (string | number)[] = [],
 ): DecodedResources {
   const at = new Cursor(context, path);
-  const rejected: RejectedResource[] = [];
-  const all = <T>(kind: ResourceKind, decoder: Decoder<T>): readonly T[] => at.in(kind, accepting(kind, decoder, rejected), json[kind] ?? []);
+  const refusals: Refusals = { rejected: [], errors: 0 };
+  const all = <T>(kind: ResourceKind, decoder: Decoder<T>): readonly T[] =>
+    at.in(kind, accepting(kind, decoder, refusals), json[kind] ?? []);
   const resources: Resources = {
     listeners: all("listeners", resourceDecoders.listeners),
     clusters: all("clusters", resourceDecoders.clusters),
@@ -85,12 +95,20 @@ export function decodeResources(
     endpoints: all("endpoints", resourceDecoders.endpoints),
     secrets: all("secrets", resourceDecoders.secrets),
   };
-  return { resources, rejected, issues: at.issues };
+  return { resources, rejected: refusals.rejected, issues: at.issues };
 }
 
 /** core.v3.Node. */
 export const decodeNode: Decoder<Node> = message("envoy.config.core.v3.Node", (m) => {
-  m.accept("user_agent_name", "user_agent_version", "user_agent_build_version", "extensions", "client_features", "dynamic_parameters", "listening_addresses");
+  m.accept(
+    "user_agent_name",
+    "user_agent_version",
+    "user_agent_build_version",
+    "extensions",
+    "client_features",
+    "dynamic_parameters",
+    "listening_addresses",
+  );
   return {
     id: m.field("id", text, ""),
     cluster: m.field("cluster", text, ""),
@@ -144,32 +162,33 @@ const decodeRuntime = message("envoy.config.bootstrap.v3.LayeredRuntime", (m): R
   Object.fromEntries(m.field("layers", list(decodeLayer), []).flatMap((layer) => Object.entries(layer))),
 );
 
-interface BootstrapParts {
-  readonly bootstrap: Bootstrap;
-  readonly resourceErrors: number;
-}
-
-function bootstrapDecoder(rejected: RejectedResource[]): Decoder<BootstrapParts> {
+function bootstrapDecoder(refusals: Refusals): Decoder<Bootstrap> {
   const decodeStatic = message("envoy.config.bootstrap.v3.Bootstrap.StaticResources", (m): Resources => ({
-    listeners: m.field("listeners", accepting("listeners", resourceDecoders.listeners, rejected), []),
-    clusters: m.field("clusters", accepting("clusters", resourceDecoders.clusters, rejected), []),
-    secrets: m.field("secrets", accepting("secrets", resourceDecoders.secrets, rejected), []),
+    listeners: m.field("listeners", accepting("listeners", resourceDecoders.listeners, refusals), []),
+    clusters: m.field("clusters", accepting("clusters", resourceDecoders.clusters, refusals), []),
+    secrets: m.field("secrets", accepting("secrets", resourceDecoders.secrets, refusals), []),
     routes: [],
     endpoints: [],
   }));
   return message("envoy.config.bootstrap.v3.Bootstrap", (m) => {
     for (const name of ["dynamic_resources", "hds_config", "xds_delegate_extension", "xds_config_tracker_extension"]) refuseXds(m, name);
     // Names and intervals of Envoy's own threads and stats.
-    m.accept("watchdog", "watchdogs", "stats_flush_interval", "stats_flush_on_admin", "enable_dispatcher_stats", "deferred_stat_options", "node_context_params");
+    m.accept(
+      "watchdog",
+      "watchdogs",
+      "stats_flush_interval",
+      "stats_flush_on_admin",
+      "enable_dispatcher_stats",
+      "deferred_stat_options",
+      "node_context_params",
+    );
     m.accept("memory_allocator_manager", "grpc_async_client_manager_config", "listener_manager");
     const runtime = m.field("layered_runtime", decodeRuntime, {});
     const node = m.field("node", decodeNode, noNode);
     const admin = m.maybe("admin", "admin", decodeAdmin);
-    const before = m.at.errors;
     const resources = m.field("static_resources", decodeStatic, { listeners: [], clusters: [], secrets: [], routes: [], endpoints: [] });
-    const resourceErrors = m.at.errors - before;
     const listeners = resources.listeners.map((listener) => withConnectionLimit(listener, runtime, m));
-    return { bootstrap: { node, ...admin, resources: { ...resources, listeners }, runtime }, resourceErrors };
+    return { node, ...admin, resources: { ...resources, listeners }, runtime };
   });
 }
 
@@ -190,7 +209,7 @@ function withConnectionLimit(listener: Listener, runtime: RuntimeValues, m: Fiel
 /** Decodes a bootstrap.v3.Bootstrap. */
 export function decodeBootstrap(json: unknown, context: DecodeContext): DecodedBootstrap {
   const at = new Cursor(context);
-  const rejected: RejectedResource[] = [];
-  const { bootstrap, resourceErrors } = bootstrapDecoder(rejected)(json, at);
-  return { bootstrap, rejected, issues: at.issues, sound: at.errors === resourceErrors };
+  const refusals: Refusals = { rejected: [], errors: 0 };
+  const bootstrap = bootstrapDecoder(refusals)(json, at);
+  return { bootstrap, rejected: refusals.rejected, issues: at.issues, sound: at.errors === refusals.errors };
 }

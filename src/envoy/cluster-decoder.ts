@@ -117,7 +117,8 @@ const decodeCommonLb = message("envoy.config.cluster.v3.Cluster.CommonLbConfig",
 });
 
 const decodeSourceAddress: Decoder<SocketAddress> = map(decodeSocketAddress, (source, at) => {
-  if (source.address !== "" && isIP(source.address) === 0) at.error(`expected an IP address, got ${JSON.stringify(source.address)}`, "address");
+  if (source.address !== "" && isIP(source.address) === 0)
+    at.error(`expected an IP address, got ${JSON.stringify(source.address)}`, "address");
   return source;
 });
 
@@ -126,8 +127,9 @@ const decodeBind = message("envoy.config.core.v3.BindConfig", (m) => {
   return m.maybe("sourceAddress", "source_address", decodeSourceAddress);
 });
 
-const decodeConnectionOptions = message("envoy.config.cluster.v3.UpstreamConnectionOptions", (m): { readonly tcpKeepalive?: TcpKeepalive } =>
-  m.maybe("tcpKeepalive", "tcp_keepalive", decodeTcpKeepalive),
+const decodeConnectionOptions = message(
+  "envoy.config.cluster.v3.UpstreamConnectionOptions",
+  (m): { readonly tcpKeepalive?: TcpKeepalive } => m.maybe("tcpKeepalive", "tcp_keepalive", decodeTcpKeepalive),
 );
 
 // Upstream network filters have no behaviour here; those that the table leaves out (Istio's metadata exchange) are fine.
@@ -142,9 +144,18 @@ const upstreamFilters: Decoder<void> = (json, at) => {
 /** cluster.v3.Cluster. */
 export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.Cluster", (m) => {
   const name = m.required("name", nonEmpty);
-  const discovery = m.oneof<Discovery>({ type: (json, at) => ({ type: discoveryType(json, at) }), cluster_type: decodeCustomType }) ?? { type: "STATIC" };
+  const discovery = m.oneof<Discovery>({ type: (json, at) => ({ type: discoveryType(json, at) }), cluster_type: decodeCustomType }) ?? {
+    type: "STATIC",
+  };
   // They steer Envoy's own bookkeeping.
-  m.accept("wait_for_warm_on_init", "cleanup_interval", "track_timeout_budgets", "track_cluster_stats", "typed_dns_resolver_config", "dns_resolution_config");
+  m.accept(
+    "wait_for_warm_on_init",
+    "cleanup_interval",
+    "track_timeout_budgets",
+    "track_cluster_stats",
+    "typed_dns_resolver_config",
+    "dns_resolution_config",
+  );
   m.refuse("custom upstreams", "upstream_config");
   m.field("filters", upstreamFilters, undefined);
   const balancing = decodeClusterLb(m);
@@ -195,7 +206,18 @@ function checkCluster(cluster: Cluster, m: Fields): void {
       const { address } = endpoint.address;
       if (cluster.type !== "STATIC" || address === "" || isIP(address) !== 0) return;
       const problem = `expected an IP address, got ${JSON.stringify(address)}; host names need type STRICT_DNS or LOGICAL_DNS`;
-      at.error(problem, "load_assignment", "endpoints", groupIndex, "lb_endpoints", index, "endpoint", "address", "socket_address", "address");
+      at.error(
+        problem,
+        "load_assignment",
+        "endpoints",
+        groupIndex,
+        "lb_endpoints",
+        index,
+        "endpoint",
+        "address",
+        "socket_address",
+        "address",
+      );
     });
   });
 }

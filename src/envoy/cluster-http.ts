@@ -32,7 +32,13 @@ const decodeCommonOptions: Decoder<CommonOptions> = message("envoy.config.core.v
 // These weaken or strengthen the check of the server's identity, so they must not be lost.
 const decodeUpstreamOptions = message(
   "envoy.config.core.v3.UpstreamHttpProtocolOptions",
-  (m) => m.refuse("give sni and match_typed_subject_alt_names in the TLS context", "auto_sni", "auto_san_validation", "override_auto_sni_header"),
+  (m) =>
+    m.refuse(
+      "give sni and match_typed_subject_alt_names in the TLS context",
+      "auto_sni",
+      "auto_san_validation",
+      "override_auto_sni_header",
+    ),
   { unhandled: "error" },
 );
 
@@ -58,10 +64,13 @@ const decodeExplicit: Decoder<Protocol> = message("envoy.extensions.upstreams.ht
     plainHttp1,
   );
 });
-const decodeDownstream: Decoder<Protocol> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig", (m) => {
-  m.ignore("http3_protocol_options");
-  return codecSettings(m, "downstream");
-});
+const decodeDownstream: Decoder<Protocol> = message(
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+  (m) => {
+    m.ignore("http3_protocol_options");
+    return codecSettings(m, "downstream");
+  },
+);
 const decodeAuto: Decoder<Protocol> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig", (m) => {
   m.refuse("HTTP/3", "http3_protocol_options", "alternate_protocols_cache_options");
   return codecSettings(m, "auto");
@@ -91,10 +100,13 @@ const upstreamFilters: Decoder<void> = (json, at) => {
 };
 
 const extensionName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
-const decodeProtocolAny = anyOf<UpstreamHttpOptions>({ "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": decodeProtocolOptions }, (type, at) => {
-  at.error(unsupportedType(type, [extensionName]));
-  return defaultHttpOptions;
-});
+const decodeProtocolAny = anyOf<UpstreamHttpOptions>(
+  { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": decodeProtocolOptions },
+  (type, at) => {
+    at.error(unsupportedType(type, [extensionName]));
+    return defaultHttpOptions;
+  },
+);
 
 const decodeExtensionOptions: Decoder<UpstreamHttpOptions | undefined> = (json: unknown, at: Cursor) => {
   let options: UpstreamHttpOptions | undefined;

@@ -20,7 +20,8 @@ const newHashFunction = enumeration({ DEFAULT_HASH: 0, XX_HASH: 1, MURMUR_HASH_2
 const roundRobin: LbPolicy = { kind: "ROUND_ROBIN" };
 
 function ringHash(m: Fields, functions: Decoder<string>): LbPolicy {
-  if (m.field("hash_function", functions, "XX_HASH") === "MURMUR_HASH_2") m.at.warn("is not honoured: the ring is hashed with xxHash", "hash_function");
+  if (m.field("hash_function", functions, "XX_HASH") === "MURMUR_HASH_2")
+    m.at.warn("is not honoured: the ring is hashed with xxHash", "hash_function");
   const minimumRingSize = m.field("minimum_ring_size", ringSize, 1024);
   const maximumRingSize = m.field("maximum_ring_size", ringSize, maxRingSize);
   if (minimumRingSize > maximumRingSize) m.at.error(`above maximum_ring_size ${maximumRingSize}`, "minimum_ring_size");
@@ -88,7 +89,9 @@ const policies: Readonly<Record<string, Decoder<LoadBalancing>>> = {
   "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash": flat(
     message("envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash", (m) => ringHash(m, newHashFunction)),
   ),
-  "envoy.extensions.load_balancing_policies.maglev.v3.Maglev": flat(message("envoy.extensions.load_balancing_policies.maglev.v3.Maglev", maglev)),
+  "envoy.extensions.load_balancing_policies.maglev.v3.Maglev": flat(
+    message("envoy.extensions.load_balancing_policies.maglev.v3.Maglev", maglev),
+  ),
   "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality": decodeWrrLocality,
   "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided": (json, at) => {
     decodeClusterProvided(json, at);
@@ -99,9 +102,7 @@ const policies: Readonly<Record<string, Decoder<LoadBalancing>>> = {
 const decodePolicy = message("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", (m) =>
   m.required(
     "typed_extension_config",
-    typedExtension(
-      anyOf<LoadBalancing | { readonly unknown: string }>(policies, (type) => ({ unknown: type })),
-    ),
+    typedExtension(anyOf<LoadBalancing | { readonly unknown: string }>(policies, (type) => ({ unknown: type }))),
   ),
 );
 
@@ -128,13 +129,18 @@ export const decodeLoadBalancingPolicy: Decoder<LoadBalancing> = message("envoy.
 export function decodeClusterLb(m: Fields): LoadBalancing {
   m.refuse("subset load balancing", "lb_subset_config");
   const policy = m.field("lb_policy", oldPolicy, "ROUND_ROBIN");
-  const ring = m.field("ring_hash_lb_config", decodeOldRingHash, { kind: "RING_HASH", minimumRingSize: 1024, maximumRingSize: maxRingSize } as const);
+  const ring = m.field("ring_hash_lb_config", decodeOldRingHash, {
+    kind: "RING_HASH",
+    minimumRingSize: 1024,
+    maximumRingSize: maxRingSize,
+  } as const);
   const table = m.field("maglev_lb_config", decodeOldMaglev, { kind: "MAGLEV", tableSize: 65_537 } as const);
   const choiceCount = m.field("least_request_lb_config", decodeOldLeastRequest, 2);
   m.field("round_robin_lb_config", decodeOldRoundRobin, true);
   const extension = m.field("load_balancing_policy", decodeLoadBalancingPolicy, undefined);
   if (extension) return extension;
-  if (policy === "LOAD_BALANCING_POLICY_CONFIG") m.at.error("load_balancing_policy is required with lb_policy LOAD_BALANCING_POLICY_CONFIG", "lb_policy");
+  if (policy === "LOAD_BALANCING_POLICY_CONFIG")
+    m.at.error("load_balancing_policy is required with lb_policy LOAD_BALANCING_POLICY_CONFIG", "lb_policy");
   return { lbPolicy: old(), localityWeightedLb: false };
 
   function old(): LbPolicy {

@@ -97,14 +97,17 @@ const decodePolicy = message("envoy.config.endpoint.v3.ClusterLoadAssignment.Pol
 }));
 
 /** endpoint.v3.ClusterLoadAssignment. */
-export const decodeClusterLoadAssignment: Decoder<ClusterLoadAssignment> = message("envoy.config.endpoint.v3.ClusterLoadAssignment", (m) => {
-  m.refuse("named endpoints", "named_endpoints");
-  const clusterName = m.required("cluster_name", nonEmpty);
-  const endpoints = m.field("endpoints", list(decodeLocalityEndpoints), []);
-  const highest = Math.max(0, ...endpoints.map((group) => group.priority));
-  const used = new Set(endpoints.map((group) => group.priority));
-  for (let priority = 0; priority < highest; priority++) {
-    if (!used.has(priority)) m.at.error(`priority ${highest} is used, but priority ${priority} is not`, "endpoints");
-  }
-  return { clusterName, endpoints, ...m.field("policy", decodePolicy, { overprovisioningFactor: 140, dropShare: 0 }) };
-});
+export const decodeClusterLoadAssignment: Decoder<ClusterLoadAssignment> = message(
+  "envoy.config.endpoint.v3.ClusterLoadAssignment",
+  (m) => {
+    m.refuse("named endpoints", "named_endpoints");
+    const clusterName = m.required("cluster_name", nonEmpty);
+    const endpoints = m.field("endpoints", list(decodeLocalityEndpoints), []);
+    const highest = Math.max(0, ...endpoints.map((group) => group.priority));
+    const used = new Set(endpoints.map((group) => group.priority));
+    for (let priority = 0; priority < highest; priority++) {
+      if (!used.has(priority)) m.at.error(`priority ${highest} is used, but priority ${priority} is not`, "endpoints");
+    }
+    return { clusterName, endpoints, ...m.field("policy", decodePolicy, { overprovisioningFactor: 140, dropShare: 0 }) };
+  },
+);

@@ -48,14 +48,34 @@ const rows: readonly Extension[] = [
   honoured("listener filter", "envoy.filters.listener.original_dst", "envoy.extensions.filters.listener.original_dst.v3.OriginalDst", {
     decode: decodeOriginalDstFilter,
   }),
-  honoured("listener filter", "envoy.filters.listener.http_inspector", "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector", {
-    decode: decodeHttpInspector,
-  }),
-  honoured("listener filter", "envoy.filters.listener.proxy_protocol", "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", {
-    decode: decodeProxyProtocol,
-  }),
-  refused("listener filter", "envoy.filters.listener.original_src", "envoy.extensions.filters.listener.original_src.v3.OriginalSrc", rewrites),
-  refused("listener filter", "envoy.filters.listener.local_ratelimit", "envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit", decides),
+  honoured(
+    "listener filter",
+    "envoy.filters.listener.http_inspector",
+    "envoy.extensions.filters.listener.http_inspector.v3.HttpInspector",
+    {
+      decode: decodeHttpInspector,
+    },
+  ),
+  honoured(
+    "listener filter",
+    "envoy.filters.listener.proxy_protocol",
+    "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+    {
+      decode: decodeProxyProtocol,
+    },
+  ),
+  refused(
+    "listener filter",
+    "envoy.filters.listener.original_src",
+    "envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
+    rewrites,
+  ),
+  refused(
+    "listener filter",
+    "envoy.filters.listener.local_ratelimit",
+    "envoy.extensions.filters.listener.local_ratelimit.v3.LocalRateLimit",
+    decides,
+  ),
 
   honoured(
     "network filter",
@@ -63,7 +83,9 @@ const rows: readonly Extension[] = [
     "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
     { decode: decodeHttpConnectionManager },
   ),
-  honoured("network filter", "envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", { decode: decodeTcpProxy }),
+  honoured("network filter", "envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", {
+    decode: decodeTcpProxy,
+  }),
   honoured("network filter", "envoy.filters.network.sni_cluster", "envoy.extensions.filters.network.sni_cluster.v3.SniCluster", {
     decode: decodeSniCluster,
   }),
@@ -71,13 +93,33 @@ const rows: readonly Extension[] = [
   ignored("network filter", "envoy.filters.network.metadata_exchange", "envoy.tcp.metadataexchange.config.MetadataExchange", statsOnly),
   ignored("network filter", "istio.stats", "stats.PluginConfig", statsOnly),
   ignored("network filter", "envoy.filters.network.mongo_proxy", "envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy", statsOnly),
-  ignored("network filter", "envoy.filters.network.zookeeper_proxy", "envoy.extensions.filters.network.zookeeper_proxy.v3.ZooKeeperProxy", statsOnly),
-  ignored("network filter", "envoy.filters.network.kafka_broker", "envoy.extensions.filters.network.kafka_broker.v3.KafkaBroker", statsOnly),
+  ignored(
+    "network filter",
+    "envoy.filters.network.zookeeper_proxy",
+    "envoy.extensions.filters.network.zookeeper_proxy.v3.ZooKeeperProxy",
+    statsOnly,
+  ),
+  ignored(
+    "network filter",
+    "envoy.filters.network.kafka_broker",
+    "envoy.extensions.filters.network.kafka_broker.v3.KafkaBroker",
+    statsOnly,
+  ),
   ignored("network filter", "envoy.filters.network.mysql_proxy", "envoy.extensions.filters.network.mysql_proxy.v3.MySQLProxy", statsOnly),
   refused("network filter", "envoy.filters.network.ext_authz", "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz", decides),
   refused("network filter", "envoy.filters.network.ratelimit", "envoy.extensions.filters.network.ratelimit.v3.RateLimit", decides),
-  refused("network filter", "envoy.filters.network.local_ratelimit", "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit", decides),
-  refused("network filter", "envoy.filters.network.connection_limit", "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit", decides),
+  refused(
+    "network filter",
+    "envoy.filters.network.local_ratelimit",
+    "envoy.extensions.filters.network.local_ratelimit.v3.LocalRateLimit",
+    decides,
+  ),
+  refused(
+    "network filter",
+    "envoy.filters.network.connection_limit",
+    "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit",
+    decides,
+  ),
 
   honoured("http filter", "envoy.filters.http.router", "envoy.extensions.filters.http.router.v3.Router", { decode: decodeRouter }),
   honoured("http filter", "envoy.filters.http.upstream_codec", "envoy.extensions.filters.http.upstream_codec.v3.UpstreamCodec", {
@@ -136,9 +178,13 @@ const rows: readonly Extension[] = [
     "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute",
   ]),
   refused("http filter", "envoy.filters.http.decompressor", "envoy.extensions.filters.http.decompressor.v3.Decompressor", rewrites),
-  refused("http filter", "envoy.filters.http.header_mutation", "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", rewrites, [
-    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",
-  ]),
+  refused(
+    "http filter",
+    "envoy.filters.http.header_mutation",
+    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
+    rewrites,
+    ["envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute"],
+  ),
   refused("http filter", "envoy.filters.http.grpc_web", "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb", rewrites),
   refused("http filter", "envoy.filters.http.health_check", "envoy.extensions.filters.http.health_check.v3.HealthCheck", rewrites),
   refused("http filter", "envoy.filters.http.set_filter_state", "envoy.extensions.filters.http.set_filter_state.v3.Config", rewrites),

@@ -20,7 +20,8 @@ function typedConfig(kind: ExtensionKind, optional: boolean): Decoder<Found | un
     if (opened === undefined) return undefined;
     const row = at.context.extensions.byType(kind, opened.type);
     if (row === undefined || row.policy === "refused") {
-      const why = row === undefined ? unsupportedType(opened.type, at.context.extensions.types(kind)) : `${row.name} is not supported: ${row.why}`;
+      const why =
+        row === undefined ? unsupportedType(opened.type, at.context.extensions.types(kind)) : `${row.name} is not supported: ${row.why}`;
       if (optional) at.warn(`${why}; left out because it is optional`);
       else at.error(why);
       return undefined;
@@ -59,7 +60,11 @@ export const decodeHttpFilter: Decoder<FilterConfig | undefined> = message(
 /** listener.v3.ListenerFilter, or undefined when it is left out. */
 export const decodeListenerFilter: Decoder<ListenerFilterConfig | undefined> = message("envoy.config.listener.v3.ListenerFilter", (m) => {
   const filter = filterFields(m, "listener filter", false);
-  const disabled: { filterDisabled?: ListenerFilterPredicate } = m.maybe("filterDisabled", "filter_disabled", decodeListenerFilterPredicate);
+  const disabled: { filterDisabled?: ListenerFilterPredicate } = m.maybe(
+    "filterDisabled",
+    "filter_disabled",
+    decodeListenerFilterPredicate,
+  );
   return filter && { ...filter, ...disabled };
 });
 
@@ -99,6 +104,8 @@ export const decodePerFilterConfig: Decoder<PerFilterConfig> = (json, at) => {
     at.error("expected an object of filter names to configurations");
     return {};
   }
-  const overrides = Object.entries(json).map(([name, value]) => [name, at.in(name, (entry) => decodeOverride(entry, at, false), value)] as const);
+  const overrides = Object.entries(json).map(
+    ([name, value]) => [name, at.in(name, (entry) => decodeOverride(entry, at, false), value)] as const,
+  );
   return Object.fromEntries(overrides.filter((entry): entry is [string, Override] => entry[1] !== undefined));
 };

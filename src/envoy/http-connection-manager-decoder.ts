@@ -39,7 +39,10 @@ const decodeCertDetails = message(
   }),
 );
 
-type CommonOptions = Pick<Config, "idleTimeoutMs" | "maxConnectionDurationMs" | "maxHeadersCount" | "headersWithUnderscores" | "maxRequestsPerConnection"> &
+type CommonOptions = Pick<
+  Config,
+  "idleTimeoutMs" | "maxConnectionDurationMs" | "maxHeadersCount" | "headersWithUnderscores" | "maxRequestsPerConnection"
+> &
   Partial<Pick<Config, "maxStreamDurationMs">>;
 
 const defaultCommonOptions: CommonOptions = {
@@ -59,7 +62,10 @@ const decodeCommonOptions = message("envoy.config.core.v3.HttpProtocolOptions", 
   maxStreamDurationMs: m.field("max_stream_duration", duration, 0),
 }));
 
-type Http1Options = Pick<Config, "acceptHttp10" | "defaultHostForHttp10" | "allowAbsoluteUrl" | "enableTrailers" | "properCaseHeaders" | "allowChunkedLength">;
+type Http1Options = Pick<
+  Config,
+  "acceptHttp10" | "defaultHostForHttp10" | "allowAbsoluteUrl" | "enableTrailers" | "properCaseHeaders" | "allowChunkedLength"
+>;
 
 const defaultHttp1Options: Http1Options = {
   acceptHttp10: false,

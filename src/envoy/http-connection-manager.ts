@@ -25,7 +25,13 @@ export interface HttpConnectionManagerConfig {
   readonly preserveExternalRequestId: boolean;
   readonly alwaysSetRequestIdInResponse: boolean;
   readonly forwardClientCertDetails: ForwardClientCert;
-  readonly setCurrentClientCertDetails: { readonly subject: boolean; readonly cert: boolean; readonly chain: boolean; readonly dns: boolean; readonly uri: boolean };
+  readonly setCurrentClientCertDetails: {
+    readonly subject: boolean;
+    readonly cert: boolean;
+    readonly chain: boolean;
+    readonly dns: boolean;
+    readonly uri: boolean;
+  };
   readonly proxy100Continue: boolean;
   readonly serverName: string;
   readonly serverHeaderTransformation: "OVERWRITE" | "APPEND_IF_ABSENT" | "PASS_THROUGH";

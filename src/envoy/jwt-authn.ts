@@ -115,7 +115,11 @@ const decodeProvider: Decoder<Omit<JwtProvider, "name">> = message(
 
 const decodeProviderWithAudiences = message(
   "envoy.extensions.filters.http.jwt_authn.v3.ProviderWithAudiences",
-  (m): JwtRequirement => ({ kind: "provider", name: m.required("provider_name", nonEmpty), audiences: m.field("audiences", list(nonEmpty), []) }),
+  (m): JwtRequirement => ({
+    kind: "provider",
+    name: m.required("provider_name", nonEmpty),
+    audiences: m.field("audiences", list(nonEmpty), []),
+  }),
   strict,
 );
 

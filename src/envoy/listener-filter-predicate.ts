@@ -19,15 +19,17 @@ const decodeRules = message("envoy.config.listener.v3.ListenerFilterChainMatchPr
 );
 
 /** ListenerFilterChainMatchPredicate. */
-export const decodeListenerFilterPredicate: Decoder<ListenerFilterPredicate> = message("envoy.config.listener.v3.ListenerFilterChainMatchPredicate", (m) =>
-  m.requiredOneof<ListenerFilterPredicate>(
-    {
-      or_match: (json, at) => ({ kind: "or", rules: decodeRules(json, at) }),
-      and_match: (json, at) => ({ kind: "and", rules: decodeRules(json, at) }),
-      not_match: (json, at) => ({ kind: "not", rule: decodeListenerFilterPredicate(json, at) }),
-      any_match: (json, at) => (onlyTrue(json, at), { kind: "any" }),
-      destination_port_range: (json, at) => ({ kind: "destinationPortRange", ...decodePortRange(json, at) }),
-    },
-    { kind: "any" },
-  ),
+export const decodeListenerFilterPredicate: Decoder<ListenerFilterPredicate> = message(
+  "envoy.config.listener.v3.ListenerFilterChainMatchPredicate",
+  (m) =>
+    m.requiredOneof<ListenerFilterPredicate>(
+      {
+        or_match: (json, at) => ({ kind: "or", rules: decodeRules(json, at) }),
+        and_match: (json, at) => ({ kind: "and", rules: decodeRules(json, at) }),
+        not_match: (json, at) => ({ kind: "not", rule: decodeListenerFilterPredicate(json, at) }),
+        any_match: (json, at) => (onlyTrue(json, at), { kind: "any" }),
+        destination_port_range: (json, at) => ({ kind: "destinationPortRange", ...decodePortRange(json, at) }),
+      },
+      { kind: "any" },
+    ),
 );

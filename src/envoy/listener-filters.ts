@@ -14,11 +14,14 @@ export interface ProxyProtocolConfig {
 const version = enumeration({ V1: 0, V2: 1 });
 
 /** extensions.filters.listener.proxy_protocol.v3.ProxyProtocol. */
-export const decodeProxyProtocol: Decoder<ProxyProtocolConfig> = message("envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol", (m) => ({
-  allowRequestsWithoutProxyProtocol: m.field("allow_requests_without_proxy_protocol", bool, false),
-  disallowedVersions: m.field("disallowed_versions", list(version), []),
-  statPrefix: m.field("stat_prefix", text, ""),
-}));
+export const decodeProxyProtocol: Decoder<ProxyProtocolConfig> = message(
+  "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+  (m) => ({
+    allowRequestsWithoutProxyProtocol: m.field("allow_requests_without_proxy_protocol", bool, false),
+    disallowedVersions: m.field("disallowed_versions", list(version), []),
+    statPrefix: m.field("stat_prefix", text, ""),
+  }),
+);
 
 /** extensions.filters.listener.tls_inspector.v3.TlsInspector: its settings tune buffers and fingerprints that nothing here reads. */
 export const decodeTlsInspector = message("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector", (m) => {

@@ -65,7 +65,8 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
     const grpcMax = m.maybe("grpcTimeoutHeaderMaxMs", "max_grpc_timeout", duration);
     const prefixRewrite = m.maybe("prefixRewrite", "prefix_rewrite", text);
     const regexRewrite = m.maybe("regexRewrite", "regex_rewrite", decodeRegexSubstitution);
-    if (prefixRewrite.prefixRewrite && regexRewrite.regexRewrite) m.at.error("give either this or prefix_rewrite, not both", "regex_rewrite");
+    if (prefixRewrite.prefixRewrite && regexRewrite.regexRewrite)
+      m.at.error("give either this or prefix_rewrite, not both", "regex_rewrite");
     return {
       kind: "route",
       target: m.requiredOneof<Target>(

@@ -99,7 +99,8 @@ function checkTable(config: RouteConfiguration, at: Cursor): void {
   const names = new Set<string>();
   const domains = new Map<string, string>();
   config.virtualHosts.forEach((host, index) => {
-    if (host.name !== "" && names.has(host.name)) at.error(`a virtual host named ${host.name} is already there`, "virtual_hosts", index, "name");
+    if (host.name !== "" && names.has(host.name))
+      at.error(`a virtual host named ${host.name} is already there`, "virtual_hosts", index, "name");
     names.add(host.name);
     host.domains.forEach((name, position) => {
       const owner = domains.get(name);

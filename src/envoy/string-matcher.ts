@@ -86,7 +86,10 @@ const decodeRange = message("envoy.type.v3.Int64Range", (m) => ({ start: m.field
 const asString =
   (matcher: Decoder<StringMatcher>): Decoder<HeaderMatcher["match"]> =>
   (json, at) => ({ kind: "string", matcher: matcher(json, at) });
-const asPresent: Decoder<{ readonly kind: "present"; readonly present: boolean }> = (json, at) => ({ kind: "present", present: bool(json, at) });
+const asPresent: Decoder<{ readonly kind: "present"; readonly present: boolean }> = (json, at) => ({
+  kind: "present",
+  present: bool(json, at),
+});
 
 /** config.route.v3.HeaderMatcher, the deprecated forms (`exact_match`, ...) included. */
 export const decodeHeaderMatcher: Decoder<HeaderMatcher> = message(
@@ -123,11 +126,17 @@ export const decodeQueryParameterMatcher: Decoder<QueryParameterMatcher> = messa
 );
 
 /** type.matcher.v3.PathMatcher: a matcher over the path without its query. */
-export const decodeUrlPathMatcher: Decoder<StringMatcher> = message("envoy.type.matcher.v3.PathMatcher", (m) => m.required("path", decodeStringMatcher), {
-  unhandled: "error",
-});
+export const decodeUrlPathMatcher: Decoder<StringMatcher> = message(
+  "envoy.type.matcher.v3.PathMatcher",
+  (m) => m.required("path", decodeStringMatcher),
+  {
+    unhandled: "error",
+  },
+);
 
-const uriTemplateMatch = message("envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig", (m: Fields) => m.required("path_template", uriTemplate));
+const uriTemplateMatch = message("envoy.extensions.path.match.uri_template.v3.UriTemplateMatchConfig", (m: Fields) =>
+  m.required("path_template", uriTemplate),
+);
 
 /** A TypedExtensionConfig holding a URI template, the only path match policy there is. */
 export const decodeUriTemplate: Decoder<string> = typedExtension(

@@ -12,7 +12,11 @@ export interface TcpProxyConfig {
   readonly statPrefix: string;
   readonly target:
     | { readonly kind: "cluster"; readonly name: string }
-    | { readonly kind: "weighted"; readonly clusters: readonly { readonly name: string; readonly weight: number }[]; readonly totalWeight: number };
+    | {
+        readonly kind: "weighted";
+        readonly clusters: readonly { readonly name: string; readonly weight: number }[];
+        readonly totalWeight: number;
+      };
   /** Default 1 h; 0 = none. */
   readonly idleTimeoutMs: number;
   /** 0 = none. */

@@ -7,6 +7,7 @@ import type { AccessLogger } from "../telemetry/access-logger.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { flag } from "../telemetry/response-flag.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
+import type { ClusterLookup } from "../upstream/cluster.ts";
 import { HeaderMap } from "../wire/header-map.ts";
 import type { HttpFilter } from "./filter.ts";
 import { plainReply, replies } from "./local-reply.ts";
@@ -119,6 +120,7 @@ export class HttpManager {
   readonly responseTrailerFilters: readonly FilterEntry[];
   /** Some filter exists that a route could switch off. */
   readonly hasOverrides: boolean;
+  readonly #clusters: ClusterLookup;
   readonly #filterCount: number;
   readonly #completeFilters: readonly FilterEntry[];
   readonly #accessLoggers: readonly AccessLogger[];
@@ -145,6 +147,7 @@ export class HttpManager {
     this.random = deps.random;
     this.logger = deps.logger;
     this.drain = deps.drain;
+    this.#clusters = deps.clusters;
     this.stats = createStats(scope);
     this.terminal = terminal;
     this.bufferLimitBytes = bufferLimitBytes;
@@ -214,9 +217,12 @@ export class HttpManager {
     if (route !== undefined) {
       info.routeName = route.name;
       info.virtualHostName = route.virtualHost.name;
+      if (route.action.kind === "route") {
+        stream.target = route.action.pickCluster(stream, this.random());
+        if (this.#clusters.get(stream.target.name) !== undefined) info.upstreamCluster = stream.target.name;
+      }
     }
     if (stream.upgrade !== "" && !this.#upgradeAllowed(stream)) {
-      if (route?.action.kind === "route") info.upstreamCluster = route.action.pickCluster(stream, 0).name;
       stream.sendLocalReply(replies.upgradeFailed);
       return false;
     }

@@ -5,8 +5,9 @@ import { flag } from "../telemetry/response-flag.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import { HeaderMap } from "../wire/header-map.ts";
 import type { HttpManager } from "./connection-manager.ts";
+import { encodeGrpcMessage, isGrpc } from "./grpc.ts";
 import { grpcStatusOf, replies, type LocalReply } from "./local-reply.ts";
-import type { CompiledRoute, HeaderMutator, RouteRequest } from "./route/route-table.ts";
+import type { ClusterTarget, CompiledRoute, HeaderMutator, RouteRequest } from "./route/route-table.ts";
 import type { StreamTimers } from "./stream-timers.ts";
 
 /** What a stream needs of the downstream protocol. */
@@ -65,6 +66,8 @@ export class HttpStream implements RouteRequest {
   /** The request comes from a trusted internal address: its x-envoy-* control headers count. */
   internal = false;
   route: CompiledRoute | undefined = undefined;
+  /** The cluster drawn for a forward, when the route was matched. */
+  target: ClusterTarget | undefined = undefined;
   responseHeaders: HeaderMap | undefined = undefined;
   /** ALPN offered upstream instead of the cluster's own (Istio's ALPN filter). */
   upstreamAlpn: readonly string[] | undefined = undefined;
@@ -250,7 +253,7 @@ export class HttpStream implements RouteRequest {
     if (isGrpc(this.headers)) {
       headers.add("content-type", "application/grpc");
       headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
-      if (reply.body !== "") headers.add("grpc-message", percentEncode(reply.body));
+      if (reply.body !== "") headers.add("grpc-message", encodeGrpcMessage(reply.body));
       this.#abandonTerminal();
       this.replyMutator?.apply(headers, info);
       this.respondHeaders(200, headers, true);
@@ -452,17 +455,4 @@ export class HttpStream implements RouteRequest {
     if (this.responseStarted) this.abortResponse(flag.LR, "internal_error");
     else this.sendLocalReply({ status: 500, body: "", details: "internal_error", flags: flag.LR, close: true });
   }
-}
-
-/** True for `application/grpc` and its subtypes. */
-export function isGrpc(headers: HeaderMap): boolean {
-  const type = headers.get("content-type");
-  if (type === undefined || !type.startsWith("application/grpc")) return false;
-  const next = type.charCodeAt(16);
-  return Number.isNaN(next) || next === 43 || next === 59;
-}
-
-// grpc-message is percent-encoded (gRPC over HTTP/2, Responses): printable ASCII but `%` stays.
-function percentEncode(text: string): string {
-  return text.replace(/[^\x20-\x24\x26-\x7e]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);
 }

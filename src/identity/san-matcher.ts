@@ -2,7 +2,8 @@
 // matches nothing.
 import type { SanMatcher } from "../envoy/tls.ts";
 import type { StringMatcher } from "../envoy/string-matcher.ts";
-import { compileRegex } from "../regex.ts";
+import { compileStringMatcher } from "../match/string-matcher.ts";
+import type { StringTest } from "../match/string-matcher.ts";
 import type { CertificateNames, San } from "./x509/certificate-names.ts";
 
 /** True when any SAN matches any matcher. */
@@ -35,27 +36,13 @@ function compileSanMatcher(matcher: SanMatcher, onInvalid: (message: string) => 
   };
 }
 
-function compileText(matcher: StringMatcher, onInvalid: (message: string) => void): (text: string) => boolean {
-  if (matcher.kind === "safeRegex") {
-    const regex = compileRegex(matcher.regex);
-    if ("error" in regex) {
-      onInvalid(`SAN matcher ${JSON.stringify(matcher.regex)}: ${regex.error}`);
-      return () => false;
-    }
-    return (text) => regex.matches(text);
-  }
-  const fold = matcher.ignoreCase ? (text: string) => text.toLowerCase() : (text: string) => text;
-  // SAN values are held as one char a byte; the configured text has to be brought into the same form.
-  const wanted = fold(Buffer.from(matcher.value, "utf8").toString("latin1"));
-  switch (matcher.kind) {
-    case "exact":
-      return (text) => fold(text) === wanted;
-    case "prefix":
-      return (text) => fold(text).startsWith(wanted);
-    case "suffix":
-      return (text) => fold(text).endsWith(wanted);
-    case "contains":
-      return (text) => fold(text).includes(wanted);
+function compileText(matcher: StringMatcher, onInvalid: (message: string) => void): StringTest {
+  try {
+    // SAN values are held as one char a byte; the configured text has to be brought into the same form.
+    return compileStringMatcher(matcher.kind === "safeRegex" ? matcher : { ...matcher, value: Buffer.from(matcher.value).toString("latin1") });
+  } catch (thrown) {
+    onInvalid(`SAN matcher: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
+    return () => false;
   }
 }
 

@@ -3,7 +3,8 @@
 import type { SnapshotUpdate } from "../snapshot/update.ts";
 import type { LogLevel, LogStyle } from "../telemetry/pino-logger.ts";
 import type { StatsAnnouncement } from "../telemetry/stats-slab.ts";
-import type { ClusterView, ListenerView } from "../telemetry/views.ts";
+import type { ListenerView } from "../telemetry/views.ts";
+import type { ClusterDescription } from "../upstream/cluster-description.ts";
 
 /** What a worker is started with. */
 export interface WorkerSettings {
@@ -33,7 +34,7 @@ export interface ApplyOutcome {
 /** Requests: what goes in, what comes back. */
 export interface Requests {
   apply: { readonly ask: SnapshotUpdate; readonly reply: ApplyOutcome };
-  clusters: { readonly ask: undefined; readonly reply: readonly ClusterView[] };
+  clusters: { readonly ask: undefined; readonly reply: readonly ClusterDescription[] };
   listeners: { readonly ask: undefined; readonly reply: readonly ListenerView[] };
   /** Stops accepting; connections stay. */
   stopAccepting: { readonly ask: { readonly direction: "all" | "inbound" }; readonly reply: undefined };

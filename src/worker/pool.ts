@@ -6,9 +6,11 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { LogLevel } from "../telemetry/pino-logger.ts";
 import type { StatsReader } from "../telemetry/stats/stats-reader.ts";
 import type { Counter, Gauge, StatsScope } from "../telemetry/stats.ts";
-import type { ClusterView, ListenerView } from "../telemetry/views.ts";
+import type { ListenerView } from "../telemetry/views.ts";
+import type { ClusterDescription } from "../upstream/cluster-description.ts";
 import { boundAddresses, probeAddresses, withKnownPorts, withoutListeners } from "./addresses.ts";
 import type { BoundAddresses } from "./addresses.ts";
+import { sumClusters } from "./cluster-sums.ts";
 import type { ApplyOutcome, ListenerFailure, ToWorker, WorkerSettings } from "./messages.ts";
 import { WorkerHandle } from "./worker-handle.ts";
 
@@ -80,30 +82,17 @@ export class WorkerPool {
   /**
    * Brings every worker to a new snapshot; publishes never overlap.
    * @param update the difference to the snapshot published before
-   * @param full the whole snapshot, for workers that start later
+   * @param full the whole snapshot without what failed, for workers that start later
    */
-  publish(update: SnapshotUpdate, full: SnapshotUpdate): Promise<readonly ListenerFailure[]> {
+  publish(update: SnapshotUpdate, full: (failures: readonly ListenerFailure[]) => SnapshotUpdate): Promise<readonly ListenerFailure[]> {
     const run = this.#publishing.then(() => this.#publish(update, full));
     this.#publishing = run;
     return run;
   }
 
-  /** Clusters and hosts, requests in flight summed over the workers. */
-  async clusters(): Promise<readonly ClusterView[]> {
-    const [first = [], ...others] = await this.#ask((handle) => handle.request("clusters", undefined, viewDeadlineMs));
-    const active = new Map<string, number>();
-    for (const views of others) {
-      for (const cluster of views) {
-        for (const host of cluster.hosts) {
-          const key = `${cluster.name} ${host.addressText}`;
-          active.set(key, (active.get(key) ?? 0) + host.active);
-        }
-      }
-    }
-    return first.map((cluster) => ({
-      ...cluster,
-      hosts: cluster.hosts.map((host) => ({ ...host, active: host.active + (active.get(`${cluster.name} ${host.addressText}`) ?? 0) })),
-    }));
+  /** Clusters and hosts, counts summed over the workers. */
+  async clusters(): Promise<readonly ClusterDescription[]> {
+    return sumClusters(await this.#ask((handle) => handle.request("clusters", undefined, viewDeadlineMs)));
   }
 
   /** Listeners; every worker has the same. */
@@ -141,10 +130,12 @@ export class WorkerPool {
     await Promise.all(this.#handles().map((handle) => handle.terminate()));
   }
 
-  async #publish(update: SnapshotUpdate, full: SnapshotUpdate): Promise<readonly ListenerFailure[]> {
+  async #publish(
+    update: SnapshotUpdate,
+    full: (failures: readonly ListenerFailure[]) => SnapshotUpdate,
+  ): Promise<readonly ListenerFailure[]> {
     const unbindable = await probeAddresses(update, this.#bound);
     const wanted = withoutListeners(update, unbindable);
-    this.#full = withoutListeners(full, unbindable);
     const [first, ...others] = this.#seats;
     const outcomes: ApplyOutcome[] = [];
     const firstOutcome = first && (await this.#apply(first, wanted));
@@ -157,7 +148,9 @@ export class WorkerPool {
     const failures = new Map(unbindable.map((failure) => [failure.name, failure]));
     for (const outcome of outcomes)
       for (const failure of outcome.failures) if (!failures.has(failure.name)) failures.set(failure.name, failure);
-    return [...failures.values()];
+    const all = [...failures.values()];
+    this.#full = full(all);
+    return all;
   }
 
   async #apply(seat: Seat, update: SnapshotUpdate): Promise<ApplyOutcome | undefined> {

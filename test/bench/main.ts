@@ -40,7 +40,9 @@ if (process.platform !== "linux") {
     process.stdout.write(`${JSON.stringify(toJson(outcomes, contenders, machine), null, 2)}\n`);
   } else {
     const versions = contenders.filter(({ version }) => version !== "").map(({ name, version }) => `${name} ${version}`);
-    process.stdout.write(`\n${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}; ${versions.join(", ")}\n`);
+    process.stdout.write(
+      `\n${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}; ${versions.join(", ")}\n`,
+    );
     const problem = pinningProblem();
     if (problem !== undefined) process.stdout.write(`${problem}\n`);
     process.stdout.write(

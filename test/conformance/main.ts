@@ -44,7 +44,8 @@ function translate(): void {
   print(["all".padEnd(34), ...resourceTypes.map((type) => share(nodes.map(({ types }) => types[type])).padStart(11))].join(""));
   const all = nodes.flatMap(({ types }) => Object.values(types));
   print(`${share(all)} resources agree`);
-  if (values.only === undefined && all.reduce((sum, { agreed }) => sum + agreed, 0) < translateFloor) fail(`fewer than the floor of ${translateFloor}`);
+  if (values.only === undefined && all.reduce((sum, { agreed }) => sum + agreed, 0) < translateFloor)
+    fail(`fewer than the floor of ${translateFloor}`);
 }
 
 // Case names read "group: what" or are a few plain words.

@@ -29,7 +29,8 @@ export function wireProblem(): string | undefined {
     if (spawnSync(tool, args, { stdio: "ignore" }).status !== 0) return `${[tool, ...args].join(" ")} does not work here`;
   }
   const namespaces = spawnSync("ip", ["netns", "list"], { encoding: "utf8" }).stdout.split("\n");
-  if (namespaces.some((line) => line.split(" ")[0] === wireNamespace)) return `network namespace ${wireNamespace} is in use: another run, or its rest`;
+  if (namespaces.some((line) => line.split(" ")[0] === wireNamespace))
+    return `network namespace ${wireNamespace} is in use: another run, or its rest`;
   return undefined;
 }
 

@@ -44,7 +44,12 @@ export function runTranslate(): TranslatedNode[] {
 function compareNode(folder: string, scenario: string, node: string): TranslatedNode {
   const golden = path.join(folder, "golden", node);
   const command = ["translate", "--mesh", path.join(folder, "mesh"), "--node-file", path.join(golden, "node.json")];
-  const result = spawnSync(isthmusProgram, command, { encoding: "utf8", timeout: 30_000, maxBuffer: 256 << 20 });
+  const result = spawnSync(isthmusProgram, command, {
+    encoding: "utf8",
+    timeout: 30_000,
+    maxBuffer: 256 << 20,
+    env: { ...process.env, ...readEnvironment(path.join(folder, "mesh", "env")) },
+  });
   let ours: Partial<Record<ResourceType, unknown>> = {};
   let failure: string | undefined;
   try {
@@ -60,6 +65,14 @@ function compareNode(folder: string, scenario: string, node: string): Translated
     }),
   ) as Record<ResourceType, Comparison>;
   return { scenario, node, types, ...(failure === undefined ? {} : { failure }) };
+}
+
+// What the control plane was told when the scenario was recorded, as KEY=VALUE lines.
+function readEnvironment(file: string): Readonly<Record<string, string>> {
+  if (!fs.existsSync(file)) return {};
+  return Object.fromEntries(
+    [...fs.readFileSync(file, "utf8").matchAll(/^(?:export )?([A-Z_]+)=(.*)$/gm)].map(([, key = "", value = ""]) => [key, value]),
+  );
 }
 
 interface Named {
@@ -89,7 +102,13 @@ function compare(theirs: ReadonlyMap<string, unknown>, ours: ReadonlyMap<string,
 
 function firstDifference(theirs: unknown, ours: unknown, at = ""): string | undefined {
   if (JSON.stringify(theirs) === JSON.stringify(ours)) return undefined;
-  if (typeof theirs !== "object" || typeof ours !== "object" || theirs === null || ours === null || Array.isArray(theirs) !== Array.isArray(ours)) {
+  if (
+    typeof theirs !== "object" ||
+    typeof ours !== "object" ||
+    theirs === null ||
+    ours === null ||
+    Array.isArray(theirs) !== Array.isArray(ours)
+  ) {
     return `${at || "/"} is ${clip(ours)}, recorded ${clip(theirs)}`;
   }
   const left = theirs as Readonly<Record<string, unknown>>;

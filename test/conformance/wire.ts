@@ -53,7 +53,13 @@ async function runSuite(script: string, recording: string, run: string, only: st
   const suite = spawn("bash", [script], {
     stdio: ["ignore", output, "inherit"],
     detached: true,
-    env: { ...process.env, PATH: pathOfRecordingClient(), RUN: run, PROXY_CMD: `${isthmusProgram} run -c`, ...(only === undefined ? {} : { ONLY: only }) },
+    env: {
+      ...process.env,
+      PATH: pathOfRecordingClient(),
+      RUN: run,
+      PROXY_CMD: `${isthmusProgram} run -c`,
+      ...(only === undefined ? {} : { ONLY: only }),
+    },
   });
   const endGroup = (): void => {
     try {

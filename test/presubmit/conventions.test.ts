@@ -51,7 +51,11 @@ suite("conventions", () => {
 
   test("every test file lies in a folder that npm test runs", () => {
     const runner = readText("scripts/test.mjs");
-    const stages = new Set(filesUnder("test").filter((file) => file.endsWith(".test.ts")).map((file) => file.split("/")[1] ?? ""));
+    const stages = new Set(
+      filesUnder("test")
+        .filter((file) => file.endsWith(".test.ts"))
+        .map((file) => file.split("/")[1] ?? ""),
+    );
     assert.deepEqual(
       [...stages].filter((stage) => !new RegExp(`^  ${stage}: \\{ concurrency`, "m").test(runner)),
       [],

@@ -80,7 +80,9 @@ suite("direction of imports", () => {
     const offences = files.flatMap((file) =>
       file.imports
         .filter(({ target, relative }) =>
-          relative ? !target.startsWith("src/") && !target.startsWith("test/apps/") : !target.startsWith("node:") && !(target in dependencies),
+          relative
+            ? !target.startsWith("src/") && !target.startsWith("test/apps/")
+            : !target.startsWith("node:") && !(target in dependencies),
         )
         .map(({ target }) => `${file.path} imports ${target}`),
     );

@@ -11,9 +11,16 @@ const { scripts } = JSON.parse(readText("package.json")) as { scripts: Record<st
 
 /** Everything set as code: fenced shell blocks, and spans within lines. */
 const code = [
-  ...[...readme.matchAll(/^```(?:sh|bash|console)\n([\s\S]*?)^```/gm)].flatMap(([, block = ""]) => block.replaceAll("\\\n", " ").split("\n")),
+  ...[...readme.matchAll(/^```(?:sh|bash|console)\n([\s\S]*?)^```/gm)].flatMap(([, block = ""]) =>
+    block.replaceAll("\\\n", " ").split("\n"),
+  ),
   ...[...readme.replace(/^```[\s\S]*?^```/gm, "").matchAll(/`([^`\n]+)`/g)].map(([, span = ""]) => span),
-].map((line) => line.replace(/\s#\s.*$/, "").replace(/^\$ /, "").trim());
+].map((line) =>
+  line
+    .replace(/\s#\s.*$/, "")
+    .replace(/^\$ /, "")
+    .trim(),
+);
 
 const commands = [
   ...new Map(

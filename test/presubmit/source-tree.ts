@@ -75,7 +75,11 @@ function importsOf(file: string, code: string): ImportedModule[] {
   for (const pattern of patterns) {
     for (const [, clause = "", specifier = ""] of code.matchAll(pattern)) {
       const relative = specifier.startsWith(".");
-      found.push({ relative, typeOnly: isTypeOnly(clause), target: relative ? path.posix.join(path.posix.dirname(file), specifier) : specifier });
+      found.push({
+        relative,
+        typeOnly: isTypeOnly(clause),
+        target: relative ? path.posix.join(path.posix.dirname(file), specifier) : specifier,
+      });
     }
   }
   return found;
@@ -83,6 +87,9 @@ function importsOf(file: string, code: string): ImportedModule[] {
 
 // `type { A }`, or `{ type A, type B }`.
 function isTypeOnly(clause: string): boolean {
-  const names = /^\s*\{([^}]*)\}\s*$/.exec(clause)?.[1]?.split(",").filter((name) => name.trim() !== "");
+  const names = /^\s*\{([^}]*)\}\s*$/
+    .exec(clause)?.[1]
+    ?.split(",")
+    .filter((name) => name.trim() !== "");
   return /^type\s/.test(clause.trim()) || (names !== undefined && names.length > 0 && names.every((name) => /^\s*type\s/.test(name)));
 }

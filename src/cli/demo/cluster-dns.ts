@@ -32,6 +32,8 @@ export async function startClusterDns(address: string, hosts: ReadonlyMap<string
     const known = records.has(key);
     socket.send(ip ? encodeAnswer(message, query, ip) : encodeFailure(message, 0, query, known ? 0 : nameError), from.port, from.address);
   });
+  // The demo ends when it ends; a name server is no reason to go on.
+  socket.unref();
   socket.bind(0, address);
   await once(socket, "listening");
   return {

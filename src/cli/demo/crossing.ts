@@ -29,11 +29,17 @@ export async function showCrossing(world: TwoClusters, lines: AccessLines, scree
   const inboundLine = lines.next(proxies.httpbin.name, logDeadlineMs);
   const answer = await askHttp(address, servicePort, host, "/headers");
   const [outbound, inbound] = await Promise.all([outboundLine, inboundLine]);
-  const passed = [...(await sniConnections(proxies.gateway2))].filter(([name, count]) => count > (before.get(name) ?? 0)).map(([name]) => name);
+  const passed = [...(await sniConnections(proxies.gateway2))]
+    .filter(([name, count]) => count > (before.get(name) ?? 0))
+    .map(([name]) => name);
 
   const [sni = "none"] = passed;
   const status = answer.value?.status;
-  screen.hop({ where: proxies.sleep.name, what: `${text(outbound?.upstreamCluster)}: to ${text(outbound?.upstreamHost)} with mTLS`, ms: duration(outbound) });
+  screen.hop({
+    where: proxies.sleep.name,
+    what: `${text(outbound?.upstreamCluster)}: to ${text(outbound?.upstreamHost)} with mTLS`,
+    ms: duration(outbound),
+  });
   screen.hop({ where: "", what: `the other end proved to be ${text(outbound?.upstreamPeer)}` });
   screen.hop({ where: proxies.gateway2.name, what: `read SNI ${sni}` });
   screen.hop({ where: "", what: "passed the bytes on, without a key to open them" });
@@ -42,15 +48,24 @@ export async function showCrossing(world: TwoClusters, lines: AccessLines, scree
   screen.hop({ where: "sleep", what: `got ${status ?? "no answer"}`, ms: answer.ms });
 
   screen.heading("Checked");
-  checks.that(address === service.clusterIp, `${service.name} resolves in cluster1 to its address in cluster2, ${service.clusterIp}, without a shadow Service`);
+  checks.that(
+    address === service.clusterIp,
+    `${service.name} resolves in cluster1 to its address in cluster2, ${service.clusterIp}, without a shadow Service`,
+  );
   checks.that(text(outbound?.upstreamHost).endsWith(`:${gatewayPort}`), `the sidecar dialled a gateway on ${gatewayPort}, not the Pod`);
   checks.that(
     passed.length === 1 && sni === `outbound_.${servicePort}_._.${service.name}.${service.namespace}.svc.cluster.local`,
     "cluster2's gateway routed by the SNI alone",
   );
   checks.that(text(outbound?.upstreamPeer) === identity(proxies.httpbin), "sleep's sidecar talks to httpbin's identity");
-  checks.that(text(inbound?.downstreamPeer) === identity(proxies.sleep), "httpbin's sidecar sees sleep's identity: one mTLS session from end to end");
-  checks.that(status === 200 && (answer.value?.body ?? "").includes("X-Forwarded-Client-Cert".toLowerCase()), "httpbin answered 200 and was told who called");
+  checks.that(
+    text(inbound?.downstreamPeer) === identity(proxies.sleep),
+    "httpbin's sidecar sees sleep's identity: one mTLS session from end to end",
+  );
+  checks.that(
+    status === 200 && (answer.value?.body ?? "").includes("X-Forwarded-Client-Cert".toLowerCase()),
+    "httpbin answered 200 and was told who called",
+  );
   return checks.allPassed;
 }
 
@@ -62,7 +77,10 @@ export async function showLimits(world: TwoClusters, screen: Screen): Promise<bo
   const fullName = `${service.name}.${service.namespace}.svc.cluster.local`;
 
   const without = await askDns(`127.0.0.1:${clusterDns.port}`, fullName);
-  checks.that(typeof without.value === "string", `without isthmus' DNS the name does not resolve: cluster1's DNS says ${String(without.value)}`);
+  checks.that(
+    typeof without.value === "string",
+    `without isthmus' DNS the name does not resolve: cluster1's DNS says ${String(without.value)}`,
+  );
   const own = await askDns(world.dns, "kubernetes.default.svc.cluster.local");
   checks.that(typeof own.value === "string" && clusterDns.questions > 1, "what isthmus does not know, it asks cluster1's DNS");
   clusterDns.close();

@@ -10,7 +10,11 @@ import type { Workload } from "./mesh-copy.ts";
 const trustDomain = "cluster.local";
 
 /** Writes a certificate for each workload and returns its folder by the workload's key. */
-export function issueIdentities(workloads: Readonly<Record<string, Workload>>, folder: string, nowMs: number): Readonly<Record<string, string>> {
+export function issueIdentities(
+  workloads: Readonly<Record<string, Workload>>,
+  folder: string,
+  nowMs: number,
+): Readonly<Record<string, string>> {
   const root = createRootCa({ nowMs, ttlMs: AUTHORITY_TTL_MS });
   const intermediates = new Map<string, CertificateAuthority>();
   const folders: Record<string, string> = {};

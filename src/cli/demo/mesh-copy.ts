@@ -122,7 +122,10 @@ async function movePorts(folder: string, { workloads, services }: Pick<MeshCopy,
   if (moved.size > 0) {
     for (const file of yamlFiles(folder)) {
       const text = fs.readFileSync(file, "utf8");
-      fs.writeFileSync(file, text.replace(/(?<![\d.])\d{2,5}(?![\d.])/g, (number) => String(moved.get(Number(number)) ?? number)));
+      fs.writeFileSync(
+        file,
+        text.replace(/(?<![\w.])\d{2,5}(?![\w.])/g, (number) => String(moved.get(Number(number)) ?? number)),
+      );
     }
   }
   return moved;

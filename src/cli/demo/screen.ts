@@ -40,7 +40,9 @@ export class Screen {
   /** A hop of the crossing as it is seen. */
   hop({ where, what, ms }: HopLine): void {
     const time = ms === undefined ? "" : this.#style("dim", `${ms.toFixed(1)} ms`);
-    this.#write(`  ${this.#style("cyan", where.padEnd(whereWidth))}${ms === undefined ? what : what.padEnd(whatWidth)} ${time}`.trimEnd() + "\n");
+    this.#write(
+      `  ${this.#style("cyan", where.padEnd(whereWidth))}${ms === undefined ? what : what.padEnd(whatWidth)} ${time}`.trimEnd() + "\n",
+    );
   }
 
   /** A check's outcome. */

@@ -9,7 +9,6 @@ import { accessLogFields } from "./access-lines.ts";
 import { issueIdentities } from "./identities.ts";
 import { copyMesh, isFree } from "./mesh-copy.ts";
 import type { MeshCopy, MeshService, Workload } from "./mesh-copy.ts";
-import { writeNodeFile } from "./mesh-node.ts";
 import { askHttp } from "./questions.ts";
 
 /** One proxy of the demo. */
@@ -42,12 +41,23 @@ export interface TwoClusters {
   readonly clusterDns: ClusterDns;
 }
 
+/** What each proxy is called on the screen, and in the sample's nodes.yaml. */
+const cast: Readonly<Record<ProxyKey, { readonly name: string; readonly node: string }>> = {
+  sleep: { name: "sleep's sidecar", node: "sleep" },
+  gateway1: { name: "cluster1's gateway", node: "eastwest-c1" },
+  gateway2: { name: "cluster2's gateway", node: "eastwest-c2" },
+  httpbin: { name: "httpbin's sidecar", node: "httpbin" },
+};
+
 /** Where Istio's ports begin; each may be taken, then the next free one is used. */
 const firstAdminPort = 15000;
 const dnsPort = 15053;
 
 /** How long a proxy may take from its start to its first yes on /ready. */
 const readyDeadlineMs = 20_000;
+
+/** One worker is plenty; records are shown as they happen; at the end there is nobody to wait for. */
+const proxyFlags = ["--concurrency", "1", "--access-log-flush-ms", "10", "--drain-time-s", "1"];
 
 const loopback = "127.0.0.1";
 const packageRoot = fileURLToPath(new URL("../../../", import.meta.url));
@@ -65,28 +75,24 @@ export async function startTwoClusters(folder: string, processes: ChildProcesses
   const { port: servicePort, targetPort } = find(service.ports, "a port of the service httpbin", () => true);
   const certificates = issueIdentities(workloads, path.join(folder, "certs"), nowMs);
   const own = mesh.services.filter(({ cluster }) => cluster === "cluster1");
-  const clusterDns = await startClusterDns(loopback, new Map(own.map((one) => [`${one.name}.${one.namespace}.svc.cluster.local`, one.clusterIp])));
+  const clusterDns = await startClusterDns(
+    loopback,
+    new Map(own.map((one) => [`${one.name}.${one.namespace}.svc.cluster.local`, one.clusterIp])),
+  );
 
   const { pid } = processes.start("httpbin", [siblingModule("test/apps/httpbin"), "--host", loopback, "--port", String(targetPort)]);
   const dns = `${loopback}:${await freePort(dnsPort)}`;
-  const names: Record<ProxyKey, string> = {
-    sleep: "sleep's sidecar",
-    gateway1: "cluster1's gateway",
-    gateway2: "cluster2's gateway",
-    httpbin: "httpbin's sidecar",
-  };
   const started: Partial<Record<ProxyKey, DemoProxy>> = {};
   let adminPort = firstAdminPort;
   for (const key of ["httpbin", "gateway2", "gateway1", "sleep"] as const) {
     adminPort = await freePort(adminPort);
     const admin = `${loopback}:${adminPort++}`;
-    const nodeFile = path.join(folder, `${key}.json`);
-    writeNodeFile(nodeFile, workloads[key], key.startsWith("gateway") ? "router" : "sidecar");
+    const { name, node } = cast[key];
     const certs = certificates[key] ?? "";
-    const run = ["run", "--mesh", mesh.folder, "--node-file", nodeFile, "--certs", certs, "--admin", admin, "--concurrency", "1"];
+    const run = ["run", "--mesh", mesh.folder, "--node", node, "--certs", certs, "--admin", admin, ...proxyFlags];
     const withDns = key === "sleep" ? ["--dns", dns, "--dns-forward", `${loopback}:${clusterDns.port}`] : [];
-    const child = processes.start(names[key], [...process.execArgv, process.argv[1] ?? "", ...run, ...withDns]);
-    started[key] = { name: names[key], workload: workloads[key], admin, certificates: certs, pid: child.pid };
+    const child = processes.start(name, [...process.execArgv, process.argv[1] ?? "", ...run, ...withDns]);
+    started[key] = { name, workload: workloads[key], admin, certificates: certs, pid: child.pid };
   }
   const proxies = started as Record<ProxyKey, DemoProxy>;
   await Promise.all(Object.values(proxies).map((proxy) => waitUntilReady(proxy)));

@@ -74,7 +74,8 @@ function bindLibc(koffi: typeof Koffi): Libc {
   const shutdown = library.func("int shutdown(int, int)");
   const close = library.func("int close(int)");
   const errorName = (): string => getSystemErrorName(-koffi.errno());
-  const option = (fd: number, level: number, name: number, value: Buffer): number => setsockopt(fd, level, name, value, value.length) as number;
+  const option = (fd: number, level: number, name: number, value: Buffer): number =>
+    setsockopt(fd, level, name, value, value.length) as number;
   const int = (value: number): Buffer => {
     const bytes = Buffer.alloc(4);
     bytes.writeInt32LE(value);

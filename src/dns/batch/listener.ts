@@ -136,12 +136,18 @@ class BatchListener implements UdpListener, ReplySink<Uint8Array> {
     this.#count();
     this.#tables.port1.close();
     this.#libc.close(this.#fd);
-    if (!unexpected) return;
+    if (unexpected) this.#substitute = this.#goOnWithout();
+  }
+
+  async #goOnWithout(): Promise<UdpListener | undefined> {
     const { host, handler, logger } = this.#options;
-    logger.warn("dns thread ended, going on without it", { host, port: this.port });
-    this.#substitute = listenUdp(host, this.port, handler, logger).catch((error: Error) => {
-      logger.error("dns no longer listens on UDP", { host, port: this.port, reason: error.message });
+    try {
+      const listener = await listenUdp(host, this.port, handler, logger);
+      logger.warn("dns thread ended, going on over the portable path", { host, port: this.port });
+      return listener;
+    } catch (error) {
+      logger.error("dns thread ended, no longer listening on UDP", { host, port: this.port, reason: String(error) });
       return undefined;
-    });
+    }
   }
 }

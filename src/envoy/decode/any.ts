@@ -61,7 +61,8 @@ export function descend<T>(opened: AnyMessage, decoder: Decoder<T>, at: Cursor):
 
 /** The sentence for a message name that a table does not have. */
 export function unsupportedType(type: string, candidates: Iterable<string>): string {
-  const near = nearest(type, candidates);
+  // Type names share most of their letters, so only a slip or two counts as near.
+  const near = nearest(type, candidates, 3);
   return `${type} is not supported${near === undefined ? "" : `, did you mean ${near}`}`;
 }
 

@@ -107,7 +107,7 @@ export function describe(json: unknown): string {
   if (json === null || json === undefined) return "nothing";
   if (Array.isArray(json)) return "a list";
   if (typeof json === "object") return "an object";
-  const text = typeof json === "string" ? JSON.stringify(json) : String(json);
+  const text = typeof json === "string" ? JSON.stringify(json) : `${json as number | boolean | bigint}`;
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 

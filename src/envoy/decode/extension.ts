@@ -37,6 +37,8 @@ export interface ExtensionTable {
   byPerRouteType(type: string): Extension | undefined;
   /** Message names of one kind, for suggestions. */
   types(kind: ExtensionKind): readonly string[];
+  /** Canonical names of the honoured extensions of one kind. */
+  honoured(kind: ExtensionKind): readonly string[];
 }
 
 /** Indexes rows. */
@@ -55,6 +57,7 @@ export function createExtensionTable(rows: readonly Extension[]): ExtensionTable
     byName: (kind, name) => names.get(`${kind} ${name}`),
     byPerRouteType: (type) => perRoute.get(type),
     types: (kind) => rows.filter((row) => row.kind === kind).map((row) => row.type),
+    honoured: (kind) => rows.filter((row) => row.kind === kind && row.policy === "honoured").map((row) => row.name),
   };
 }
 

@@ -30,6 +30,8 @@ export class Fields {
   readonly #type: string;
   readonly #asked: string[] = [];
   #key = "";
+  // A refused field often stands in for a required one, whose absence is then no news.
+  #refused = false;
 
   constructor(json: Readonly<Record<string, unknown>>, at: Cursor, type: string, known: ReadonlySet<string>) {
     this.#json = json;
@@ -53,7 +55,7 @@ export class Fields {
   required<T>(name: string, decoder: Decoder<T>): T {
     const json = this.#take(name);
     if (json !== undefined) return this.at.in(this.#key, decoder, json);
-    this.at.error("required, but not given", name);
+    if (!this.#refused) this.at.error("required, but not given", name);
     return this.at.neutral(decoder);
   }
 
@@ -83,7 +85,7 @@ export class Fields {
     const before = this.#asked.length;
     const value = this.oneof(members);
     if (value !== undefined) return value;
-    if (this.#asked.length === before) this.at.error(`one of ${Object.keys(members).join(", ")} is required`);
+    if (this.#asked.length === before && !this.#refused) this.at.error(`one of ${Object.keys(members).join(", ")} is required`);
     return neutral;
   }
 
@@ -96,7 +98,9 @@ export class Fields {
   refuse(why: string, ...names: readonly string[]): void {
     for (const name of names) {
       const json = this.#take(name);
-      if (json !== undefined && json !== false && !(Array.isArray(json) && json.length === 0)) this.at.error(`not supported: ${why}`, this.#key);
+      if (!asksForSomething(json)) continue;
+      this.at.error(`not supported: ${why}`, this.#key);
+      this.#refused = true;
     }
   }
 
@@ -104,7 +108,7 @@ export class Fields {
   ignore(...names: readonly string[]): void {
     for (const name of names) {
       const json = this.#take(name);
-      if (json !== undefined && json !== false && !(Array.isArray(json) && json.length === 0)) this.at.warn("is not honoured", this.#key);
+      if (asksForSomething(json)) this.at.warn("is not honoured", this.#key);
     }
   }
 
@@ -113,7 +117,7 @@ export class Fields {
     const keys = Object.keys(this.#json);
     if (keys.length === this.#asked.length) return;
     for (const key of keys) {
-      if (this.#asked.includes(key) || this.#json[key] === null) continue;
+      if (this.#asked.includes(key) || (this.#json[key] ?? null) === null) continue;
       const name = this.#known.has(key) ? key : key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       if (!this.#known.has(name)) {
         const near = nearest(name, this.#known);
@@ -143,6 +147,11 @@ export class Fields {
   }
 }
 
+// False and the empty list are what leaving the field out means.
+function asksForSomething(json: unknown): boolean {
+  return json !== undefined && json !== false && !(Array.isArray(json) && json.length === 0);
+}
+
 /**
  * A decoder of a message.
  * @param type full message name in Envoy's API, whose fields are in fields.json; or the field names themselves for messages that are not Envoy's
@@ -154,14 +163,15 @@ export function message<T>(type: string | readonly string[], build: (fields: Fie
   const known = new Set(names);
   const unhandled = options.unhandled ?? "warn";
   return (json, at) => {
-    let object: Readonly<Record<string, unknown>> = {};
-    if (!isObject(json)) at.error(`expected an object, got ${describe(json)}`);
-    else if (at.tooDeep) at.error("nested too deeply");
-    else object = json;
-    const fields = new Fields(object, at, name, known);
-    const value = build(fields);
-    fields.finish(unhandled);
-    return value;
+    if (isObject(json) && !at.tooDeep) {
+      const fields = new Fields(json, at, name, known);
+      const value = build(fields);
+      fields.finish(unhandled);
+      return value;
+    }
+    at.error(isObject(json) ? "nested too deeply" : `expected an object, got ${describe(json)}`);
+    // One issue is enough: what an empty message would lack is not worth saying.
+    return at.neutral((_, cursor) => build(new Fields({}, cursor, name, known)));
   };
 }
 

@@ -1,10 +1,16 @@
 // Finds the word someone probably meant.
 
-/** The candidate with the smallest edit distance to `word`, or undefined when none is near. */
-export function nearest(word: string, candidates: Iterable<string>): string | undefined {
+/**
+ * The candidate with the smallest edit distance to `word`, or undefined when none is near.
+ * @param maxDistance default: a third of the word; more than that wrong is another word, not a slip
+ */
+export function nearest(
+  word: string,
+  candidates: Iterable<string>,
+  maxDistance = Math.max(2, Math.floor(word.length / 3)),
+): string | undefined {
   let best: string | undefined;
-  // A third of the word wrong is a slip; more is another word.
-  let bestDistance = Math.max(2, Math.floor(word.length / 3)) + 1;
+  let bestDistance = maxDistance + 1;
   for (const candidate of candidates) {
     if (Math.abs(candidate.length - word.length) >= bestDistance) continue;
     const distance = editDistance(word, candidate);

@@ -81,7 +81,8 @@ export const duration: Decoder<number> = (json, at) => {
   if (typeof json === "string") {
     const parts = durationPattern.exec(json);
     // Through nanoseconds as a whole number, so that 0.3s is 300 and not 299.99.
-    if (parts) value = Number(parts[1]) * 1000 + (json.startsWith("-") ? -1 : 1) * (Number(`${parts[2] ?? ".0"}000000000`.slice(1, 10)) / 1e6);
+    if (parts)
+      value = Number(parts[1]) * 1000 + (json.startsWith("-") ? -1 : 1) * (Number(`${parts[2] ?? ".0"}000000000`.slice(1, 10)) / 1e6);
   } else if (isObject(json) && Object.keys(json).every((key) => key === "seconds" || key === "nanos")) {
     const seconds = toNumber(json["seconds"] ?? 0);
     const nanos = toNumber(json["nanos"] ?? 0);
@@ -101,14 +102,13 @@ export const positiveDuration: Decoder<number> = (json, at) => {
   return value;
 };
 
-/** An enum by name or number: the names with their proto numbers. The first is the neutral one. */
+/** An enum by name (in any case, as Envoy takes them) or number: the names with their proto numbers. The first is the neutral one. */
 export function enumeration<Name extends string>(names: Readonly<Record<Name, number>>): Decoder<Name> {
   const all = Object.keys(names) as Name[];
   const byNumber = new Map<unknown, Name>(all.map((name) => [names[name], name]));
-  const known = new Set<unknown>(all);
+  const byName = new Map<string, Name>(all.map((name) => [name.toUpperCase(), name]));
   return (json, at) => {
-    if (known.has(json)) return json as Name;
-    const named = byNumber.get(json);
+    const named = typeof json === "string" ? byName.get(json.toUpperCase().replaceAll("-", "_")) : byNumber.get(json);
     if (named !== undefined) return named;
     at.error(`expected one of ${all.join(", ")}, got ${describe(json)}`);
     return all[0] as Name;

@@ -14,7 +14,10 @@ interface PolicyHash {
 
 type PolicyHasher = (request: RouteRequest, info: StreamInfo) => PolicyHash | undefined;
 
-/** Compiles a route's hash policies; undefined when there is none. The result is the low half of Envoy's 64-bit hash. */
+/**
+ * Compiles a route's hash policies; undefined when there is none. The result is the high half of Envoy's 64-bit hash:
+ * rings are ordered by it, so that it picks the host that Envoy would.
+ */
 export function compileHashPolicies(models: readonly HashPolicy[]): CompiledForward["hash"] {
   if (models.length === 0) return undefined;
   const policies = models.map((model) => ({ hasher: compilePolicy(model), terminal: model.terminal }));
@@ -36,7 +39,7 @@ export function compileHashPolicies(models: readonly HashPolicy[]): CompiledForw
       }
       if (terminal && found) break;
     }
-    const hash = found ? lo >>> 0 : undefined;
+    const hash = found ? hi >>> 0 : undefined;
     return setCookie === undefined ? { hash } : { hash, setCookie };
   };
 }

@@ -1,4 +1,5 @@
 // route.v3.RouteMatch without its path, as one predicate: headers, query parameters, gRPC, TLS and the runtime share.
+import { isGrpc } from "../grpc.ts";
 import type { RouteMatch } from "../../envoy/route.ts";
 import { compileAllHeaders } from "../../match/header-matcher.ts";
 import { compileQueryMatcher } from "../../match/query-matcher.ts";
@@ -12,7 +13,7 @@ export function compileConditions(model: RouteMatch): RequestTest | undefined {
   const tests: RequestTest[] = [];
   // In the order of cost.
   if (model.runtimeFraction < 1) tests.push((_request, _query, random) => random < model.runtimeFraction);
-  if (model.grpc) tests.push((request) => isGrpc(request.headers.get("content-type")));
+  if (model.grpc) tests.push((request) => isGrpc(request.headers));
   const headers = compileAllHeaders(model.headers);
   if (headers !== undefined) tests.push(headers);
   for (const parameter of model.queryParameters) {
@@ -33,11 +34,3 @@ export function compileConditions(model: RouteMatch): RequestTest | undefined {
     return true;
   };
 }
-
-/** True for `application/grpc` and its `+proto`-like forms, not for grpc-web. */
-export function isGrpc(contentType: string | undefined): boolean {
-  if (contentType === undefined || !contentType.startsWith("application/grpc")) return false;
-  return contentType.length === 16 || contentType.charCodeAt(16) === PLUS;
-}
-
-const PLUS = 0x2b;

@@ -22,6 +22,14 @@ export interface HeaderMutator {
   apply(headers: HeaderMap, info: StreamInfo): void;
 }
 
+/** The cluster a request goes to, with what belongs to it as a weighted cluster. */
+export interface ClusterTarget {
+  readonly name: string;
+  readonly requestHeaders?: HeaderMutator;
+  readonly responseHeaders?: HeaderMutator;
+  readonly hostRewrite?: string;
+}
+
 /** A compiled forward action. */
 export interface CompiledForward {
   readonly kind: "route";
@@ -40,7 +48,7 @@ export interface CompiledForward {
   readonly rewritePath: ((path: string) => string) | undefined;
   /** The host to send upstream, or undefined when it stays. `auto` is resolved by the router. */
   readonly rewriteHost: ((request: RouteRequest) => string | undefined) | undefined;
-  /** Hash of the route's hash policies; `setCookie` is to be added to the response when a cookie was generated. */
+  /** Hash of the route's hash policies (the high 32 bits of Envoy's); `setCookie` is to be added to the response when a cookie was generated. */
   readonly hash:
     | ((
         request: RouteRequest,

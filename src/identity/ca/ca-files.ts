@@ -71,7 +71,9 @@ export function readAuthority(directory: string): Result<CertificateAuthority> {
   const roots = readCertificates(join(directory, intermediate.root));
   if (!roots.ok) return roots;
   const top = roots.value[0]!;
-  const below = chain.value.filter((link) => link.fingerprint256 !== top.fingerprint256 && link.fingerprint256 !== certificate.fingerprint256);
+  const below = chain.value.filter(
+    (link) => link.fingerprint256 !== top.fingerprint256 && link.fingerprint256 !== certificate.fingerprint256,
+  );
   return { ok: true, value: { certificate, key: key.value, chain: [certificate, ...below], root: top }, issues: [] };
 }
 

@@ -68,7 +68,7 @@ export interface CertificateSigner {
 export function signCertificate(spec: CertificateSpec, signer: CertificateSigner): X509Certificate {
   const algorithm = signatureAlgorithm(signer.key);
   const subject = encodeSubject(spec.subject);
-  const spki = fromDer(spec.publicKey.export({ type: "spki", format: "der" }));
+  const spki = fromDer(spec.publicKey.export({ type: "spki", format: "der" }))!;
   const own = keyIdentifier(spki);
   const issuer = signer.certificate ? issuerOf(signer.certificate) : { name: subject, keyIdentifier: own };
   const body = sequence([
@@ -86,11 +86,15 @@ export function signCertificate(spec: CertificateSpec, signer: CertificateSigner
   return new X509Certificate(Buffer.from(asn1.toDer(whole).getBytes(), "latin1"));
 }
 
-/** Reads DER; bit strings stay bytes. */
-export function fromDer(der: Buffer): Asn1 {
+/** Reads DER, bit strings staying bytes; undefined when it is none, which an extension of a strange certificate may be. */
+export function fromDer(der: Buffer): Asn1 | undefined {
   // @types/node-forge knows only the older boolean form of the second argument.
   const parse = asn1.fromDer as unknown as (bytes: string, options: object) => Asn1;
-  return parse(der.toString("latin1"), { strict: true, parseAllBytes: true, decodeBitStrings: false });
+  try {
+    return parse(der.toString("latin1"), { strict: true, parseAllBytes: true, decodeBitStrings: false });
+  } catch {
+    return undefined;
+  }
 }
 
 /** The elements of a constructed value. */
@@ -153,7 +157,10 @@ function encodeTime(ms: number): Asn1 {
 
 /** RFC 7093, method 1: the first 160 bits of the SHA-256 of the public key. */
 function keyIdentifier(spki: Asn1): Buffer {
-  return createHash("sha256").update(octets(children(spki)[1]).subarray(1)).digest().subarray(0, 20);
+  return createHash("sha256")
+    .update(octets(children(spki)[1]).subarray(1))
+    .digest()
+    .subarray(0, 20);
 }
 
 /** Name and key identifier of a signer, byte for byte as its certificate has them. */
@@ -168,7 +175,10 @@ function issuerOf(certificate: X509Certificate): { readonly name: Asn1; readonly
 }
 
 /** An extension of `certificate`, its value still in DER; undefined when it has none such. */
-export function findExtension(certificate: X509Certificate, id: string): { readonly critical: boolean; readonly value: Buffer } | undefined {
+export function findExtension(
+  certificate: X509Certificate,
+  id: string,
+): { readonly critical: boolean; readonly value: Buffer } | undefined {
   const body = children(children(fromDer(certificate.raw))[0]);
   const tagged = body.find((part) => part.tagClass === asn1.Class.CONTEXT_SPECIFIC && (part.type as number) === 3);
   for (const extension of children(children(tagged)[0])) {

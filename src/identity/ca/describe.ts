@@ -34,7 +34,10 @@ const CERTIFICATES_LIMIT = 64;
 
 /** The certificates of a PEM text in their order; text between them, and blocks of other kinds, are passed over. */
 export function parseChain(pem: string): Result<readonly X509Certificate[]> {
-  const refuse = (message: string): Result<readonly X509Certificate[]> => ({ ok: false, issues: [{ severity: "error", path: [], message }] });
+  const refuse = (message: string): Result<readonly X509Certificate[]> => ({
+    ok: false,
+    issues: [{ severity: "error", path: [], message }],
+  });
   const blocks = pem.match(BLOCK) ?? [];
   if (blocks.length === 0) return refuse("there is no PEM certificate");
   if (blocks.length > CERTIFICATES_LIMIT) return refuse(`there are more than ${CERTIFICATES_LIMIT} certificates`);
@@ -50,7 +53,10 @@ export function parseChain(pem: string): Result<readonly X509Certificate[]> {
 /** OpenSSL's reason says less than the number of the certificate does, so it is dropped. */
 function readCertificate(block: string): X509Certificate | undefined {
   try {
-    return new X509Certificate(block);
+    const certificate = new X509Certificate(block);
+    // OpenSSL reads keys and dates late: what cannot be read at all is refused here, so that no reader has to expect it.
+    const { publicKey, validFromDate, validToDate } = certificate;
+    return publicKey.type === "public" && validToDate.getTime() >= validFromDate.getTime() ? certificate : undefined;
   } catch {
     return undefined;
   }
@@ -71,7 +77,9 @@ export function describeCertificate(certificate: X509Certificate): CertificateDe
     isCa: certificate.ca,
     pathLength: pathLength(certificate),
     keyUsage: readKeyUsage(certificate),
-    extendedKeyUsage: (certificate.keyUsage ?? []).map((id) => (id === oid.serverAuth ? "serverAuth" : id === oid.clientAuth ? "clientAuth" : id)),
+    extendedKeyUsage: (certificate.keyUsage ?? []).map((id) =>
+      id === oid.serverAuth ? "serverAuth" : id === oid.clientAuth ? "clientAuth" : id,
+    ),
     publicKey: describeKey(certificate.publicKey),
     fingerprintSha256: certificate.fingerprint256.replaceAll(":", "").toLowerCase(),
     subjectKeyId: keyId(certificate, oid.subjectKeyId),
@@ -82,8 +90,8 @@ export function describeCertificate(certificate: X509Certificate): CertificateDe
 /** How many CAs may follow below; null when not limited or not a CA. */
 export function pathLength(certificate: X509Certificate): number | null {
   const extension = findExtension(certificate, oid.basicConstraints);
-  const limit = extension && children(fromDer(extension.value))[1];
-  return limit ? octets(limit).readUIntBE(0, Math.min(octets(limit).length, 6)) : null;
+  const limit = octets(extension && children(fromDer(extension.value))[1]);
+  return limit.length > 0 ? limit.readUIntBE(0, Math.min(limit.length, 6)) : null;
 }
 
 /** The certificate's key usages; none when it has no such extension. */

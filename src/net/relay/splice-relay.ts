@@ -77,6 +77,9 @@ class SpliceThread implements SpliceRelay {
       port1.on("message", (report: SpliceReport) => {
         if (report.kind === "ended") return this.#onEnded(report.slot, report.reason);
         if (this.#state === "starting") this.#state = "running";
+        // Neither the idle thread nor its port keeps the process alive; connections in it do.
+        this.#worker.unref();
+        if (this.#active === 0) port1.unref();
         resolve(this.#state === "running");
       });
       this.#worker.once("error", (error) => logger.error("splice thread failed, connections are relayed without it", { error: error.message }));
@@ -85,9 +88,6 @@ class SpliceThread implements SpliceRelay {
         resolve(false);
       });
     });
-    // Neither the idle thread nor its port keeps the process alive; connections in it do.
-    this.#worker.unref();
-    port1.unref();
     // A thread blocked in epoll_wait would hold up the end of the process.
     process.on("exit", this.#onExit);
   }

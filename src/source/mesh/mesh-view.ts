@@ -1,6 +1,7 @@
 // The mesh as its directory describes it: typed objects of every cluster and Istio's resources, before any node is known.
 // Immutable; a reload makes a new view.
-import { defaultMeshConfig, type MeshConfig, type MeshNetworks } from "./mesh-config.ts";
+import { defaultMeshConfig, type MeshConfig } from "./mesh-config.ts";
+import type { MeshNetworks } from "./mesh-networks.ts";
 import type { DestinationRuleSpec } from "./istio/destination-rule.ts";
 import type { GatewaySpec } from "./istio/gateway.ts";
 import type { ServiceEntrySpec } from "./istio/service-entry.ts";

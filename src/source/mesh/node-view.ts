@@ -2,8 +2,8 @@
 // Built once per translation; every builder reads from it.
 import { isIP } from "node:net";
 import type { Node } from "../../envoy/bootstrap.ts";
-import type { DestinationRuleSpec, Subset } from "./istio/destination-rule.ts";
-import { clientTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
+import type { ClientTlsMode, Subset } from "./istio/destination-rule.ts";
+import { clientTlsMode, type DestinationRule, endpointTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
 import type { GatewayServer, GatewaySpec } from "./istio/gateway.ts";
 import type { MeshView } from "./mesh-view.ts";
 import type { MeshObject } from "./object/mesh-object.ts";
@@ -30,11 +30,8 @@ export interface OwnServer {
   readonly server: GatewayServer;
 }
 
-/** How a client reaches a port of a service. */
-export interface ClientTls {
-  /** `auto`: mTLS to the endpoints that take it; `mutual`: always; `none`: never. */
-  readonly kind: "auto" | "mutual" | "none";
-}
+/** How a client speaks to a port: `auto` is mTLS to the endpoints that take it, `mutual` always, `none` never. */
+export type ClientTls = "auto" | "mutual" | "none";
 
 /** Everything a builder asks about. */
 export interface NodeView {
@@ -49,8 +46,11 @@ export interface NodeView {
   readonly outboundDisabled: boolean;
   /** True when a server of this proxy forwards by SNI to any service. */
   readonly autoPassthrough: boolean;
-  ruleOf(service: MeshService): DestinationRuleSpec | undefined;
-  tlsOf(service: MeshService, subset: Subset | undefined, port: ServicePort): ClientTls["kind"];
+  ruleOf(service: MeshService): DestinationRule | undefined;
+  /** What the cluster of a port and subset does. */
+  tlsOf(service: MeshService, subset: Subset | undefined, port: ServicePort): ClientTls;
+  /** True when a rule takes mTLS away from endpoints that would accept it. */
+  endpointTlsDisabled(service: MeshService, subset: Subset | undefined, port: ServicePort): boolean;
   /** Addresses (IPs or CIDRs) that clients of this node's cluster use; empty for a service without one. */
   addressesOf(service: MeshService): readonly string[];
 }
@@ -78,13 +78,19 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
     ruleOf,
-    tlsOf: (service, subset, port) => {
-      const mode = clientTlsMode(ruleOf(service), subset, port.port);
-      if (mode !== undefined) return mode === "DISABLE" ? "none" : "mutual";
-      return mesh.config.enableAutoMtls && !service.meshExternal ? "auto" : "none";
-    },
+    tlsOf: (service, subset, port) => clientTls(mesh, service, port, clientTlsMode(ruleOf(service), subset, port.port)),
+    endpointTlsDisabled: (service, subset, port) => endpointTlsMode(ruleOf(service), subset, port.port) === "DISABLE",
     addressesOf: (service) => addressesFor(service, proxy),
   };
+}
+
+function clientTls(mesh: MeshView, service: MeshService, port: ServicePort, mode: ClientTlsMode | undefined): ClientTls {
+  if (mode !== undefined) return mode === "DISABLE" ? "none" : "mutual";
+  if (!mesh.config.enableAutoMtls || service.meshExternal) return "none";
+  if (service.resolution !== "passthrough") return "auto";
+  // The caller picks the address, so the choice cannot be made by endpoint: every one of them has to take mTLS.
+  const behind = service.endpoints.filter((endpoint) => endpoint.portName === port.name);
+  return behind.length > 0 && behind.every((endpoint) => endpoint.mutualTls) ? "auto" : "none";
 }
 
 function isVisible(service: MeshService, namespace: string): boolean {
@@ -106,7 +112,11 @@ function findServers(mesh: MeshView, proxy: Proxy): readonly OwnServer[] {
     .flatMap((gateway) => gateway.spec.servers.map((server) => ({ gateway, server })));
 }
 
-function findOwnPorts(services: readonly MeshService[], proxy: Proxy, workload: ReturnType<WorkloadIndex["findProxy"]>): readonly OwnPort[] {
+function findOwnPorts(
+  services: readonly MeshService[],
+  proxy: Proxy,
+  workload: ReturnType<WorkloadIndex["findProxy"]>,
+): readonly OwnPort[] {
   const labels = workload?.pod.meta.labels ?? proxy.labels;
   const byTarget = new Map<number, { service: MeshService; port: ServicePort; targetPort: number; services: MeshService[] }>();
   const add = (service: MeshService, port: ServicePort, targetPort: number): void => {
@@ -118,9 +128,11 @@ function findOwnPorts(services: readonly MeshService[], proxy: Proxy, workload: 
   for (const service of services) {
     const targets = service.targets.get(proxy.cluster);
     if (targets !== undefined) {
-      if (service.namespace !== proxy.namespace || Object.keys(targets.selector).length === 0 || !labelsMatch(targets.selector, labels)) continue;
+      if (service.namespace !== proxy.namespace || Object.keys(targets.selector).length === 0 || !labelsMatch(targets.selector, labels))
+        continue;
       for (const { port, targetPort } of targets.ports) {
-        const number = typeof targetPort === "number" ? targetPort : workload?.pod.spec.containerPorts.find((each) => each.name === targetPort)?.port;
+        const number =
+          typeof targetPort === "number" ? targetPort : workload?.pod.spec.containerPorts.find((each) => each.name === targetPort)?.port;
         if (number !== undefined) add(service, port, number);
       }
       continue;
@@ -128,8 +140,9 @@ function findOwnPorts(services: readonly MeshService[], proxy: Proxy, workload: 
     if (service.registry !== "External") continue;
     for (const endpoint of service.endpoints) {
       const port = service.ports.find((each) => each.name === endpoint.portName);
-      if (port !== undefined && isIP(endpoint.address) !== 0 && proxy.addresses.includes(endpoint.address)) add(service, port, endpoint.port);
+      if (port !== undefined && isIP(endpoint.address) !== 0 && proxy.addresses.includes(endpoint.address))
+        add(service, port, endpoint.port);
     }
   }
-  return [...byTarget.values()];
+  return [...byTarget.values()].toSorted((a, b) => a.targetPort - b.targetPort);
 }

@@ -36,7 +36,8 @@ export interface NodeId {
 /** Splits a node id, or says what is wrong with it. */
 export function parseNodeId(id: string): NodeId | { readonly problem: string } {
   const [type, address = "", workload = "", domain = "", ...rest] = id.split("~");
-  if (rest.length > 0 || domain === "") return { problem: `"${id}" is no node id, expected sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.cluster.local` };
+  if (rest.length > 0 || domain === "")
+    return { problem: `"${id}" is no node id, expected sidecar~IP~POD.NAMESPACE~NAMESPACE.svc.cluster.local` };
   if (type !== "sidecar" && type !== "router") return { problem: `"${type}" is no proxy type, expected sidecar or router` };
   if (isIP(address) === 0) return { problem: `"${address}" in the node id is no IP address` };
   const dot = workload.lastIndexOf(".");
@@ -46,7 +47,11 @@ export function parseNodeId(id: string): NodeId | { readonly problem: string } {
 
 const text = (value: unknown): string => (typeof value === "string" ? value : "");
 const flag = (value: unknown): boolean => value === true || value === "true" || value === "1";
-const words = (value: unknown): readonly string[] => text(value).split(",").map((word) => word.trim()).filter((word) => word !== "");
+const words = (value: unknown): readonly string[] =>
+  text(value)
+    .split(",")
+    .map((word) => word.trim())
+    .filter((word) => word !== "");
 
 /** Reads a node that parseNode has accepted; an id that is none yields a sidecar with nothing of its own. */
 export function describeProxy(node: Node): Proxy {

@@ -18,7 +18,7 @@ export interface Candidate {
 export interface HostPicker<H> {
   /**
    * Picks a host; synchronous, and without allocation for the policies that need no hash.
-   * @param hash upper half of the 64-bit hash of the route's hash policy; policies that need one draw it when there is none
+   * @param hash 32 bits of the route's hash policy; policies that need a hash draw one when there is none
    * @param attempt 0 first, then counting up when the caller did not want the host it got
    */
   pick(hash: number | undefined, attempt: number): H;

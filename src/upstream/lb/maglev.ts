@@ -1,16 +1,18 @@
 // Maglev (Eisenbud et al., NSDI 2016, section 3.4): a fixed table filled by the hosts in turn, each by its own permutation
 // and as often as its weight asks; few entries move when a host leaves.
+import { xxHash64 } from "../../match/xxhash64.ts";
+import type { Hash64 } from "../../match/xxhash64.ts";
 import type { Candidate, HostPicker, Random } from "./host-picker.ts";
-import { xxHash64 } from "./xx-hash.ts";
+
+const seedOfSkip: Hash64 = { hi: 0, lo: 1 };
 
 /** Makes a table. `tableSize`: a prime, Envoy's default 65537. */
 export function createMaglevPicker<H extends Candidate>(hosts: readonly H[], tableSize: number, random: Random): HostPicker<H> {
-  const size = BigInt(tableSize);
   const heaviest = Math.max(...hosts.map((host) => host.weight));
   const fillers = hosts.map((host, index) => ({
     index,
-    offset: Number(xxHash64(host.addressText) % size),
-    skip: Number((xxHash64(host.addressText, 1n) % (size - 1n)) + 1n),
+    offset: remainder(xxHash64(host.addressText), tableSize),
+    skip: remainder(xxHash64(host.addressText, seedOfSkip), tableSize - 1) + 1,
     weight: host.weight / heaviest,
     tried: 0,
     due: 0,
@@ -31,6 +33,11 @@ export function createMaglevPicker<H extends Candidate>(hosts: readonly H[], tab
     }
   }
   return new Table(hosts, table, random);
+}
+
+// A 64-bit value modulo a table size; sizes stay below 5,000,011, so no product reaches 2^53.
+function remainder(value: Hash64, size: number): number {
+  return ((value.hi % size) * (0x100000000 % size) + value.lo) % size;
 }
 
 class Table<H> implements HostPicker<H> {

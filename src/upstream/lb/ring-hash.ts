@@ -1,7 +1,7 @@
 // Ring hash (ketama): each host sits on a ring at many points, in proportion to its weight; a hash goes to the next point.
-// Ordered by the upper 32 bits of Envoy's hashes, so the same hash finds the same host as there.
+// Ordered by the upper 32 bits of Envoy's hashes; finer than any ring needs.
+import { xxHash64 } from "../../match/xxhash64.ts";
 import type { Candidate, HostPicker, Random } from "./host-picker.ts";
-import { upperHash } from "./xx-hash.ts";
 
 /**
  * Makes a ring.
@@ -23,7 +23,7 @@ export function createRingHashPicker<H extends Candidate>(
   let target = 0;
   for (const host of hosts) {
     target += (scale * host.weight) / total;
-    for (let i = 0; placed < target; i++, placed++) points.push({ hash: upperHash(`${host.addressText}_${i}`), host });
+    for (let i = 0; placed < target; i++, placed++) points.push({ hash: xxHash64(`${host.addressText}_${i}`).hi, host });
   }
   points.sort((a, b) => a.hash - b.hash);
   return new Ring(

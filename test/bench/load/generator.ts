@@ -111,7 +111,13 @@ function roundTrips(socket: Socket, run: Run): Socket {
   let answers = 0;
   socket.on("connect", () => socket.write(pingPong));
   return socket.on("data", (chunk) => {
-    if (answers % checkEvery === 0 && !pingPong.subarray(pingPong.length - missing).subarray(0, chunk.length).equals(chunk)) {
+    if (
+      answers % checkEvery === 0 &&
+      !pingPong
+        .subarray(pingPong.length - missing)
+        .subarray(0, chunk.length)
+        .equals(chunk)
+    ) {
       run.failed("the echo differs from what was sent");
     }
     missing -= chunk.length;

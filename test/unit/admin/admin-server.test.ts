@@ -12,6 +12,7 @@ import { StatsReader } from "../../../src/telemetry/stats/stats-reader.ts";
 
 const quiet: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, child: () => quiet };
 const thresholds = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 };
+const unused = { connections: 0, pendingRequests: 0, requests: 0, retries: 0 };
 const key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
 
 let server: AdminServer;
@@ -56,18 +57,24 @@ const context: AdminContext = {
     return Promise.resolve([
       {
         name: "a",
-        observabilityName: "a",
-        thresholds: { default: thresholds, high: thresholds },
+        type: "STATIC",
+        edsServiceName: "",
+        lbPolicy: "ROUND_ROBIN",
+        circuitBreakers: { default: thresholds, high: thresholds },
+        resources: { default: unused, high: unused },
         hosts: [
           {
-            address: { address: "127.0.0.1", port: 9 },
-            addressText: "127.0.0.1:9",
+            address: "127.0.0.1:9",
             hostname: "h",
+            health: "healthy",
             weight: 1,
             priority: 0,
             locality: { region: "r1", zone: "", subZone: "" },
-            healthy: true,
-            active: 4,
+            cxTotal: 6,
+            cxActive: 5,
+            cxConnectFail: 1,
+            rqActive: 4,
+            tls: false,
           },
         ],
       },
@@ -143,6 +150,7 @@ suite("admin", () => {
       "a::default_priority::max_retries::3",
       "a::added_via_api::false",
       "a::127.0.0.1:9::rq_active::4",
+      "a::127.0.0.1:9::cx_total::6",
       "a::127.0.0.1:9::health_flags::healthy",
       "a::127.0.0.1:9::region::r1",
     ]) {
@@ -155,7 +163,7 @@ suite("admin", () => {
   });
 
   test("/listeners as text and JSON", async () => {
-    assert.equal((await ask("/listeners")).body, "main::127.0.0.1:80,[::1]:80\n");
+    assert.equal((await ask("/listeners")).body, "main::127.0.0.1:80\nmain::[::1]:80\n");
     assert.deepEqual(JSON.parse((await ask("/listeners?format=json")).body), {
       listener_statuses: [
         {

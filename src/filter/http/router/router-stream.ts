@@ -4,8 +4,9 @@
 import type { Clock } from "../../../clock.ts";
 import { ProxyError } from "../../../error.ts";
 import { replies, resetAfterResponseDetails, resetFlag, resetReply, type LocalReply } from "../../../http/local-reply.ts";
-import type { CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
-import { isGrpc, type HttpStream, type TerminalFilter } from "../../../http/stream.ts";
+import type { ClusterTarget, CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
+import { isGrpc } from "../../../http/grpc.ts";
+import type { HttpStream, TerminalFilter } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
@@ -30,6 +31,8 @@ const nothing = Buffer.alloc(0);
 const overflow = new ProxyError("upstream_overflow", { side: "upstream" });
 const protocolError = new ProxyError("upstream_protocol_error", { side: "upstream" });
 
+const http2NotSupported: LocalReply = { status: 503, body: "HTTP/2 to upstreams is not supported", details: "http2_upstream_not_supported", flags: flag.LR };
+
 // Body kept for a resend when a reused connection turns out to be closed and no retry policy asks for more.
 const resendLimitBytes = 64 * 1024;
 // Methods whose requests carry no `content-length: 0` (Envoy's requestShouldHaveNoBody).
@@ -40,7 +43,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   readonly #stream: HttpStream;
   readonly #route: CompiledRoute;
   readonly #action: CompiledForward;
-  readonly #target: ReturnType<CompiledForward["pickCluster"]>;
+  readonly #target: ClusterTarget;
   readonly #cluster: UpstreamCluster;
   readonly #deps: RouterDeps;
   readonly #retry: RetryState | undefined;
@@ -68,7 +71,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     stream: HttpStream,
     route: CompiledRoute,
     action: CompiledForward,
-    target: ReturnType<CompiledForward["pickCluster"]>,
+    target: ClusterTarget,
     cluster: UpstreamCluster,
     deps: RouterDeps,
   ) {
@@ -146,7 +149,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (this.#route.includeAttemptCount && !this.#deps.suppressEnvoyHeaders) headers.set("x-envoy-attempt-count", "1");
     this.#target.requestHeaders?.apply(headers, info);
     this.#route.requestHeaders?.apply(headers, info);
-    const host = this.#target.hostRewrite ?? this.#action.rewriteHost?.(stream);
+    // The route's rewrite has the last word over its weighted cluster's.
+    const host = this.#action.rewriteHost?.(stream) ?? this.#target.hostRewrite;
     if (host !== undefined && host !== "") this.#rewriteHost(host);
     const rewritten = this.#action.rewritePath?.(stream.path);
     if (rewritten !== undefined) {
@@ -180,6 +184,11 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const { info } = stream;
     const cluster = this.#cluster;
     info.attemptCount++;
+    if (cluster.model.http.protocol === "http2") {
+      // Speaking HTTP/1.1 to a server that only knows HTTP/2 would end as a protocol error of its making.
+      this.#reply(http2NotSupported);
+      return;
+    }
     const host = cluster.pick(this);
     if (host === undefined) {
       cluster.stats.upstreamCxNoneHealthy.inc();
@@ -522,7 +531,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onStreamReset(): void {
     if (this.#attached && !this.#ended) this.#cluster.stats.upstreamRqTxReset.inc();
-    this.#end();
+    // Not #end(): that would let go of the connection without breaking its exchange off.
+    this.#ended = true;
     this.#release();
   }
 

@@ -46,7 +46,7 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
         counters.directResponse.inc();
         return answer(stream, route, action.status, action.body);
       }
-      const target = action.pickCluster(stream, context.random());
+      const target = stream.target ?? action.pickCluster(stream, context.random());
       const cluster = clusters.get(target.name);
       stream.replyMutator = route.responseHeaders;
       if (cluster === undefined) {
@@ -54,7 +54,6 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
         stream.sendLocalReply(plainReply(action.model.clusterNotFoundStatus, "cluster_not_found", flag.NC));
         return undefined;
       }
-      stream.info.upstreamCluster = cluster.name;
       const forward = new RouterStream(stream, route, action, target, cluster, deps);
       forward.start(endStream);
       return stream.done ? undefined : forward;

@@ -2,20 +2,22 @@
 // each connection to the HTTP/1 codec.
 import type { HttpConnectionManagerConfig } from "../../../envoy/http-connection-manager.ts";
 import { routerExtension, type RouterConfig } from "../../../envoy/router.ts";
-import { HttpManager } from "../../../http/connection-manager.ts";
+import { HttpManager, type Terminal } from "../../../http/connection-manager.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import { Http1ServerConnection } from "../../../http/h1/server-connection.ts";
 import type { RouteTable } from "../../../http/route/route-table.ts";
 import type { Connection } from "../../../net/connection.ts";
-import { createRouter } from "../../http/router/router.ts";
 import type { NetworkFilter, NetworkFilterContext, NetworkFilterSpec } from "../../filter.ts";
 
-/** The connection manager kind, with the HTTP filters it may use by extension name. */
-export function createHttpConnectionManagerSpec(httpFilters: ReadonlyMap<string, HttpFilterSpec>): NetworkFilterSpec {
+/** Makes the terminal of a chain of HTTP filters: the router. */
+export type CreateTerminal = (config: RouterConfig, context: HttpFilterContext) => Terminal;
+
+/** The connection manager kind, with the HTTP filters it may use by extension name and the router. */
+export function createHttpConnectionManagerSpec(httpFilters: ReadonlyMap<string, HttpFilterSpec>, createRouter: CreateTerminal): NetworkFilterSpec {
   return {
     extension: "envoy.filters.network.http_connection_manager",
     terminal: true,
-    create: (config, context) => createHttpConnectionManager(config as HttpConnectionManagerConfig, context, httpFilters),
+    create: (config, context) => createHttpConnectionManager(config as HttpConnectionManagerConfig, context, httpFilters, createRouter),
   };
 }
 
@@ -23,6 +25,7 @@ function createHttpConnectionManager(
   config: HttpConnectionManagerConfig,
   context: NetworkFilterContext,
   httpFilters: ReadonlyMap<string, HttpFilterSpec>,
+  createRouter: CreateTerminal,
 ): NetworkFilter {
   const scope = context.stats.scope(`http.${config.statPrefix}`);
   const filters: { filter: HttpFilter; name: string }[] = [];

@@ -50,7 +50,10 @@ export function listenerAccessLog(config: MeshConfig): { readonly access_log?: r
 function fileLogger(config: MeshConfig): Json {
   return extension("envoy.access_loggers.file", "envoy.extensions.access_loggers.file.v3.FileAccessLog", {
     path: config.accessLogFile,
-    log_format: config.accessLogEncoding === "JSON" ? { json_format: jsonFormat(config) } : { text_format_source: { inline_string: textFormat(config) } },
+    log_format:
+      config.accessLogEncoding === "JSON"
+        ? { json_format: jsonFormat(config) }
+        : { text_format_source: { inline_string: textFormat(config) } },
   });
 }
 

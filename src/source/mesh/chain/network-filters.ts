@@ -13,7 +13,11 @@ export function tcpProxy(config: MeshConfig, cluster: string): Json {
 }
 
 /** Forwards bytes to clusters by weight. */
-export function weightedTcpProxy(config: MeshConfig, statPrefix: string, clusters: readonly { readonly name: string; readonly weight: number }[]): Json {
+export function weightedTcpProxy(
+  config: MeshConfig,
+  statPrefix: string,
+  clusters: readonly { readonly name: string; readonly weight: number }[],
+): Json {
   return extension("envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", {
     stat_prefix: statPrefix,
     weighted_clusters: { clusters },

@@ -16,22 +16,26 @@ export function buildGatewayListeners(view: NodeView): readonly Json[] {
     if (servers === undefined) ports.set(key, [own]);
     else servers.push(own);
   }
-  return [...ports].toSorted(([a], [b]) => compareText(a, b)).flatMap(([name, servers]) => {
-    const chains = servers.flatMap((own) => (own.server.tlsMode === "AUTO_PASSTHROUGH" ? autoPassthroughChains(view, own) : passthroughChains(view, own)));
-    const [first] = servers;
-    if (chains.length === 0 || first === undefined) return [];
-    return [
-      {
-        name,
-        address: socketAddress(bindAddress(view, first), first.server.port.number),
-        filter_chains: dropRepeated(chains),
-        listener_filters: [tlsInspector],
-        traffic_direction: "OUTBOUND",
-        ...listenerAccessLog(view.mesh.config),
-        max_connections_to_accept_per_socket_event: 1,
-      },
-    ];
-  });
+  return [...ports]
+    .toSorted(([a], [b]) => compareText(a, b))
+    .flatMap(([name, servers]) => {
+      const chains = servers.flatMap((own) =>
+        own.server.tlsMode === "AUTO_PASSTHROUGH" ? autoPassthroughChains(view, own) : passthroughChains(view, own),
+      );
+      const [first] = servers;
+      if (chains.length === 0 || first === undefined) return [];
+      return [
+        {
+          name,
+          address: socketAddress(bindAddress(view, first), first.server.port.number),
+          filter_chains: dropRepeated(chains),
+          listener_filters: [tlsInspector],
+          traffic_direction: "OUTBOUND",
+          ...listenerAccessLog(view.mesh.config),
+          max_connections_to_accept_per_socket_event: 1,
+        },
+      ];
+    });
 }
 
 /** With interception NONE a gateway keeps to its own address, so that several run on one machine. */

@@ -28,9 +28,16 @@ function routeChains(view: NodeView, own: OwnServer, virtualService: MeshObject<
     }));
 }
 
-function destinationFilter(view: NodeView, virtualService: MeshObject<VirtualServiceSpec>, destinations: readonly RouteDestination[]): Json {
+function destinationFilter(
+  view: NodeView,
+  virtualService: MeshObject<VirtualServiceSpec>,
+  destinations: readonly RouteDestination[],
+): Json {
   const { meta } = virtualService;
-  const clusters = destinations.map((destination) => ({ name: destinationCluster(view, meta.namespace, destination), weight: destination.weight }));
+  const clusters = destinations.map((destination) => ({
+    name: destinationCluster(view, meta.namespace, destination),
+    weight: destination.weight,
+  }));
   const [only] = clusters;
   if (clusters.length === 1 && only !== undefined) return tcpProxy(view.mesh.config, only.name);
   return weightedTcpProxy(view.mesh.config, `${meta.name}.${meta.namespace}`, clusters);

@@ -28,7 +28,9 @@ export function buildInboundChains(config: MeshConfig, target: ChainTarget): rea
   const chain = (kind: "http" | "tcp", match: Json, terminate: boolean): Json => ({
     filter_chain_match: { ...target.match, ...match },
     filters: [
-      kind === "http" ? inboundHttp(config, target.statPrefix, target.routeConfig, target.traffic === "http2") : tcpProxy(config, target.cluster),
+      kind === "http"
+        ? inboundHttp(config, target.statPrefix, target.routeConfig, target.traffic === "http2")
+        : tcpProxy(config, target.cluster),
     ],
     ...(terminate ? { transport_socket: serverMutualTls(config, kind) } : {}),
     name: kind === "http" ? target.httpName : target.tcpName,
@@ -62,8 +64,8 @@ export function trafficOf(own: OwnPort): ChainTarget["traffic"] {
   return protocol === "AUTO" ? "auto" : "tcp";
 }
 
-/** The route configuration in front of an application: one route to one cluster. */
-export function inboundRoutes(cluster: string, port: number, operation: string): Json {
+/** The route configuration in front of an application: one route to one cluster. gRPC callers retry by themselves, so it does not. */
+export function inboundRoutes(cluster: string, port: number, operation: string, retries = true): Json {
   return {
     name: cluster,
     virtual_hosts: [
@@ -78,7 +80,7 @@ export function inboundRoutes(cluster: string, port: number, operation: string):
               cluster,
               timeout: "0s",
               // Safe for any method: a request reset before it was sent has not been seen by the application.
-              retry_policy: { retry_on: "reset-before-request", num_retries: 2 },
+              ...(retries ? { retry_policy: { retry_on: "reset-before-request", num_retries: 2 } } : {}),
               max_stream_duration: { max_stream_duration: "0s", grpc_timeout_header_max: "0s" },
             },
             decorator: { operation },

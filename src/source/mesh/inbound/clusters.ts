@@ -1,6 +1,6 @@
 // Inbound clusters: from the proxy to its own application.
 import { type Json, socketAddress } from "../envoy-json.ts";
-import { noCircuitBreakers, serviceMetadata, upstreamProtocol } from "../outbound/cluster-fields.ts";
+import { noCircuitBreakers, clusterMetadata, upstreamProtocol } from "../outbound/cluster-fields.ts";
 import { passthroughHttpOptions } from "../outbound/fixed-clusters.ts";
 import type { NodeView, OwnPort } from "../node-view.ts";
 import { inboundClusterName } from "./listeners.ts";
@@ -36,7 +36,7 @@ export function buildInboundClusters(view: NodeView): readonly Json[] {
       connect_timeout: view.mesh.config.connectTimeout,
       circuit_breakers: noCircuitBreakers,
       common_lb_config: {},
-      metadata: serviceMetadata(uniqueServices(own)),
+      metadata: clusterMetadata(uniqueServices(own)),
       ...upstreamProtocol(own.port),
     };
     if (view.proxy.interception === "NONE") {

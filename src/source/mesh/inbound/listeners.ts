@@ -5,6 +5,7 @@ import { listenerAccessLog } from "../chain/access-log.ts";
 import { httpInspector, originalDst, skippingPorts, tlsInspector } from "../chain/listener-filters.ts";
 import { blackHole } from "../chain/network-filters.ts";
 import type { NodeView, OwnPort } from "../node-view.ts";
+import { isGrpc } from "../registry/protocol.ts";
 import { buildInboundChains, type ChainTarget, inboundRoutes, trafficOf } from "./chains.ts";
 
 // Istio's port for redirected inbound traffic.
@@ -22,7 +23,7 @@ function ownPortTarget(own: OwnPort, match: Json, name: string): ChainTarget {
     cluster,
     traffic: trafficOf(own),
     statPrefix: `inbound_0.0.0.0_${own.targetPort};`,
-    routeConfig: inboundRoutes(cluster, own.port.port, `${own.service.hostname}:${own.port.port}/*`),
+    routeConfig: inboundRoutes(cluster, own.port.port, `${own.service.hostname}:${own.port.port}/*`, !isGrpc(own.port.protocol)),
     match,
     httpName: name,
     tcpName: name,

@@ -71,7 +71,16 @@ function readPolicy(policy: Fields | undefined): TrafficPolicy {
 function readTls(tls: Fields | undefined): { readonly tlsMode?: ClientTlsMode } {
   if (tls === undefined) return {};
   const tlsMode = tls.oneOf("mode", ["DISABLE", "ISTIO_MUTUAL"]);
-  tls.refused("clientCertificate", "privateKey", "caCertificates", "credentialName", "subjectAltNames", "sni", "insecureSkipVerify", "caCrl");
+  tls.refused(
+    "clientCertificate",
+    "privateKey",
+    "caCertificates",
+    "credentialName",
+    "subjectAltNames",
+    "sni",
+    "insecureSkipVerify",
+    "caCrl",
+  );
   tls.finish();
   return tlsMode === undefined ? {} : { tlsMode };
 }

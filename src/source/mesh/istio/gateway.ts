@@ -20,47 +20,52 @@ export interface GatewaySpec {
   readonly servers: readonly GatewayServer[];
 }
 
-/** Reads a Gateway; terminating TLS and plain HTTP servers are refused until they can be served. */
+/** Reads a Gateway. A server that ends TLS or speaks plain HTTP is listed and left closed; the others are served. */
 export function readGateway(root: Fields): GatewaySpec {
   const spec = root.child("spec");
   if (spec === undefined) {
     root.error("spec", "is missing, expected a selector and servers");
     return { selector: {}, servers: [] };
   }
-  const gateway = { selector: spec.stringMap("selector"), servers: spec.list("servers", readServer) };
-  if (gateway.servers.length === 0) spec.error("servers", "is empty, expected at least one server");
+  const servers = spec.list("servers", readServer);
+  const gateway = { selector: spec.stringMap("selector"), servers: servers.filter((server) => server !== undefined) };
+  if (servers.length === 0) spec.error("servers", "is empty, expected at least one server");
   spec.finish();
   return gateway;
 }
 
-function readServer(server: Fields): GatewayServer {
+function readServer(server: Fields): GatewayServer | undefined {
   const port = server.child("port");
   if (port === undefined) server.error("port", "is missing, expected number, name and protocol");
-  const tls = server.child("tls");
-  const tlsMode = tls?.oneOf("mode", ["PASSTHROUGH", "AUTO_PASSTHROUGH"]);
-  if (tls === undefined) server.error("tls", "is missing, expected mode PASSTHROUGH or AUTO_PASSTHROUGH: no other server is supported");
-  else if (!tls.has("mode")) tls.error("mode", "is missing, expected PASSTHROUGH or AUTO_PASSTHROUGH");
-  tls?.refused("credentialName", "serverCertificate", "privateKey", "caCertificates", "subjectAltNames", "httpsRedirect");
-  tls?.notHonoured("minProtocolVersion", "maxProtocolVersion", "cipherSuites");
-  tls?.finish();
   const hosts = server.strings("hosts").map(splitNamespace);
   if (hosts.length === 0) server.error("hosts", "is empty, expected at least one host");
-  const result: GatewayServer = {
-    port: {
-      number: port?.requiredPort("number") ?? 0,
-      name: port?.string("name") ?? "",
-      protocol: (port?.requiredString("protocol") ?? "").toUpperCase(),
-    },
-    tlsMode: tlsMode ?? "PASSTHROUGH",
-    hosts,
-    bind: server.string("bind") ?? "",
-  };
+  const number = port?.requiredPort("number") ?? 0;
+  const name = port?.string("name") ?? "";
+  const protocol = (port?.requiredString("protocol") ?? "").toUpperCase();
   port?.ignore("targetPort");
   port?.finish();
+  const bind = server.string("bind") ?? "";
+  const tlsMode = readTlsMode(server);
   server.ignore("name");
   server.notHonoured("defaultEndpoint");
   server.finish();
-  return result;
+  return tlsMode === undefined ? undefined : { port: { number, name, protocol }, tlsMode, hosts, bind };
+}
+
+function readTlsMode(server: Fields): GatewayTlsMode | undefined {
+  const tls = server.child("tls");
+  const mode = tls?.string("mode");
+  if (mode === "PASSTHROUGH" || mode === "AUTO_PASSTHROUGH") {
+    tls?.ignore("credentialName", "serverCertificate", "privateKey", "caCertificates", "subjectAltNames", "httpsRedirect");
+    tls?.notHonoured("minProtocolVersion", "maxProtocolVersion", "cipherSuites");
+    tls?.finish();
+    return mode;
+  }
+  server.warn(
+    tls === undefined ? "port" : "tls",
+    "makes a server that is not opened: only TLS in mode PASSTHROUGH or AUTO_PASSTHROUGH is served",
+  );
+  return undefined;
 }
 
 function splitNamespace(text: string): { readonly namespace: string; readonly host: string } {

@@ -1,5 +1,6 @@
 // networking.istio.io ServiceEntry: a service that no Kubernetes Service describes.
 import type { Fields } from "../object/fields.ts";
+import { isHttp, isTls, parseProtocol, type Protocol } from "../registry/protocol.ts";
 import type { ObjectMeta } from "../object/mesh-object.ts";
 
 /** ServiceEntry.resolution. */
@@ -46,7 +47,17 @@ export function readServiceEntry(root: Fields, _meta: ObjectMeta): ServiceEntryS
   const spec = root.child("spec");
   if (spec === undefined) {
     root.error("spec", "is missing, expected hosts and ports");
-    return { hosts: [], addresses: [], ports: [], meshExternal: true, resolution: "NONE", endpoints: [], exportTo: [], subjectAltNames: [], allocated: [] };
+    return {
+      hosts: [],
+      addresses: [],
+      ports: [],
+      meshExternal: true,
+      resolution: "NONE",
+      endpoints: [],
+      exportTo: [],
+      subjectAltNames: [],
+      allocated: [],
+    };
   }
   const hosts = spec.strings("hosts");
   if (hosts.length === 0) spec.error("hosts", "is empty, expected at least one host");
@@ -64,14 +75,18 @@ export function readServiceEntry(root: Fields, _meta: ObjectMeta): ServiceEntryS
     exportTo: spec.strings("exportTo"),
     subjectAltNames: spec.strings("subjectAltNames"),
     allocated:
-      root
-        .child("status")
-        ?.list("addresses", (item) => ({ host: item.string("host") ?? "", address: item.string("value") ?? "" })) ?? [],
+      root.child("status")?.list("addresses", (item) => ({ host: item.string("host") ?? "", address: item.string("value") ?? "" })) ?? [],
   };
-  if (entry.workloadSelector !== undefined && entry.endpoints.length > 0) spec.error("workloadSelector", "is given beside endpoints, expected one of them");
+  const ambiguous = entry.ports.some((port) => !carriesName(parseProtocol(port.protocol)));
+  if (hosts.length > 1 && entry.addresses.length === 0 && ambiguous)
+    spec.error("hosts", "has several hosts with ports that are neither HTTP nor TLS, expected addresses to tell them apart");
+  if (entry.workloadSelector !== undefined && entry.endpoints.length > 0)
+    spec.error("workloadSelector", "is given beside endpoints, expected one of them");
   spec.finish();
   return entry;
 }
+
+const carriesName = (protocol: Protocol): boolean => isHttp(protocol) || isTls(protocol);
 
 function readPort(item: Fields): ServiceEntryPort {
   const port = {

@@ -46,7 +46,8 @@ export function readVirtualService(root: Fields): VirtualServiceSpec {
     tls: spec.list("tls", readTlsRoute),
   };
   spec.notHonoured("http", "tcp", "exportTo");
-  if (service.tls.length > 0 && service.gateways.includes("mesh")) spec.warn("tls", "has no effect in sidecars: tls routes are honoured at gateways only");
+  if (service.tls.length > 0 && service.gateways.includes("mesh"))
+    spec.warn("tls", "has no effect in sidecars: tls routes are honoured at gateways only");
   spec.finish();
   return service;
 }

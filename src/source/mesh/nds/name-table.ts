@@ -21,7 +21,11 @@ export function buildNameTable(view: NodeView): Json {
   return { table: Object.fromEntries([...table].toSorted(([a], [b]) => compareText(a, b))) };
 }
 
-function addHeadless(view: NodeView, service: MeshService, add: (hostname: string, ips: readonly string[], service: MeshService, shortname: string) => void): void {
+function addHeadless(
+  view: NodeView,
+  service: MeshService,
+  add: (hostname: string, ips: readonly string[], service: MeshService, shortname: string) => void,
+): void {
   const domain = service.hostname.slice(service.name.length + 1);
   const all = new Set<string>();
   const byPod = new Map<string, Set<string>>();

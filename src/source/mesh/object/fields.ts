@@ -30,7 +30,13 @@ export function isMapping(value: unknown): value is Mapping {
 }
 
 const nameOf = (value: unknown): string =>
-  value === null ? "null" : Array.isArray(value) ? "a list" : typeof value === "object" ? "a mapping" : `${typeof value} ${JSON.stringify(value)}`;
+  value === null
+    ? "null"
+    : Array.isArray(value)
+      ? "a list"
+      : typeof value === "object"
+        ? "a mapping"
+        : `${typeof value} ${JSON.stringify(value)}`;
 
 /** One mapping being read. Every getter answers `undefined` (or empty) after reporting, so a reader never has to stop early. */
 export class Fields {

@@ -19,7 +19,14 @@ export function buildAssignments(view: NodeView): readonly Json[] {
   return assignments;
 }
 
-function assignment(view: NodeView, service: MeshService, port: ServicePort, subset: Subset | undefined, name: string, sniDnat: boolean): Json {
+function assignment(
+  view: NodeView,
+  service: MeshService,
+  port: ServicePort,
+  subset: Subset | undefined,
+  name: string,
+  sniDnat: boolean,
+): Json {
   const endpoints = buildLocalityEndpoints(view, service, port, subset, sniDnat);
   return endpoints.length === 0 ? { cluster_name: name } : { cluster_name: name, endpoints };
 }

@@ -4,9 +4,11 @@ import type { NodeView } from "../node-view.ts";
 import type { MeshService, ServicePort } from "../registry/service.ts";
 
 /** Every port and subset that gets a cluster. */
-export function* clusterPorts(view: NodeView): Generator<{ readonly service: MeshService; readonly port: ServicePort; readonly subset: Subset | undefined }> {
+export function* clusterPorts(
+  view: NodeView,
+): Generator<{ readonly service: MeshService; readonly port: ServicePort; readonly subset: Subset | undefined }> {
   for (const service of view.services) {
-    const subsets = view.ruleOf(service)?.subsets ?? [];
+    const subsets = view.ruleOf(service)?.spec.subsets ?? [];
     for (const port of service.ports) {
       if (port.protocol === "UDP") continue;
       yield { service, port, subset: undefined };

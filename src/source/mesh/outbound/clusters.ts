@@ -5,7 +5,7 @@ import type { NodeView } from "../node-view.ts";
 import { isHttp2 } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort, sniName } from "../registry/service.ts";
 import { autoMutualTls, mutualTlsSocket } from "../tls/upstream.ts";
-import { noCircuitBreakers, serviceMetadata, upstreamProtocol } from "./cluster-fields.ts";
+import { noCircuitBreakers, clusterMetadata, upstreamProtocol } from "./cluster-fields.ts";
 import { clusterPorts, discoveryType } from "./cluster-ports.ts";
 import { buildLocalityEndpoints } from "./endpoints.ts";
 
@@ -14,7 +14,7 @@ export function buildOutboundClusters(view: NodeView): readonly Json[] {
   const clusters: Json[] = [];
   for (const { service, port, subset } of clusterPorts(view)) {
     const cluster = buildCluster(view, service, port, subset, clusterName("outbound", subset, service.hostname, port.port));
-    if (cluster !== undefined) clusters.push({ ...tlsFields(view, service, port, subset), ...cluster, ...upstreamProtocol(port) });
+    if (cluster !== undefined) clusters.push({ ...tlsFields(view, service, port, subset), ...cluster, ...protocolOf(view, port) });
   }
   return clusters;
 }
@@ -25,9 +25,14 @@ export function buildSniDnatClusters(view: NodeView): readonly Json[] {
   for (const { service, port, subset } of clusterPorts(view)) {
     if (service.meshExternal) continue;
     const cluster = buildCluster(view, service, port, subset, sniName(subset, service.hostname, port.port));
-    if (cluster !== undefined) clusters.push({ ...cluster, ...upstreamProtocol({ ...port, protocol: isHttp2(port.protocol) ? port.protocol : "TCP" }) });
+    if (cluster !== undefined) clusters.push({ ...cluster, ...protocolOf(view, port) });
   }
   return clusters;
+}
+
+/** A gateway does not sniff, so at a port whose protocol is open it has no caller's version to follow. */
+function protocolOf(view: NodeView, port: ServicePort): Json {
+  return view.proxy.type === "router" && port.protocol === "AUTO" ? {} : upstreamProtocol(port);
 }
 
 function buildCluster(view: NodeView, service: MeshService, port: ServicePort, subset: Subset | undefined, name: string): Json | undefined {
@@ -40,7 +45,7 @@ function buildCluster(view: NodeView, service: MeshService, port: ServicePort, s
     lb_policy: type === "ORIGINAL_DST" ? "CLUSTER_PROVIDED" : "LEAST_REQUEST",
     circuit_breakers: noCircuitBreakers,
     common_lb_config: {},
-    metadata: serviceMetadata([service]),
+    metadata: clusterMetadata([service], view.ruleOf(service), subset),
   };
   if (type === "ORIGINAL_DST") return common;
   if (type === "EDS") return { ...common, eds_cluster_config: { eds_config: adsSource, service_name: name } };
@@ -54,9 +59,13 @@ function buildCluster(view: NodeView, service: MeshService, port: ServicePort, s
     dns_jitter: "0.100s",
     respect_dns_ttl: true,
     dns_lookup_family: "V4_ONLY",
-    typed_dns_resolver_config: extension("envoy.network.dns_resolver.cares", "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig", {
-      udp_max_queries: 100,
-    }),
+    typed_dns_resolver_config: extension(
+      "envoy.network.dns_resolver.cares",
+      "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
+      {
+        udp_max_queries: 100,
+      },
+    ),
   };
 }
 

@@ -34,11 +34,11 @@ export function buildLocalityEndpoints(
     if (entry === undefined) localities.set(key, { locality: endpoint.locality, endpoints: [endpoint] });
     else entry.endpoints.push(endpoint);
   }
-  const tls = view.tlsOf(service, subset, port);
-  const takesMutualTls = (endpoint: MeshEndpoint): boolean => tls === "mutual" || (tls === "auto" && endpoint.mutualTls);
+  const disabled = view.endpointTlsDisabled(service, subset, port);
+  const takesMutualTls = (endpoint: MeshEndpoint): boolean => !disabled && endpoint.mutualTls;
   return [...localities]
     .toSorted(([a], [b]) => compareText(a, b))
-    .map(([, { locality, endpoints }]) => encodeLocality(locality, placeEndpoints(view, endpoints, takesMutualTls, sniDnat)));
+    .map(([, { locality, endpoints }]) => encodeLocality(locality, placeEndpoints(view, service, endpoints, takesMutualTls, sniDnat)));
 }
 
 interface Placed {
@@ -48,18 +48,20 @@ interface Placed {
 
 function placeEndpoints(
   view: NodeView,
+  service: MeshService,
   endpoints: readonly MeshEndpoint[],
   takesMutualTls: (endpoint: MeshEndpoint) => boolean,
   sniDnat: boolean,
 ): readonly Placed[] {
   const placed: Placed[] = [];
   const gatewayWeights = new Map<NetworkGateway, number>();
-  // Without a gateway anywhere there is one flat network, and weights stay as they are.
-  const scale = view.networks.gateways.length === 0 ? 1 : view.networks.weightScale;
+  // Host names are resolved by the client itself, so they are reached directly, whatever network they are said to be on.
+  const direct = service.resolution === "dns" || service.resolution === "dns-round-robin";
+  const scale = direct ? 1 : view.networks.weightScale;
   for (const endpoint of endpoints) {
     const weight = Math.min(maxWeight, (endpoint.weight === 0 ? 1 : endpoint.weight) * scale);
     const mutualTls = takesMutualTls(endpoint);
-    const gateways = inNetwork(view.proxy, endpoint.network) ? [] : view.networks.gatewaysTo(endpoint.network, endpoint.cluster);
+    const gateways = direct || inNetwork(view.proxy, endpoint.network) ? [] : view.networks.gatewaysTo(endpoint.network, endpoint.cluster);
     if (gateways.length === 0) {
       if (!sniDnat || mutualTls) placed.push({ weight, json: encodeEndpoint(endpoint, weight, mutualTls) });
       continue;
@@ -76,7 +78,9 @@ function placeEndpoints(
 
 function encodeLocality(locality: Locality, endpoints: readonly Placed[]): Json {
   const { region, zone, subZone } = locality;
-  const encoded = { locality: { ...(region === "" ? {} : { region }), ...(zone === "" ? {} : { zone }), ...(subZone === "" ? {} : { sub_zone: subZone }) } };
+  const encoded = {
+    locality: { ...(region === "" ? {} : { region }), ...(zone === "" ? {} : { zone }), ...(subZone === "" ? {} : { sub_zone: subZone }) },
+  };
   if (endpoints.length === 0) return encoded;
   const total = endpoints.reduce((sum, each) => sum + each.weight, 0);
   return { ...encoded, lb_endpoints: endpoints.map((each) => each.json), load_balancing_weight: Math.min(maxWeight, total) };
@@ -108,5 +112,11 @@ function workloadString(endpoint: MeshEndpoint): string {
   const { labels } = endpoint;
   const name = labels["service.istio.io/canonical-name"] ?? labels["app.kubernetes.io/name"] ?? labels["app"] ?? endpoint.workloadName;
   const revision = labels["service.istio.io/canonical-revision"] ?? labels["app.kubernetes.io/version"] ?? labels["version"] ?? "";
-  return [endpoint.workloadName, endpoint.namespace, endpoint.workloadName === "" ? "" : name, revision === "latest" || endpoint.workloadName === "" ? "" : revision, endpoint.cluster].join(";");
+  return [
+    endpoint.workloadName,
+    endpoint.namespace,
+    endpoint.workloadName === "" ? "" : name,
+    revision === "latest" || endpoint.workloadName === "" ? "" : revision,
+    endpoint.cluster,
+  ].join(";");
 }

@@ -23,4 +23,7 @@ export const passthroughCluster = (view: NodeView): Json => ({
 });
 
 /** HTTP over a passthrough cluster: the caller's version, idle connections given up after five minutes. */
-export const passthroughHttpOptions: Json = httpProtocolOptions({ common_http_protocol_options: { idle_timeout: "300s" }, ...downstreamProtocol });
+export const passthroughHttpOptions: Json = httpProtocolOptions({
+  common_http_protocol_options: { idle_timeout: "300s" },
+  ...downstreamProtocol,
+});

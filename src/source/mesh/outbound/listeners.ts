@@ -141,12 +141,15 @@ function encodeSlot(view: NodeView, slot: Slot): OutboundListener {
     listener_filters_timeout: config.protocolDetectionTimeout,
     continue_on_listener_filters_timeout: true,
     traffic_direction: "OUTBOUND",
-    ...(view.proxy.interception === "NONE" ? { ...listenerAccessLog(config), max_connections_to_accept_per_socket_event: 1 } : { bind_to_port: false }),
+    ...(view.proxy.interception === "NONE"
+      ? { ...listenerAccessLog(config), max_connections_to_accept_per_socket_event: 1 }
+      : { bind_to_port: false }),
   };
   return { name, json, ...(slot.routeName === undefined ? {} : { routeName: slot.routeName }) };
 }
 
-const unclaimedCluster = (view: NodeView): string => (view.mesh.config.outboundPolicy === "ALLOW_ANY" ? "PassthroughCluster" : "BlackHoleCluster");
+const unclaimedCluster = (view: NodeView): string =>
+  view.mesh.config.outboundPolicy === "ALLOW_ANY" ? "PassthroughCluster" : "BlackHoleCluster";
 
 function unclaimedChain(view: NodeView): Json {
   return { filter_chain_match: {}, filters: [tcpProxy(view.mesh.config, unclaimedCluster(view))], name: "PassthroughFilterChain" };

@@ -30,11 +30,16 @@ export function buildRoutes(view: NodeView, names: Iterable<string>): readonly J
   return [...new Set(names)].flatMap((name) => {
     const sniffed = byName.get(name);
     if (sniffed !== undefined) return [routeConfiguration(name, [virtualHost(sniffed.service, sniffed.port, ["*"])])];
-    return /^\d+$/.test(name) ? [routeConfiguration(name, [...portVirtualHosts(view, byPort.get(Number(name)) ?? []), unknownHost(view)])] : [];
+    return /^\d+$/.test(name)
+      ? [routeConfiguration(name, [...portVirtualHosts(view, byPort.get(Number(name)) ?? []), unknownHost(view)])]
+      : [];
   });
 }
 
-function portVirtualHosts(view: NodeView, targets: readonly { readonly service: MeshService; readonly port: ServicePort }[]): readonly Json[] {
+function portVirtualHosts(
+  view: NodeView,
+  targets: readonly { readonly service: MeshService; readonly port: ServicePort }[],
+): readonly Json[] {
   const taken = new Set<string>();
   return targets.flatMap(({ service, port }) => {
     const domains = serviceDomains(service, view.proxy.domainNamespace, view.addressesOf(service)).filter((domain) => !taken.has(domain));

@@ -173,7 +173,11 @@ export function readPod(root: Fields, meta: ObjectMeta): KubernetesPod {
   const ips = status?.list("podIPs", (item) => item.string("ip") ?? "").filter((each) => each !== "") ?? [];
   const owner = root
     .child("metadata")
-    ?.list("ownerReferences", (item) => ({ kind: item.string("kind") ?? "", name: item.string("name") ?? "", controller: item.boolean("controller") }))
+    ?.list("ownerReferences", (item) => ({
+      kind: item.string("kind") ?? "",
+      name: item.string("name") ?? "",
+      controller: item.boolean("controller"),
+    }))
     .find((each) => each.controller === true);
   const hash = meta.labels["pod-template-hash"];
   const isDeployment = owner?.kind === "ReplicaSet" && hash !== undefined && owner.name.endsWith(`-${hash}`);

@@ -75,7 +75,8 @@ function findGateways(mesh: MeshView): readonly NetworkGateway[] {
     }
   }
   return [...found.values()].toSorted(
-    (a, b) => compareText(a.address, b.address) || a.port - b.port || compareText(a.network, b.network) || compareText(a.cluster, b.cluster),
+    (a, b) =>
+      compareText(a.address, b.address) || a.port - b.port || compareText(a.network, b.network) || compareText(a.cluster, b.cluster),
   );
 }
 

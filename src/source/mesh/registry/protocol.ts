@@ -54,7 +54,12 @@ export function isHttp(protocol: Protocol): boolean {
 
 /** HTTP/2 without asking: HTTP2 and both gRPC forms. */
 export function isHttp2(protocol: Protocol): boolean {
-  return protocol === "HTTP2" || protocol === "GRPC" || protocol === "GRPC-WEB";
+  return protocol === "HTTP2" || isGrpc(protocol);
+}
+
+/** gRPC in either form. */
+export function isGrpc(protocol: Protocol): boolean {
+  return protocol === "GRPC" || protocol === "GRPC-WEB";
 }
 
 /** TLS that is the application's own. */

@@ -19,15 +19,19 @@ const resolutions: Readonly<Record<ServiceEntrySpec["resolution"], ServiceResolu
 export function readServiceEntries(mesh: MeshView, networks: Networks): readonly MeshService[] {
   const allocate = addressAllocator(mesh);
   const configCluster = mesh.clusters[0]?.name ?? "";
+  const indexes = new Map(mesh.clusters.map((cluster) => [cluster.name, new WorkloadIndex(cluster)]));
   return mesh.serviceEntries.flatMap((entry) => {
     const ports = entry.spec.ports.map((port): ServicePort => {
       const named = parseProtocol(port.protocol);
       return { name: port.name, port: port.number, protocol: named };
     });
-    const selected = selectWorkloads(mesh, networks, entry);
+    const selected = selectWorkloads(mesh, networks, indexes, entry);
     return entry.spec.hosts.map((hostname): MeshService => {
       const endpoints = selected.length > 0 ? selected : entryEndpoints(entry.spec, hostname, configCluster, networks);
-      const accounts = endpoints.filter((each) => each.serviceAccount !== "").map((each) => `spiffe://${mesh.config.trustDomain}/ns/${each.namespace}/sa/${each.serviceAccount}`);
+      const accounts = endpoints.filter((each) => each.serviceAccount !== "");
+      const identities = [mesh.config.trustDomain, ...mesh.config.trustDomainAliases].flatMap((domain) =>
+        accounts.map((each) => `spiffe://${domain}/ns/${entry.meta.namespace}/sa/${each.serviceAccount}`),
+      );
       const { resolution } = entry.spec;
       // DNS without endpoints names the host itself; a wildcard cannot be looked up.
       const unresolvable = resolution.startsWith("DNS") && hostname.startsWith("*") && endpoints.length === 0;
@@ -44,7 +48,7 @@ export function readServiceEntries(mesh: MeshView, networks: Networks): readonly
         allocatedAddress: allocate(entry, hostname),
         headless: false,
         endpoints,
-        identities: [...new Set([...entry.spec.subjectAltNames, ...accounts])].toSorted(compareText),
+        identities: [...new Set([...entry.spec.subjectAltNames, ...identities])].toSorted(compareText),
         targets: new Map(),
         exportTo: entry.spec.exportTo,
       };
@@ -56,13 +60,26 @@ function entryEndpoints(spec: ServiceEntrySpec, hostname: string, cluster: strin
   if (spec.resolution === "NONE") return [];
   if (spec.endpoints.length === 0) {
     if (!spec.resolution.startsWith("DNS") || hostname.startsWith("*")) return [];
-    const self: WorkloadEndpoint = { address: hostname, ports: new Map(), labels: {}, network: "", locality: "", weight: 0, serviceAccount: "" };
+    const self: WorkloadEndpoint = {
+      address: hostname,
+      ports: new Map(),
+      labels: {},
+      network: "",
+      locality: "",
+      weight: 0,
+      serviceAccount: "",
+    };
     return spec.ports.map((port) => workloadEndpoint(self, port, cluster, networks));
   }
   return spec.endpoints.flatMap((endpoint) => spec.ports.map((port) => workloadEndpoint(endpoint, port, cluster, networks)));
 }
 
-function workloadEndpoint(endpoint: WorkloadEndpoint, port: ServiceEntrySpec["ports"][number], cluster: string, networks: Networks): MeshEndpoint {
+function workloadEndpoint(
+  endpoint: WorkloadEndpoint,
+  port: ServiceEntrySpec["ports"][number],
+  cluster: string,
+  networks: Networks,
+): MeshEndpoint {
   return {
     address: endpoint.address,
     portName: port.name,
@@ -72,7 +89,8 @@ function workloadEndpoint(endpoint: WorkloadEndpoint, port: ServiceEntrySpec["po
     network: endpoint.network === "" ? networks.networkOf("", endpoint.address, endpoint.labels) : endpoint.network,
     locality: parseLocality(endpoint.locality),
     weight: endpoint.weight,
-    mutualTls: endpoint.labels["security.istio.io/tlsMode"] === "istio",
+    // A workload with a service account has an identity to show, so it takes mTLS unless its label says otherwise.
+    mutualTls: (endpoint.labels["security.istio.io/tlsMode"] ?? (endpoint.serviceAccount === "" ? "" : "istio")) === "istio",
     ready: undefined,
     labels: endpoint.labels,
     serviceAccount: endpoint.serviceAccount,
@@ -84,36 +102,39 @@ function workloadEndpoint(endpoint: WorkloadEndpoint, port: ServiceEntrySpec["po
 }
 
 /** Pods that an entry's workloadSelector picks, in the entry's own namespace of every cluster. */
-function selectWorkloads(mesh: MeshView, networks: Networks, entry: MeshObject<ServiceEntrySpec>): readonly MeshEndpoint[] {
+function selectWorkloads(
+  mesh: MeshView,
+  networks: Networks,
+  indexes: ReadonlyMap<string, WorkloadIndex>,
+  entry: MeshObject<ServiceEntrySpec>,
+): readonly MeshEndpoint[] {
   const selector = entry.spec.workloadSelector;
   if (selector === undefined || Object.keys(selector).length === 0) return [];
   return mesh.clusters.flatMap((cluster) => {
-    const workloads = new WorkloadIndex(cluster);
+    const workloads = indexes.get(cluster.name);
     return cluster.pods
       .filter((pod) => pod.meta.namespace === entry.meta.namespace && labelsMatch(selector, pod.meta.labels))
       .flatMap((pod) => {
         const [address] = pod.spec.ips;
-        const workload = workloads.findProxy(pod.meta.namespace, pod.meta.name, []);
+        const workload = workloads?.findProxy(pod.meta.namespace, pod.meta.name, []);
         if (address === undefined || workload === undefined) return [];
-        return entry.spec.ports.map(
-          (port): MeshEndpoint => ({
-            address,
-            portName: port.name,
-            port: port.targetPort === 0 ? port.number : port.targetPort,
-            cluster: cluster.name,
-            network: networks.networkOf(cluster.name, address, pod.meta.labels),
-            locality: workload.locality,
-            weight: 0,
-            mutualTls: pod.meta.labels["security.istio.io/tlsMode"] === "istio",
-            ready: true,
-            labels: pod.meta.labels,
-            serviceAccount: pod.spec.serviceAccount,
-            namespace: pod.meta.namespace,
-            workloadName: workloadName(pod),
-            hostname: "",
-            subdomain: "",
-          }),
-        );
+        return entry.spec.ports.map((port): MeshEndpoint => ({
+          address,
+          portName: port.name,
+          port: port.targetPort === 0 ? port.number : port.targetPort,
+          cluster: cluster.name,
+          network: networks.networkOf(cluster.name, address, pod.meta.labels),
+          locality: workload.locality,
+          weight: 0,
+          mutualTls: pod.meta.labels["security.istio.io/tlsMode"] === "istio",
+          ready: true,
+          labels: pod.meta.labels,
+          serviceAccount: pod.spec.serviceAccount,
+          namespace: pod.meta.namespace,
+          workloadName: workloadName(pod),
+          hostname: "",
+          subdomain: "",
+        }));
       });
   });
 }
@@ -137,7 +158,11 @@ function addressAllocator(mesh: MeshView): (entry: MeshObject<ServiceEntrySpec>,
   const taken = new Set(fixed.values());
   let next = 0;
   const handed = new Map<string, string>();
-  for (const entry of mesh.serviceEntries) {
+  const inQueueOrder = mesh.serviceEntries.toSorted(
+    (a, b) =>
+      a.meta.createdAt - b.meta.createdAt || compareText(`${a.meta.namespace}/${a.meta.name}`, `${b.meta.namespace}/${b.meta.name}`),
+  );
+  for (const entry of inQueueOrder) {
     for (const hostname of entry.spec.hosts) {
       const key = `${entry.meta.namespace}/${entry.meta.name}/${hostname}`;
       if (!wants(entry, hostname) || handed.has(key)) continue;

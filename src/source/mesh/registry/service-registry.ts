@@ -34,7 +34,9 @@ export function buildServiceRegistry(mesh: MeshView): ServiceRegistry {
 function mergeClusters(mesh: MeshView, parts: readonly ClusterService[]): MeshService {
   const [first] = parts;
   if (first === undefined) throw new Error("a service is merged from at least one cluster");
-  const identities = new Set(parts.flatMap((part) => part.serviceAccounts.map((account) => `spiffe://${mesh.config.trustDomain}/${account}`)));
+  const domains = [mesh.config.trustDomain, ...mesh.config.trustDomainAliases];
+  const accounts = parts.flatMap((part) => part.serviceAccounts);
+  const identities = new Set(domains.flatMap((domain) => accounts.map((account) => `spiffe://${domain}/${account}`)));
   return {
     hostname: `${first.name}.${first.namespace}.svc.cluster.local`,
     name: first.name,

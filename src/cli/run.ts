@@ -1,0 +1,142 @@
+// `isthmus run`: options to a running proxy, and signals to what it does. SIGTERM and SIGINT drain and end, the second one
+// at once; SIGHUP loads the configuration and opens the logs again; SIGUSR1 opens the logs again.
+import { availableParallelism } from "node:os";
+import { InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
+import { systemClock } from "../clock.ts";
+import type { SocketAddress } from "../envoy/address.ts";
+import { createBootstrapSource } from "../proxy/bootstrap-source.ts";
+import { createMeshSource } from "../proxy/mesh-source.ts";
+import { startProxy } from "../proxy.ts";
+import type { ProxyOptions } from "../proxy.ts";
+import { createProcessLogger, logLevels } from "../telemetry/pino-logger.ts";
+import type { LogLevel, LogStyle } from "../telemetry/pino-logger.ts";
+import { packageVersion } from "./package-version.ts";
+import type { CliEdge } from "./program.ts";
+
+interface RunFlags {
+  readonly config?: string;
+  readonly mesh?: string;
+  readonly node?: string;
+  readonly cluster?: string;
+  readonly network?: string;
+  readonly labels?: string;
+  readonly locality?: string;
+  readonly serviceAccount?: string;
+  readonly nodeFile?: string;
+  readonly concurrency?: number;
+  readonly admin?: SocketAddress;
+  readonly dns?: SocketAddress;
+  readonly dnsForward?: readonly SocketAddress[];
+  readonly certs?: string;
+  readonly drainTimeS: number;
+  readonly accessLogFlushMs: number;
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogStyle;
+}
+
+/** Adds `isthmus run`. */
+export function registerRun(program: Command, edge: CliEdge, setExit: (code: number) => void): void {
+  const command = program
+    .command("run")
+    .description("run the proxy from an Envoy bootstrap or a mesh directory")
+    .option("-c, --config <file>", "Envoy v3 bootstrap, YAML or JSON")
+    .option("--mesh <dir>", "mesh directory of Istio and Kubernetes YAML")
+    .option("--node <id>", "who this proxy is: sidecar~IP~POD.NAMESPACE~DOMAIN, router~..., or a name in the mesh's nodes.yaml")
+    .option("--cluster <name>", "the cluster it runs in")
+    .option("--network <name>", "the network it is on")
+    .option("--labels <list>", "labels of its workload: name=value,...")
+    .option("--locality <path>", "region/zone/subzone")
+    .option("--service-account <name>", "service account of its workload")
+    .option("--node-file <file>", "core.v3.Node as JSON or YAML, in place of the flags above")
+    .option("--concurrency <n>", "worker threads (default: cores, at most 2 as a sidecar)", positiveInteger)
+    .option("--admin <host:port>", "admin server (default: the bootstrap's, otherwise none)", hostPort)
+    .option("--dns <host:port>", "answer DNS for the mesh's names, UDP and TCP", hostPort)
+    .option("--dns-forward <host:port>", "ask here for other names, may be repeated (default: resolv.conf)", collectHostPorts)
+    .option("--certs <dir>", "workload certificate: cert-chain.pem, key.pem, root-cert.pem")
+    .option("--drain-time-s <seconds>", "longest wait for connections to end after SIGTERM", seconds, 5)
+    .option("--access-log-flush-ms <ms>", "longest time an access-log record waits in memory", positiveInteger, 100)
+    .addOption(new Option("--log-level <level>", "what the process logs on standard error").choices(logLevels).default("info"))
+    .addOption(new Option("--log-format <format>", "how").choices(["text", "json"]).default("text"));
+  command.action(async (flags: RunFlags) => {
+    if ((flags.config === undefined) === (flags.mesh === undefined)) {
+      command.error("error: give either --config FILE or --mesh DIR", { exitCode: 2, code: "isthmus.usage" });
+    }
+    setExit(await run(flags, edge));
+  });
+}
+
+async function run(flags: RunFlags, edge: CliEdge): Promise<number> {
+  const logger = createProcessLogger({ level: flags.logLevel, style: flags.logFormat });
+  const result = await startProxy(proxyOptions(flags, edge), { clock: systemClock, logger });
+  if (!result.ok) {
+    logger.flush();
+    for (const problem of result.problems) edge.err(`${problem}\n`);
+    return 1;
+  }
+  const { proxy } = result;
+  let ending = false;
+  const end = (): void => {
+    void (ending ? proxy.stop() : proxy.drainAndStop());
+    ending = true;
+  };
+  const off = [
+    edge.onSignal("SIGTERM", end),
+    edge.onSignal("SIGINT", end),
+    edge.onSignal("SIGHUP", () => {
+      proxy.reopenLogs();
+      void proxy.reload();
+    }),
+    edge.onSignal("SIGUSR1", () => proxy.reopenLogs()),
+  ];
+  await proxy.stopped;
+  for (const stop of off) stop();
+  logger.flush();
+  return 0;
+}
+
+function proxyOptions(flags: RunFlags, edge: CliEdge): ProxyOptions {
+  const sidecar = flags.mesh !== undefined && !(flags.node ?? "").startsWith("router~");
+  const { node, cluster, network, labels, locality, serviceAccount } = flags;
+  const given = Object.fromEntries(
+    Object.entries({ node, cluster, network, labels, locality, serviceAccount }).filter(([, value]) => value !== undefined),
+  );
+  return {
+    source:
+      flags.mesh === undefined
+        ? createBootstrapSource({ file: flags.config ?? "", environment: edge.environment })
+        : createMeshSource({ folder: flags.mesh, flags: given, nodeFile: flags.nodeFile, environment: edge.environment }),
+    concurrency: flags.concurrency ?? (sidecar ? Math.min(2, availableParallelism()) : availableParallelism()),
+    admin: flags.admin,
+    dns: flags.dns,
+    dnsForward: flags.dnsForward,
+    certsFolder: flags.certs,
+    drainTimeMs: flags.drainTimeS * 1000,
+    accessLogFlushMs: flags.accessLogFlushMs,
+    logLevel: flags.logLevel,
+    logStyle: flags.logFormat,
+    version: packageVersion(),
+    watch: true,
+  };
+}
+
+function positiveInteger(text: string): number {
+  const value = Number(text);
+  if (!/^\d{1,6}$/.test(text) || value < 1) throw new InvalidArgumentError("Expected a whole number from 1.");
+  return value;
+}
+
+function seconds(text: string): number {
+  if (!/^\d{1,6}(\.\d{1,3})?$/.test(text)) throw new InvalidArgumentError("Expected seconds, e.g. 5.");
+  return Number(text);
+}
+
+function hostPort(text: string): SocketAddress {
+  const [, bracketed, plain, port] = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text) ?? [];
+  const address = bracketed ?? plain;
+  if (address === undefined || Number(port) > 65_535)
+    throw new InvalidArgumentError("Expected HOST:PORT, e.g. 127.0.0.1:15000 or [::1]:15000.");
+  return { address, port: Number(port) };
+}
+
+const collectHostPorts = (text: string, before: readonly SocketAddress[] = []): readonly SocketAddress[] => [...before, hostPort(text)];

@@ -1,0 +1,80 @@
+// Where a provider's tokens are in a request, and how they are taken out of it.
+import type { JwtProvider } from "../../../envoy/jwt-authn.ts";
+import type { HttpStream } from "../../../http/stream.ts";
+import { queryParameter } from "../../../match/query-matcher.ts";
+
+/** A token and what removes it from the request. */
+export interface FoundToken {
+  readonly token: string;
+  remove(): void;
+}
+
+/** Finds every token of one provider, in the order headers, parameters, cookies. */
+export type TokenFinder = (stream: HttpStream) => readonly FoundToken[];
+
+/** Compiles a provider's locations; without any, `authorization: Bearer` and the parameter `access_token`. */
+export function compileTokenFinder(provider: JwtProvider): TokenFinder {
+  const { fromHeaders, fromParams, fromCookies } = provider;
+  const unset = fromHeaders.length + fromParams.length + fromCookies.length === 0;
+  const headers = unset ? [{ name: "authorization", valuePrefix: "Bearer " }] : fromHeaders;
+  const params = unset ? ["access_token"] : fromParams;
+  return (stream) => {
+    const found: FoundToken[] = [];
+    for (const { name, valuePrefix } of headers) findInHeader(stream, name, valuePrefix, found);
+    if (params.length > 0) findInQuery(stream, params, found);
+    if (fromCookies.length > 0) findInCookies(stream, fromCookies, found);
+    return found;
+  };
+}
+
+// Every field counts: a bad token must not hide behind a good one.
+function findInHeader(stream: HttpStream, name: string, prefix: string, found: FoundToken[]): void {
+  const { names, values } = stream.headers;
+  for (let i = names.indexOf(name); i >= 0; i = names.indexOf(name, i + 1)) {
+    const value = values[i]!;
+    const at = value.indexOf(prefix);
+    if (at < 0) continue;
+    const rest = value.slice(at + prefix.length).trimStart();
+    const token = prefix === "" ? rest : (/^[A-Za-z0-9\-_.=]*/.exec(rest)?.[0] ?? "");
+    found.push({ token, remove: () => void stream.headers.remove(name) });
+  }
+}
+
+function findInQuery(stream: HttpStream, params: readonly string[], found: FoundToken[]): void {
+  const at = stream.path.indexOf("?");
+  if (at < 0) return;
+  const query = stream.path.slice(at + 1);
+  for (const name of params) {
+    const token = queryParameter(query, name);
+    if (token !== undefined) found.push({ token, remove: () => removeParameter(stream, name) });
+  }
+}
+
+function removeParameter(stream: HttpStream, name: string): void {
+  const at = stream.path.indexOf("?");
+  if (at < 0) return;
+  const kept = stream.path
+    .slice(at + 1)
+    .split("&")
+    .filter((pair) => pair !== name && !pair.startsWith(`${name}=`));
+  stream.path = stream.path.slice(0, at) + (kept.length === 0 ? "" : `?${kept.join("&")}`);
+  stream.info.path = stream.path;
+}
+
+// Cookies stay: Envoy does not take them out either.
+function findInCookies(stream: HttpStream, cookies: readonly string[], found: FoundToken[]): void {
+  const { names, values } = stream.headers;
+  for (let i = names.indexOf("cookie"); i >= 0; i = names.indexOf("cookie", i + 1)) {
+    for (const pair of values[i]!.split(";")) {
+      const equals = pair.indexOf("=");
+      if (equals < 0 || !cookies.includes(pair.slice(0, equals).trim())) continue;
+      found.push({
+        token: pair
+          .slice(equals + 1)
+          .trim()
+          .replace(/^"(.*)"$/, "$1"),
+        remove: () => {},
+      });
+    }
+  }
+}

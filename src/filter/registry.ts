@@ -1,0 +1,45 @@
+// Every kind of filter this build can run, in one list per level. To add a filter: its folder, one line here, and its decoder
+// in envoy/extensions.ts. The order is the order of documentation; configuration decides the order of execution.
+import { routerExtension } from "../envoy/router.ts";
+import type { HttpFilterSpec } from "../http/filter.ts";
+import type { ListenerFilterSpec, NetworkFilterSpec } from "./filter.ts";
+import { cors } from "./http/cors/cors.ts";
+import { fault } from "./http/fault/fault.ts";
+import { istioAlpn } from "./http/istio-alpn/istio-alpn.ts";
+import { jwtAuthn } from "./http/jwt-authn/jwt-authn.ts";
+import { localRateLimit } from "./http/local-ratelimit/local-ratelimit.ts";
+import { rbac } from "./http/rbac/rbac.ts";
+import { createRouter } from "./http/router/router.ts";
+import { httpInspector } from "./listener/http-inspector/http-inspector.ts";
+import { originalDst } from "./listener/original-dst/original-dst.ts";
+import { proxyProtocol } from "./listener/proxy-protocol/proxy-protocol.ts";
+import { tlsInspector } from "./listener/tls-inspector/tls-inspector.ts";
+import { createHttpConnectionManagerSpec } from "./network/http-connection-manager/http-connection-manager.ts";
+import { istioMetadataExchange, istioStats } from "./network/istio-passive/istio-passive.ts";
+import { sniCluster } from "./network/sni-cluster/sni-cluster.ts";
+import { tcpProxy } from "./network/tcp-proxy/tcp-proxy.ts";
+
+const byExtension = <S extends { readonly extension: string }>(specs: readonly S[]): ReadonlyMap<string, S> =>
+  new Map(specs.map((spec) => [spec.extension, spec]));
+
+/** Listener filters. */
+export const listenerFilters = byExtension<ListenerFilterSpec>([originalDst, proxyProtocol, tlsInspector, httpInspector]);
+
+/** HTTP filters; the router is the terminal of their chain and made apart. */
+export const httpFilters = byExtension<HttpFilterSpec>([rbac, jwtAuthn, localRateLimit, cors, fault, istioAlpn]);
+
+/** Network filters. */
+export const networkFilters = byExtension<NetworkFilterSpec>([
+  istioMetadataExchange,
+  istioStats,
+  sniCluster,
+  tcpProxy,
+  createHttpConnectionManagerSpec(httpFilters, createRouter),
+]);
+
+/** Canonical names of everything above, for configuration checks. */
+export const filterSupport = {
+  supportedListenerFilters: new Set(listenerFilters.keys()),
+  supportedNetworkFilters: new Set(networkFilters.keys()),
+  supportedHttpFilters: new Set([...httpFilters.keys(), routerExtension]),
+};

@@ -1,0 +1,154 @@
+// RBAC rules (config.rbac.v3.RBAC) as one decision: which policy, if any, a request or connection meets. What follows from it
+// is the filter's business. Rules about requests never match a bare connection.
+import type { CidrRange } from "../envoy/address.ts";
+import type { RbacPermission, RbacPolicy, RbacPrincipal, RbacRules } from "../envoy/rbac.ts";
+import { cidrContains, parseCidr, parseIp } from "./cidr.ts";
+import type { HeaderSource } from "./header-matcher.ts";
+import { compileHeaderMatcher } from "./header-matcher.ts";
+import { compilePathMatcher, withoutQuery } from "./path-matcher.ts";
+import type { StringTest } from "./string-matcher.ts";
+import { compileStringMatcher } from "./string-matcher.ts";
+
+/** The facts of a connection that rules look at. */
+export interface RbacConnection {
+  /** The socket's peer. */
+  readonly directRemote: { readonly ip: string };
+  /** After PROXY protocol. */
+  readonly remote: { readonly ip: string };
+  readonly local: { readonly ip: string; readonly port: number };
+  /** SNI, lower case; empty when none. */
+  readonly serverName: string;
+  readonly tls:
+    | { readonly validated: boolean; readonly uriSans: readonly string[]; readonly dnsSans: readonly string[]; readonly subject: string }
+    | undefined;
+}
+
+/** Outcome of rules. `policy` is the name of the one that decided, undefined when none matched. */
+export interface RbacDecision {
+  readonly allowed: boolean;
+  readonly policy: string | undefined;
+}
+
+/** Compiled rules. `request` is undefined for plain connections. */
+export type RbacTest = (connection: RbacConnection, request: HeaderSource | undefined) => RbacDecision;
+
+/** Compiles rules. Throws when a regex, range or template is not valid, which decoding has ruled out for decoded configuration. */
+export function compileRbac(rules: RbacRules): RbacTest {
+  const policies = rules.policies.map(compilePolicy);
+  const matched = rules.policies.map(({ name }): RbacDecision => ({ allowed: rules.action !== "DENY", policy: name }));
+  // LOG decides nothing; ALLOW lets only what matched pass.
+  const unmatched: RbacDecision = { allowed: rules.action !== "ALLOW", policy: undefined };
+  return (connection, request) => {
+    for (let i = 0; i < policies.length; i++) if (policies[i]!(connection, request)) return matched[i]!;
+    return unmatched;
+  };
+}
+
+type Test = (connection: RbacConnection, request: HeaderSource | undefined) => boolean;
+
+function compilePolicy(policy: RbacPolicy): Test {
+  const permitted = anyOf(policy.permissions.map(compilePermission));
+  const identified = anyOf(policy.principals.map(compilePrincipal));
+  return (connection, request) => permitted(connection, request) && identified(connection, request);
+}
+
+function compilePermission(rule: RbacPermission): Test {
+  switch (rule.kind) {
+    case "any":
+      return always;
+    case "and":
+      return allOf(rule.rules.map(compilePermission));
+    case "or":
+      return anyOf(rule.rules.map(compilePermission));
+    case "not":
+      return not(compilePermission(rule.rule));
+    case "header":
+      return ofRequest(compileHeaderMatcher(rule.header));
+    case "urlPath":
+      return ofPath(compileStringMatcher(rule.matcher));
+    case "uriTemplate":
+      return ofPath(compilePathMatcher({ kind: "template", template: rule.template }));
+    case "destinationIp":
+      return inRange(rule.range, (connection) => connection.local.ip);
+    case "destinationPort":
+      return (connection) => connection.local.port === rule.port;
+    case "destinationPortRange":
+      return (connection) => connection.local.port >= rule.start && connection.local.port < rule.end;
+    case "requestedServerName": {
+      const test = compileStringMatcher(rule.matcher);
+      return (connection) => test(connection.serverName);
+    }
+  }
+}
+
+function compilePrincipal(id: RbacPrincipal): Test {
+  switch (id.kind) {
+    case "any":
+      return always;
+    case "and":
+      return allOf(id.ids.map(compilePrincipal));
+    case "or":
+      return anyOf(id.ids.map(compilePrincipal));
+    case "not":
+      return not(compilePrincipal(id.id));
+    case "header":
+      return ofRequest(compileHeaderMatcher(id.header));
+    case "urlPath":
+      return ofPath(compileStringMatcher(id.matcher));
+    case "ip":
+      return inRange(id.range, id.which === "direct" ? (connection) => connection.directRemote.ip : (connection) => connection.remote.ip);
+    case "authenticated":
+      return authenticated(id.principalName && compileStringMatcher(id.principalName));
+  }
+}
+
+// A name counts only on a certificate that was verified; then any of its names may match.
+function authenticated(test: StringTest | undefined): Test {
+  return ({ tls }) => {
+    if (tls === undefined || !tls.validated) return false;
+    return test === undefined || tls.uriSans.some(test) || tls.dnsSans.some(test) || test(tls.subject);
+  };
+}
+
+function inRange(model: CidrRange, address: (connection: RbacConnection) => string): Test {
+  const range = parseCidr(model);
+  if (range === undefined) throw new Error(`${model.addressPrefix}/${model.prefixLen} is not an IP range`);
+  return (connection) => {
+    const ip = parseIp(address(connection));
+    return ip !== undefined && cidrContains(range, ip);
+  };
+}
+
+function ofRequest(test: (request: HeaderSource) => boolean): Test {
+  return (_connection, request) => request !== undefined && test(request);
+}
+
+function ofPath(test: (path: string) => boolean): Test {
+  return (_connection, request) => request !== undefined && test(withoutQuery(request.path));
+}
+
+function always(): boolean {
+  return true;
+}
+
+function not(test: Test): Test {
+  return (connection, request) => !test(connection, request);
+}
+
+function anyOf(tests: readonly Test[]): Test {
+  const [only] = tests;
+  if (tests.length === 1 && only !== undefined) return only;
+  return (connection, request) => {
+    for (const test of tests) if (test(connection, request)) return true;
+    return false;
+  };
+}
+
+function allOf(tests: readonly Test[]): Test {
+  const [only] = tests;
+  if (tests.length === 1 && only !== undefined) return only;
+  return (connection, request) => {
+    for (const test of tests) if (!test(connection, request)) return false;
+    return true;
+  };
+}

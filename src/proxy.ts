@@ -1,0 +1,341 @@
+// The composition root: builds every part of the process and wires them. Start, reload, drain and stop on one page.
+import type { AdminContext, ConfigView, LocatedIssue, ServerState } from "./admin/admin-context.ts";
+import { startAdminServer } from "./admin/admin-server.ts";
+import type { AdminServer } from "./admin/admin-server.ts";
+import type { Clock } from "./clock.ts";
+import type { SocketAddress } from "./envoy/address.ts";
+import { filterSupport } from "./filter/registry.ts";
+import { checkCertificates, loadCertificates } from "./proxy/certificates.ts";
+import type { ConfigSource, LoadedConfig } from "./proxy/config-source.ts";
+import { bindProblem } from "./proxy/bind-problem.ts";
+import { startMeshDns } from "./proxy/mesh-dns.ts";
+import type { MeshDns } from "./proxy/mesh-dns.ts";
+import { localAddress } from "./proxy/local-address.ts";
+import type { Secret } from "./envoy/tls.ts";
+import { watchFiles } from "./source/watch.ts";
+import type { FileWatch } from "./source/watch.ts";
+import { diffSnapshots, isEmptyUpdate } from "./snapshot/diff.ts";
+import { buildSnapshot } from "./snapshot/snapshot.ts";
+import type { Snapshot } from "./snapshot/snapshot.ts";
+import type { LogLevel, LogStyle, ProcessLogger } from "./telemetry/pino-logger.ts";
+import { StatsSlab } from "./telemetry/stats-slab.ts";
+import { StatsReader } from "./telemetry/stats/stats-reader.ts";
+import type { ListenerView } from "./telemetry/views.ts";
+import { WorkerPool } from "./worker/pool.ts";
+
+/** What to run. */
+export interface ProxyOptions {
+  readonly source: ConfigSource;
+  readonly concurrency: number;
+  /** Wins over the bootstrap's own; neither = no admin server. */
+  readonly admin: SocketAddress | undefined;
+  readonly dns: SocketAddress | undefined;
+  /** Servers for names that are not the mesh's; undefined = resolv.conf's. */
+  readonly dnsForward: readonly SocketAddress[] | undefined;
+  /** Folder of the workload's certificate, served as the secrets `default` and `ROOTCA`. */
+  readonly certsFolder: string | undefined;
+  /** Longest wait for connections to end, once draining. */
+  readonly drainTimeMs: number;
+  readonly accessLogFlushMs: number;
+  readonly logLevel: LogLevel;
+  readonly logStyle: LogStyle;
+  readonly version: string;
+  /** Load again when files change. */
+  readonly watch: boolean;
+}
+
+/** What a proxy needs of its surroundings. */
+export interface ProxyDeps {
+  readonly clock: Clock;
+  readonly logger: ProcessLogger;
+}
+
+/** A running proxy. */
+export interface Proxy {
+  readonly stats: StatsReader;
+  readonly admin: SocketAddress | undefined;
+  readonly dns: SocketAddress | undefined;
+  listeners(): Promise<readonly ListenerView[]>;
+  /** Loads everything again; true when it is in force without an error. */
+  reload(): Promise<boolean>;
+  reopenLogs(): void;
+  /** Tells connections to go elsewhere, stops accepting, waits for them to end, then stops. */
+  drainAndStop(): Promise<void>;
+  stop(): Promise<void>;
+  /** Resolves when stopped, whoever asked for it. */
+  readonly stopped: Promise<void>;
+}
+
+/** A proxy, or one line for each thing that is in the way. */
+export type StartResult = { readonly ok: true; readonly proxy: Proxy } | { readonly ok: false; readonly problems: readonly string[] };
+
+/** How long new connections are still accepted while draining, so that those on their way are told and not refused. */
+const acceptWhileDrainingMs = 250;
+/** How often draining looks whether connections are left. */
+const drainPollMs = 50;
+
+/** Starts a proxy: everything is bound and serving when it resolves. */
+export async function startProxy(options: ProxyOptions, deps: ProxyDeps): Promise<StartResult> {
+  const runner = new Runner(options, deps);
+  const problems = await runner.start();
+  if (problems.length === 0) return { ok: true, proxy: runner };
+  await runner.stop();
+  return { ok: false, problems };
+}
+
+class Runner implements Proxy {
+  readonly stats = new StatsReader();
+  readonly stopped: Promise<void>;
+  readonly #options: ProxyOptions;
+  readonly #deps: ProxyDeps;
+  readonly #startedMs: number;
+  readonly #pool: WorkerPool;
+  readonly #slab = new StatsSlab((announcement) => this.stats.add("main", announcement));
+  #watch: FileWatch | undefined = undefined;
+  #state: ServerState = "INITIALIZING";
+  #config: LoadedConfig | undefined = undefined;
+  #issues: readonly LocatedIssue[] = [];
+  #snapshot: Snapshot | undefined = undefined;
+  #publishedMs = 0;
+  #admin: AdminServer | undefined = undefined;
+  #dns: MeshDns | undefined = undefined;
+  #reloading: Promise<boolean> = Promise.resolve(true);
+  #stopping: Promise<void> | undefined = undefined;
+  #onStopped: () => void = () => undefined;
+
+  constructor(options: ProxyOptions, deps: ProxyDeps) {
+    this.#options = options;
+    this.#deps = deps;
+    this.#startedMs = deps.clock.nowMs();
+    this.stopped = new Promise((resolve) => (this.#onStopped = resolve));
+    const { accessLogFlushMs, logLevel, logStyle } = options;
+    this.#pool = new WorkerPool({
+      concurrency: options.concurrency,
+      settings: { accessLogFlushMs, logLevel, logStyle, localAddress: localAddress() },
+      clock: deps.clock,
+      logger: deps.logger,
+      reader: this.stats,
+      stats: this.#slab.root,
+    });
+  }
+
+  get admin(): SocketAddress | undefined {
+    return this.#admin?.address;
+  }
+
+  get dns(): SocketAddress | undefined {
+    return this.#dns?.address;
+  }
+
+  /** Everything in the way of a start, nothing when it runs. */
+  async start(): Promise<readonly string[]> {
+    const server = this.#slab.root.scope("server");
+    for (const name of ["config_reload_success", "config_reload_failed"]) server.counter(name);
+    const loaded = await this.#load(undefined);
+    if (!loaded.ok) return loaded.problems;
+    for (const issue of this.#issues) this.#deps.logger.warn("configuration is not honoured in full", { issue: issue.text });
+    const failures = await this.#publish(loaded.snapshot);
+    if (failures.length > 0) return failures;
+    const { dns, dnsForward, admin = loaded.config.admin } = this.#options;
+    try {
+      if (dns)
+        this.#dns = await startMeshDns({ address: dns, forward: dnsForward, config: loaded.config, stats: this.#slab.root, ...this.#deps });
+    } catch (thrown) {
+      return [bindProblem("DNS responder", "--dns", dns!, thrown)];
+    }
+    try {
+      if (admin) this.#admin = await startAdminServer(admin, this.#adminContext(), this.#deps.logger);
+    } catch (thrown) {
+      return [bindProblem("admin server", "--admin", admin!, thrown)];
+    }
+    this.#enter("LIVE");
+    if (this.#options.watch)
+      this.#watch = watchFiles(this.#watched(loaded.config.paths), () => void this.reload(), { clock: this.#deps.clock });
+    this.#deps.logger.info("started", {
+      version: this.#options.version,
+      concurrency: this.#options.concurrency,
+      listeners: loaded.snapshot.listeners.size,
+      clusters: loaded.snapshot.clusters.size,
+      ...(this.admin ? { admin: addressText(this.admin) } : {}),
+      ...(this.dns ? { dns: addressText(this.dns) } : {}),
+    });
+    return [];
+  }
+
+  listeners(): Promise<readonly ListenerView[]> {
+    return this.#pool.listeners();
+  }
+
+  reload(): Promise<boolean> {
+    this.#reloading = this.#reloading.then(() => (this.#stopping ? false : this.#reload()));
+    return this.#reloading;
+  }
+
+  reopenLogs(): void {
+    this.#pool.reopenLogs();
+  }
+
+  async drainAndStop(): Promise<void> {
+    const { clock, logger } = this.#deps;
+    this.#enter("DRAINING");
+    this.#pool.drain();
+    const wait = (ms: number): Promise<void> => new Promise((resolve) => keepAlive(ms, resolve));
+    const endMs = clock.nowMs() + this.#options.drainTimeMs;
+    if (this.#connections() > 0) await wait(Math.min(acceptWhileDrainingMs, this.#options.drainTimeMs));
+    await this.#pool.stopAccepting("all");
+    while (this.#connections() > 0 && clock.nowMs() < endMs && !this.#stopping) await wait(drainPollMs);
+    const left = this.#connections();
+    if (left > 0) logger.warn("connections are closed before they ended", { connections: left, drainTimeMs: this.#options.drainTimeMs });
+    await this.stop();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#enter("DRAINING");
+    this.#watch?.close();
+    await Promise.all([this.#pool.stop(), this.#admin?.close(), this.#dns?.close()]);
+    this.#onStopped();
+  }
+
+  async #reload(): Promise<boolean> {
+    const { logger } = this.#deps;
+    const server = this.#slab.root.scope("server");
+    const loaded = await this.#load(this.#config);
+    const refused = loaded.ok ? this.#issues.filter((issue) => issue.severity === "error").map((issue) => issue.text) : loaded.problems;
+    if (loaded.ok) refused.push(...(await this.#publish(loaded.snapshot)));
+    const ok = refused.length === 0;
+    server.counter(ok ? "config_reload_success" : "config_reload_failed").inc();
+    for (const problem of refused)
+      logger.error(loaded.ok ? "refused, what was in force of it stays" : "configuration refused, the running one stays", { problem });
+    if (ok) logger.info("configuration loaded", { version: this.#snapshot?.version });
+    return ok;
+  }
+
+  async #load(
+    previous: LoadedConfig | undefined,
+  ): Promise<
+    { readonly ok: true; readonly config: LoadedConfig; readonly snapshot: Snapshot } | { readonly ok: false; readonly problems: string[] }
+  > {
+    const { source, certsFolder } = this.#options;
+    const result = await source.load(previous);
+    this.#watch?.replace(this.#watched(result.ok ? result.config.paths : result.paths));
+    if (!result.ok) return { ok: false, problems: result.issues.filter((issue) => issue.severity === "error").map((issue) => issue.text) };
+    const { config } = result;
+    const certificates = certsFolder === undefined ? undefined : await loadCertificates(certsFolder, this.#deps.clock.wallMs());
+    if (certificates && !certificates.ok) return { ok: false, problems: [...certificates.problems] };
+    const secrets: readonly Secret[] = [...config.resources.secrets, ...(certificates?.secrets ?? [])];
+    const resources = { ...config.resources, secrets };
+    const unusable = checkCertificates(resources, this.#deps.clock.wallMs());
+    if (unusable.length > 0) return { ok: false, problems: [...unusable] };
+    const built = buildSnapshot(resources, {
+      ...filterSupport,
+      rejected: config.rejected,
+      ...(this.#snapshot ? { previous: this.#snapshot } : {}),
+    });
+    const issues = [...config.issues, ...built.issues.map((issue) => ({ severity: issue.severity, text: config.locate(issue) }))];
+    const errors = built.issues.filter((issue) => issue.severity === "error").map(config.locate);
+    // A start has nothing to fall back on, and a bootstrap is taken whole or not at all.
+    if (errors.length > 0 && (!previous || source.kind === "bootstrap")) return { ok: false, problems: errors };
+    this.#config = { ...config, resources };
+    this.#issues = issues;
+    return { ok: true, config, snapshot: built.snapshot };
+  }
+
+  /** Brings the workers to a snapshot; gives one line for each listener that failed. */
+  async #publish(snapshot: Snapshot): Promise<string[]> {
+    const previous = this.#snapshot;
+    const update = diffSnapshots(previous, snapshot);
+    this.#snapshot = snapshot;
+    if (this.#config) this.#dns?.setNames(this.#config);
+    if (isEmptyUpdate(update) && this.#publishedMs > 0) return [];
+    this.#publishedMs = this.#deps.clock.wallMs();
+    const failures = await this.#pool.publish(update, (failed) => {
+      this.#snapshot = withoutFailed(snapshot, previous, failed);
+      return diffSnapshots(undefined, this.#snapshot);
+    });
+    return failures.map((failure) => failure.message);
+  }
+
+  #watched(paths: readonly string[]): readonly string[] {
+    return this.#options.certsFolder === undefined ? paths : [...paths, this.#options.certsFolder];
+  }
+
+  /** Connections open in the workers. */
+  #connections(): number {
+    let open = 0;
+    for (const stat of this.stats.list())
+      if (stat.kind === "gauge" && /^listener\..*\.downstream_cx_active$/.test(stat.name)) open += stat.value;
+    return open;
+  }
+
+  #enter(state: ServerState): void {
+    this.#state = state;
+    const server = this.#slab.root.scope("server");
+    server.gauge("live").set(state === "LIVE" ? 1 : 0);
+    server.gauge("state").set(["LIVE", "DRAINING", "PRE_INITIALIZING", "INITIALIZING"].indexOf(state));
+  }
+
+  #adminContext(): AdminContext {
+    const { clock, logger } = this.#deps;
+    const uptimeMs = (): number => clock.nowMs() - this.#startedMs;
+    return {
+      reader: this.stats,
+      version: `isthmus/${this.#options.version}/node-${process.versions.node}/openssl-${process.versions.openssl}`,
+      options: { concurrency: this.#options.concurrency, drain_time: `${this.#options.drainTimeMs / 1000}s`, log_level: logger.level },
+      state: () => this.#state,
+      uptimeMs,
+      wallMs: () => clock.wallMs(),
+      node: () => this.#config?.node ?? { id: "", cluster: "", locality: { region: "", zone: "", subZone: "" }, metadata: {} },
+      config: () => this.#configView(),
+      clusters: () => this.#pool.clusters(),
+      listeners: () => this.#pool.listeners(),
+      logLevel: () => logger.level,
+      setLogLevel: (level) => {
+        logger.setLevel(level);
+        this.#pool.setLogLevel(level);
+      },
+      reopenLogs: () => this.reopenLogs(),
+      drainListeners: ({ graceful, inboundOnly }) => {
+        if (graceful && !inboundOnly) this.#pool.drain();
+        clock.after(graceful ? this.#options.drainTimeMs : 0, () => void this.#pool.stopAccepting(inboundOnly ? "inbound" : "all"));
+      },
+      // After the answer has left.
+      quit: () => void clock.after(10, () => void this.stop()),
+    };
+  }
+
+  #configView(): ConfigView {
+    const config = this.#config;
+    return {
+      version: this.#snapshot?.version ?? 0,
+      lastUpdatedMs: this.#publishedMs,
+      source: this.#options.source.kind,
+      resources: config?.resources ?? { listeners: [], clusters: [], routes: [], endpoints: [], secrets: [] },
+      bootstrap: config?.bootstrap,
+      json: config?.json ?? { listeners: [], clusters: [], routes: [], endpoints: [] },
+      issues: this.#issues,
+    };
+  }
+}
+
+const addressText = ({ address, port }: SocketAddress): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
+
+// What is in force after listeners failed: their version of before, if there was one, so that the next load tries them again.
+function withoutFailed(snapshot: Snapshot, previous: Snapshot | undefined, failed: readonly { readonly name: string }[]): Snapshot {
+  const listeners = new Map(snapshot.listeners);
+  for (const { name } of failed) {
+    const kept = previous?.listeners.get(name);
+    if (kept) listeners.set(name, kept);
+    else listeners.delete(name);
+  }
+  return { ...snapshot, listeners };
+}
+
+// Unlike the clock's timers this one keeps the process alive: nothing else may be left while connections drain.
+function keepAlive(ms: number, fire: () => void): void {
+  setTimeout(fire, ms);
+}

@@ -1,0 +1,115 @@
+// Certificates of the command line (--certs) as the secrets `default` and `ROOTCA`, and checks that say what to do about a
+// certificate that cannot serve.
+import { X509Certificate, createPrivateKey } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Resources } from "../envoy/bootstrap.ts";
+import type { CommonTlsContext, Secret, TlsCertificate } from "../envoy/tls.ts";
+
+/** The secrets of a folder, or one sentence for each thing wrong. */
+export type CertificatesResult =
+  | { readonly ok: true; readonly secrets: readonly Secret[] }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Istio's names in a folder of workload certificates. */
+const names = { chain: "cert-chain.pem", key: "key.pem", root: "root-cert.pem" };
+
+/** Reads `cert-chain.pem`, `key.pem` and `root-cert.pem`. */
+export async function loadCertificates(folder: string, nowMs: number): Promise<CertificatesResult> {
+  const problems: string[] = [];
+  const read = async (name: string): Promise<string> => {
+    const path = join(folder, name);
+    try {
+      return await readFile(path, "utf8");
+    } catch (thrown) {
+      const { code } = thrown as NodeJS.ErrnoException;
+      const why =
+        code === "ENOENT"
+          ? "is missing: make it with isthmus ca workload"
+          : code === "EACCES"
+            ? "cannot be read: give this user permission"
+            : `cannot be read: ${String(thrown)}`;
+      problems.push(`certificate file ${path} ${why}`);
+      return "";
+    }
+  };
+  const [chain, key, root] = await Promise.all([read(names.chain), read(names.key), read(names.root)]);
+  if (problems.length === 0) {
+    const certificate = { certificateChain: chain, privateKey: key };
+    problems.push(...checkCertificate(certificate, join(folder, names.chain), nowMs), ...checkBundle(root, join(folder, names.root)));
+  }
+  if (problems.length > 0) return { ok: false, problems };
+  return {
+    ok: true,
+    secrets: [
+      { name: "default", certificate: { certificateChain: chain, privateKey: key } },
+      {
+        name: "ROOTCA",
+        validation: {
+          trustedCa: root,
+          matchSubjectAltNames: [],
+          verifyCertificateHash: [],
+          verifyCertificateSpki: [],
+          allowExpiredCertificate: false,
+          acceptUntrusted: false,
+        },
+      },
+    ],
+  };
+}
+
+/** What keeps any own certificate of the configuration from serving now. */
+export function checkCertificates(resources: Resources, nowMs: number): readonly string[] {
+  const problems = new Set<string>();
+  const check = (certificates: readonly TlsCertificate[], where: string): void => {
+    for (const certificate of certificates) for (const problem of checkCertificate(certificate, where, nowMs)) problems.add(problem);
+  };
+  const checkSocket = (socket: { readonly kind: string; readonly tls?: { readonly common: CommonTlsContext } }, where: string): void => {
+    if (socket.tls) check(socket.tls.common.certificates, where);
+  };
+  for (const { name, certificate } of resources.secrets) if (certificate) check([certificate], `of secret ${name}`);
+  for (const { name, filterChains, defaultFilterChain } of resources.listeners) {
+    for (const chain of defaultFilterChain ? [...filterChains, defaultFilterChain] : filterChains)
+      checkSocket(chain.transportSocket, `of listener ${name}`);
+  }
+  for (const { name, transportSocket, transportSocketMatches } of resources.clusters) {
+    for (const socket of [transportSocket, ...transportSocketMatches.map((match) => match.transportSocket)])
+      checkSocket(socket, `of cluster ${name}`);
+  }
+  return [...problems];
+}
+
+/** What keeps a certificate from serving now: unreadable, expired, not yet valid, another key. `where` names it in messages. */
+export function checkCertificate(certificate: TlsCertificate, where: string, nowMs: number): readonly string[] {
+  let leaf: X509Certificate;
+  try {
+    leaf = new X509Certificate(certificate.certificateChain);
+  } catch {
+    return [`certificate ${where} is no PEM certificate: make it anew with isthmus ca workload`];
+  }
+  const problems: string[] = [];
+  if (leaf.validToDate.getTime() <= nowMs)
+    problems.push(`certificate ${where} expired on ${leaf.validToDate.toISOString()}: issue a new one (isthmus ca workload)`);
+  if (leaf.validFromDate.getTime() > nowMs)
+    problems.push(`certificate ${where} is not valid before ${leaf.validFromDate.toISOString()}: check this machine's clock`);
+  try {
+    const key = createPrivateKey({
+      key: certificate.privateKey,
+      ...(certificate.password === undefined ? {} : { passphrase: certificate.password }),
+    });
+    if (!leaf.checkPrivateKey(key))
+      problems.push(`the private key does not belong to certificate ${where}: put the two of one issue together`);
+  } catch {
+    // OpenSSL's words may quote the input; the sentence is enough.
+    problems.push(`the private key of certificate ${where} cannot be read: it must be PEM, and its password must be given if it has one`);
+  }
+  return problems;
+}
+
+function checkBundle(pem: string, where: string): readonly string[] {
+  try {
+    return new X509Certificate(pem).ca ? [] : [`${where} is no certificate authority: give the root of the mesh`];
+  } catch {
+    return [`${where} is no PEM certificate: give the root of the mesh`];
+  }
+}

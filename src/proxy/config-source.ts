@@ -1,0 +1,43 @@
+// What a source of configuration yields, whichever it is: resources for the workers, and what else the process needs.
+import type { ConfigView, LocatedIssue } from "../admin/admin-context.ts";
+import type { NameTableJson } from "../dns/name-table.ts";
+import type { SocketAddress } from "../envoy/address.ts";
+import type { RejectedResource } from "../envoy/bootstrap-decoder.ts";
+import type { Node, Resources } from "../envoy/bootstrap.ts";
+import type { ResourceIssue } from "../snapshot/resource-issue.ts";
+
+/** One load. */
+export interface LoadedConfig {
+  readonly node: Node;
+  /** The bootstrap's own admin address; the command line's wins. */
+  readonly admin: SocketAddress | undefined;
+  readonly resources: Resources;
+  /** Resources that were refused by themselves: what is in force of them stays. */
+  readonly rejected: readonly RejectedResource[];
+  /** Says where in the source an issue of a resource is, and what it is. */
+  readonly locate: (issue: ResourceIssue) => string;
+  /** As written or translated, for /config_dump. */
+  readonly bootstrap: unknown;
+  readonly json: ConfigView["json"];
+  /** What the DNS responder answers; undefined where the source has no names. */
+  readonly nameTable: NameTableJson | undefined;
+  /** Everything that is not honoured or was refused while the rest is served. */
+  readonly issues: readonly LocatedIssue[];
+  /** Files and folders whose changes call for another load. */
+  readonly paths: readonly string[];
+}
+
+/** A load that may be used, or every reason why not. `paths` are watched either way: the repair is to be seen. */
+export type LoadResult =
+  | { readonly ok: true; readonly config: LoadedConfig }
+  | { readonly ok: false; readonly issues: readonly LocatedIssue[]; readonly paths: readonly string[] };
+
+/** Where configuration comes from. */
+export interface ConfigSource {
+  readonly kind: ConfigView["source"];
+  /**
+   * Loads everything again.
+   * @param previous what is in force: a source may keep the last good version of what is bad now; without it any error refuses the load
+   */
+  load(previous: LoadedConfig | undefined): Promise<LoadResult>;
+}

@@ -1,0 +1,111 @@
+// A mesh directory as a source: loads it, translates it for this node, and decodes what comes out as any Envoy would have to.
+import { readFile } from "node:fs/promises";
+import type { LocatedIssue } from "../admin/admin-context.ts";
+import type { NameTableJson } from "../dns/name-table.ts";
+import { decodeResources } from "../envoy/bootstrap-decoder.ts";
+import type { Node } from "../envoy/bootstrap.ts";
+import { extensions } from "../envoy/extensions.ts";
+import type { Issue } from "../error.ts";
+import type { ResourceIssue } from "../snapshot/resource-issue.ts";
+import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
+import type { LoadedMesh } from "../source/mesh/directory/load.ts";
+import { formatIssue, formatPath } from "../source/yaml-document.ts";
+import type { Json, Translation } from "../source/mesh/envoy-json.ts";
+import { nodeFromOptions, parseNodeFile } from "../source/mesh/node.ts";
+import type { NodeFlags } from "../source/mesh/node.ts";
+import { translate } from "../source/mesh/translate.ts";
+import type { ConfigSource, LoadResult, LoadedConfig } from "./config-source.ts";
+
+/** Which mesh, and whose view of it. */
+export interface MeshSourceOptions {
+  readonly folder: string;
+  readonly flags: NodeFlags;
+  /** core.v3.Node as JSON or YAML. */
+  readonly nodeFile: string | undefined;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** A source over a mesh directory. */
+export function createMeshSource(options: MeshSourceOptions): ConfigSource {
+  // Objects that are bad now keep serving as they were in the load before; that load is the only state.
+  let lastMesh: LoadedMesh | undefined;
+  const paths = options.nodeFile === undefined ? [options.folder] : [options.folder, options.nodeFile];
+  return {
+    kind: "mesh",
+    load: async (previous) => {
+      const loaded = await loadMeshDirectory(options.folder, lastMesh && previous ? { previous: lastMesh } : {});
+      const issues: LocatedIssue[] = loaded.issues.map((issue) => ({ severity: issue.severity, text: formatIssue(issue) }));
+      const node = await resolveNode(options, loaded, issues);
+      if (!node || (!previous && hasErrors(issues))) return { ok: false, issues, paths };
+      lastMesh = loaded;
+      return decodeTranslation(translate(loaded.mesh, node), node, previous, issues, paths);
+    },
+  };
+}
+
+async function resolveNode(options: MeshSourceOptions, loaded: LoadedMesh, issues: LocatedIssue[]): Promise<Node | undefined> {
+  const report = (found: readonly Issue[], where: string): void => {
+    for (const { severity, path, message } of found)
+      issues.push({ severity, text: `${[where, formatPath(path)].filter((part) => part !== "").join(" ")}: ${message}` });
+  };
+  let base: Node | undefined;
+  if (options.nodeFile !== undefined) {
+    const text = await readFile(options.nodeFile, "utf8").catch((thrown: unknown) => {
+      issues.push({
+        severity: "error",
+        text: `${options.nodeFile}: cannot be read: ${thrown instanceof Error ? thrown.message : String(thrown)}`,
+      });
+      return undefined;
+    });
+    if (text === undefined) return undefined;
+    const parsed = parseNodeFile(text);
+    report(parsed.issues, options.nodeFile);
+    if (!parsed.ok) return undefined;
+    base = parsed.value;
+  }
+  const node = nodeFromOptions({
+    flags: options.flags,
+    env: options.environment,
+    proxyMetadata: loaded.mesh.config.proxyMetadata,
+    named: loaded.nodes,
+    ...(base ? { base } : {}),
+  });
+  report(node.issues, "");
+  return node.ok ? node.value : undefined;
+}
+
+function decodeTranslation(
+  translation: Translation,
+  node: Node,
+  previous: LoadedConfig | undefined,
+  issues: LocatedIssue[],
+  paths: readonly string[],
+): LoadResult {
+  const json = {
+    clusters: translation.cds.resources,
+    endpoints: translation.eds.resources,
+    listeners: translation.lds.resources,
+    routes: translation.rds.resources,
+  };
+  const { resources, rejected, issues: found } = decodeResources(json, { extensions });
+  for (const { severity, path, message } of found) issues.push({ severity, text: `translated ${describePath(path, json)}: ${message}` });
+  if (!previous && hasErrors(issues)) return { ok: false, issues, paths };
+  const [names] = translation.nds.resources;
+  const nameTable = names as NameTableJson | undefined;
+  const locate = ({ kind, name, path, message }: ResourceIssue): string =>
+    `translated ${[kind, name, formatPath(path)].filter((part) => part !== "").join(" ")}: ${message}`;
+  return {
+    ok: true,
+    config: { node, admin: undefined, resources, rejected, locate, bootstrap: undefined, json, nameTable, issues, paths },
+  };
+}
+
+// `listeners[3].filter_chains[0]` says little; the resource's name says which.
+function describePath(path: Issue["path"], json: Readonly<Record<string, readonly Json[]>>): string {
+  const [kind, index, ...below] = path;
+  const resource = typeof kind === "string" && typeof index === "number" ? json[kind]?.[index] : undefined;
+  const name = resource?.["name"] ?? resource?.["cluster_name"];
+  return typeof name === "string" ? `${String(kind)} ${name} ${formatPath(below)}`.trimEnd() : formatPath(path);
+}
+
+const hasErrors = (issues: readonly LocatedIssue[]): boolean => issues.some((issue) => issue.severity === "error");

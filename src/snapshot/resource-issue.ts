@@ -1,0 +1,46 @@
+// An issue found by looking at resources together, tied to the resource it belongs to.
+import type { ResourceKind } from "../envoy/bootstrap-decoder.ts";
+import type { Issue, Severity } from "../error.ts";
+
+/** An issue whose path starts at the named resource. */
+export interface ResourceIssue extends Issue {
+  readonly kind: ResourceKind;
+  readonly name: string;
+  /** Which of several resources of that name, in the order given; 0 is the first. */
+  readonly occurrence: number;
+}
+
+/** Collects the issues of one resource. */
+export class ResourceIssues {
+  readonly issues: ResourceIssue[] = [];
+  #errors = 0;
+  readonly #kind: ResourceKind;
+  readonly #name: string;
+  readonly #occurrence: number;
+
+  constructor(kind: ResourceKind, name: string, occurrence = 0) {
+    this.#kind = kind;
+    this.#name = name;
+    this.#occurrence = occurrence;
+  }
+
+  /** True when the resource cannot be used. */
+  get failed(): boolean {
+    return this.#errors > 0;
+  }
+
+  /** The resource is refused. */
+  error(message: string, path: Issue["path"] = []): void {
+    this.#errors += 1;
+    this.#add("error", message, path);
+  }
+
+  /** The resource is accepted nevertheless. */
+  warn(message: string, path: Issue["path"] = []): void {
+    this.#add("warning", message, path);
+  }
+
+  #add(severity: Severity, message: string, path: Issue["path"]): void {
+    this.issues.push({ severity, message, path, kind: this.#kind, name: this.#name, occurrence: this.#occurrence });
+  }
+}

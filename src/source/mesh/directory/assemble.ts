@@ -1,0 +1,61 @@
+// Sorts accepted objects into the view of a mesh.
+import type { MeshConfig } from "../mesh-config.ts";
+import type { MeshNetworks } from "../mesh-networks.ts";
+import { byAge, type MeshView } from "../mesh-view.ts";
+import type { MeshObject } from "../object/mesh-object.ts";
+import type { KubernetesCluster, KubernetesEndpointSlice } from "../registry/kubernetes-objects.ts";
+import type { KnownObject } from "./kinds.ts";
+
+/** An accepted object and where it belongs. */
+export interface LoadedObject {
+  readonly key: string;
+  /** The cluster's name; empty for Istio's resources. */
+  readonly cluster: string;
+  readonly known: KnownObject;
+  /** Taken over from an earlier load, because the object is refused as it stands now. */
+  readonly kept: boolean;
+}
+
+/** Builds the view. */
+export function assembleMesh(
+  config: MeshConfig,
+  networks: MeshNetworks,
+  clusters: readonly string[],
+  objects: readonly LoadedObject[],
+): MeshView {
+  const istio = objects.filter((object) => object.cluster === "").map((object) => object.known);
+  return {
+    config,
+    networks,
+    clusters: clusters.toSorted().map((name) =>
+      assembleCluster(
+        name,
+        objects.filter((object) => object.cluster === name).map((object) => object.known),
+      ),
+    ),
+    gateways: istio.flatMap((known) => (known.kind === "Gateway" ? [known.object] : [])).toSorted(byAge),
+    serviceEntries: istio.flatMap((known) => (known.kind === "ServiceEntry" ? [known.object] : [])).toSorted(byAge),
+    destinationRules: istio.flatMap((known) => (known.kind === "DestinationRule" ? [known.object] : [])).toSorted(byAge),
+    virtualServices: istio.flatMap((known) => (known.kind === "VirtualService" ? [known.object] : [])).toSorted(byAge),
+  };
+}
+
+function assembleCluster(name: string, objects: readonly KnownObject[]): KubernetesCluster {
+  const slices = objects.flatMap((known) => (known.kind === "EndpointSlice" ? [known.object] : []));
+  const sliced = new Set(slices.map((slice) => `${slice.meta.namespace}/${slice.spec.serviceName}`));
+  // Kubernetes mirrors Endpoints into slices; where both are written down the slices are the newer word.
+  const mirrored = objects.flatMap((known): readonly MeshObject<KubernetesEndpointSlice>[] =>
+    known.kind === "Endpoints" && !sliced.has(`${known.object.meta.namespace}/${known.object.meta.name}`)
+      ? known.object.spec.map((spec) => ({ meta: known.object.meta, spec }))
+      : [],
+  );
+  return {
+    name,
+    services: objects.flatMap((known) => (known.kind === "Service" ? [known.object] : [])),
+    endpointSlices: [...slices, ...mirrored],
+    pods: objects.flatMap((known) => (known.kind === "Pod" ? [known.object] : [])),
+    nodes: objects.flatMap((known) => (known.kind === "Node" ? [known.object] : [])),
+    namespaces: objects.flatMap((known) => (known.kind === "Namespace" ? [known.object] : [])),
+    serviceAccounts: objects.flatMap((known) => (known.kind === "ServiceAccount" ? [known.object] : [])),
+  };
+}

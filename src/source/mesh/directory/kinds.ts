@@ -1,0 +1,73 @@
+// The table of kinds: which reader understands a document, and what becomes of one that none does.
+import { type DestinationRuleSpec, readDestinationRule } from "../istio/destination-rule.ts";
+import { type GatewaySpec, readGateway } from "../istio/gateway.ts";
+import { readServiceEntry, type ServiceEntrySpec } from "../istio/service-entry.ts";
+import { readVirtualService, type VirtualServiceSpec } from "../istio/virtual-service.ts";
+import type { Fields } from "../object/fields.ts";
+import type { MeshObject, ObjectMeta } from "../object/mesh-object.ts";
+import {
+  type KubernetesEndpointSlice,
+  type KubernetesPod,
+  type KubernetesService,
+  readEndpoints,
+  readEndpointSlice,
+  readPod,
+  readService,
+} from "../registry/kubernetes-objects.ts";
+
+/** An object of a kind the mesh reads. */
+export type KnownObject =
+  | { readonly kind: "Service"; readonly object: MeshObject<KubernetesService> }
+  | { readonly kind: "EndpointSlice"; readonly object: MeshObject<KubernetesEndpointSlice> }
+  | { readonly kind: "Endpoints"; readonly object: MeshObject<readonly KubernetesEndpointSlice[]> }
+  | { readonly kind: "Pod"; readonly object: MeshObject<KubernetesPod> }
+  | { readonly kind: "Node" | "Namespace" | "ServiceAccount"; readonly object: MeshObject<null> }
+  | { readonly kind: "Gateway"; readonly object: MeshObject<GatewaySpec> }
+  | { readonly kind: "ServiceEntry"; readonly object: MeshObject<ServiceEntrySpec> }
+  | { readonly kind: "DestinationRule"; readonly object: MeshObject<DestinationRuleSpec> }
+  | { readonly kind: "VirtualService"; readonly object: MeshObject<VirtualServiceSpec> };
+
+type Reader = (root: Fields, meta: ObjectMeta) => KnownObject;
+
+const kubernetes: Readonly<Record<string, Reader>> = {
+  "v1/Service": (root, meta) => ({ kind: "Service", object: { meta, spec: readService(root) } }),
+  "v1/Endpoints": (root, meta) => ({ kind: "Endpoints", object: { meta, spec: readEndpoints(root, meta) } }),
+  "v1/Pod": (root, meta) => ({ kind: "Pod", object: { meta, spec: readPod(root, meta) } }),
+  "v1/Node": (_root, meta) => ({ kind: "Node", object: { meta, spec: null } }),
+  "v1/Namespace": (_root, meta) => ({ kind: "Namespace", object: { meta, spec: null } }),
+  "v1/ServiceAccount": (_root, meta) => ({ kind: "ServiceAccount", object: { meta, spec: null } }),
+  "discovery.k8s.io/v1/EndpointSlice": (root, meta) => ({ kind: "EndpointSlice", object: { meta, spec: readEndpointSlice(root, meta) } }),
+};
+
+const istio: Readonly<Record<string, Reader>> = {
+  Gateway: (root, meta) => ({ kind: "Gateway", object: { meta, spec: readGateway(root) } }),
+  ServiceEntry: (root, meta) => ({ kind: "ServiceEntry", object: { meta, spec: readServiceEntry(root, meta) } }),
+  DestinationRule: (root, meta) => ({ kind: "DestinationRule", object: { meta, spec: readDestinationRule(root) } }),
+  VirtualService: (root, meta) => ({ kind: "VirtualService", object: { meta, spec: readVirtualService(root) } }),
+};
+
+/** What to do with a document. */
+export type KindVerdict =
+  | { readonly kind: "read"; readonly read: Reader }
+  /** Refused, because leaving it out could change who may reach whom. */
+  | { readonly kind: "refused"; readonly message: string }
+  /** Without effect, and said so. */
+  | { readonly kind: "unused"; readonly message: string };
+
+const networkingVersions: ReadonlySet<string> = new Set([
+  "networking.istio.io/v1",
+  "networking.istio.io/v1beta1",
+  "networking.istio.io/v1alpha3",
+]);
+
+/** Finds the reader of a document; `place` is the part of the directory it stands in. */
+export function readerFor(place: "k8s" | "istio", apiVersion: string, kind: string): KindVerdict {
+  if (apiVersion.startsWith("security.istio.io/")) {
+    return { kind: "refused", message: `${kind} is not supported, and leaving it out could change who may reach whom` };
+  }
+  const read = networkingVersions.has(apiVersion) ? istio[kind] : kubernetes[`${apiVersion}/${kind}`];
+  if (read === undefined) return { kind: "unused", message: `${kind} of ${apiVersion} has no effect: this kind is not read` };
+  const expected = networkingVersions.has(apiVersion) ? "istio" : "k8s";
+  if (expected !== place) return { kind: "unused", message: `${kind} of ${apiVersion} has no effect here, expected it under ${expected}/` };
+  return { kind: "read", read };
+}

@@ -1,0 +1,64 @@
+// A cluster as plain data for admin views. A copy: reading it never disturbs the data path.
+import type { Cluster, CircuitBreakerThresholds } from "../envoy/cluster.ts";
+import type { Locality } from "../envoy/endpoint.ts";
+import type { ResourceCounts } from "./cluster.ts";
+import type { UpstreamHost } from "./host.ts";
+import type { HostHealth } from "./lb/balancer.ts";
+import type { ManagedCluster } from "./managed-cluster.ts";
+
+/** One host of a cluster. */
+export interface HostDescription {
+  /** `ip:port` or a path. */
+  readonly address: string;
+  readonly hostname: string;
+  readonly health: HostHealth;
+  readonly weight: number;
+  readonly priority: number;
+  readonly locality: Locality;
+  readonly cxTotal: number;
+  readonly cxActive: number;
+  readonly cxConnectFail: number;
+  readonly rqActive: number;
+  /** Reached over TLS. */
+  readonly tls: boolean;
+}
+
+/** One cluster. */
+export interface ClusterDescription {
+  readonly name: string;
+  readonly type: Cluster["type"];
+  readonly edsServiceName: string;
+  readonly lbPolicy: Cluster["lbPolicy"]["kind"];
+  readonly circuitBreakers: Readonly<Record<"default" | "high", CircuitBreakerThresholds>>;
+  readonly resources: Readonly<Record<"default" | "high", Readonly<ResourceCounts>>>;
+  readonly hosts: readonly HostDescription[];
+}
+
+/** Describes a cluster as it is now. */
+export function describeCluster(cluster: ManagedCluster): ClusterDescription {
+  const { model, resources } = cluster;
+  return {
+    name: cluster.name,
+    type: model.type,
+    edsServiceName: model.edsServiceName,
+    lbPolicy: model.lbPolicy.kind,
+    circuitBreakers: model.circuitBreakers,
+    resources: { default: { ...resources.default }, high: { ...resources.high } },
+    hosts: cluster.hosts().map(describeHost),
+  };
+}
+
+function describeHost(host: UpstreamHost): HostDescription {
+  const { hostname, health, weight, priority, locality, counts } = host;
+  return {
+    address: host.addressText,
+    hostname,
+    health,
+    weight,
+    priority,
+    locality,
+    ...counts,
+    rqActive: host.activeRequests,
+    tls: host.transport.tls !== undefined,
+  };
+}

@@ -1,0 +1,120 @@
+// One endpoint of a cluster. What the assignment says of it may change under it; its address (and with it its pools) does
+// not, except for a logical DNS host, whose new connections follow the name.
+import type { Address, Metadata } from "../envoy/address.ts";
+import type { Locality } from "../envoy/endpoint.ts";
+import type { Pending } from "../identity/transport.ts";
+import type { DialHandler, DialOptions, Host, HttpPoolHandle } from "./cluster.ts";
+import type { HostTransport } from "./transport-sockets.ts";
+import type { HostHealth, PlacedHost } from "./lb/balancer.ts";
+
+/** Where a host stands in its cluster's assignment; replaced whole by an update. */
+export interface Placement {
+  readonly hostname: string;
+  readonly weight: number;
+  readonly priority: number;
+  readonly locality: Locality;
+  readonly localityWeight: number;
+  readonly metadata: Metadata;
+  readonly health: HostHealth;
+}
+
+/** An endpoint with its address resolved. */
+export interface ResolvedEndpoint extends Placement {
+  readonly address: Address;
+  readonly addressText: string;
+}
+
+/** Opens connections for the hosts of a cluster. */
+export interface Dialer {
+  dial(host: UpstreamHost, options: DialOptions, handler: DialHandler): Pending;
+}
+
+/** Connection counts of one host, for admin. */
+export interface HostCounts {
+  cxTotal: number;
+  cxActive: number;
+  cxConnectFail: number;
+}
+
+/** A host of this worker. */
+export class UpstreamHost implements Host, PlacedHost {
+  readonly #dialer: Dialer;
+  readonly transport: HostTransport;
+  readonly counts: HostCounts = { cxTotal: 0, cxActive: 0, cxConnectFail: 0 };
+  activeRequests = 0;
+  pools: Map<string, HttpPoolHandle> | undefined = undefined;
+  #address: Address;
+  #addressText: string;
+  #placement: Placement;
+  #removed = false;
+
+  constructor(endpoint: ResolvedEndpoint, transport: HostTransport, dialer: Dialer) {
+    this.#dialer = dialer;
+    this.transport = transport;
+    this.#address = endpoint.address;
+    this.#addressText = endpoint.addressText;
+    this.#placement = endpoint;
+  }
+
+  get address(): Address {
+    return this.#address;
+  }
+  get addressText(): string {
+    return this.#addressText;
+  }
+  get hostname(): string {
+    return this.#placement.hostname;
+  }
+  get weight(): number {
+    return this.#placement.weight;
+  }
+  get priority(): number {
+    return this.#placement.priority;
+  }
+  get locality(): Locality {
+    return this.#placement.locality;
+  }
+  get localityWeight(): number {
+    return this.#placement.localityWeight;
+  }
+  get metadata(): Metadata {
+    return this.#placement.metadata;
+  }
+  get health(): HostHealth {
+    return this.#placement.health;
+  }
+  get healthy(): boolean {
+    return this.#placement.health !== "unhealthy";
+  }
+  get removed(): boolean {
+    return this.#removed;
+  }
+
+  /** The assignment says something new of this host. */
+  place(placement: Placement): void {
+    this.#placement = placement;
+  }
+
+  /** A logical DNS name moved: connections from now on go there. */
+  moveTo(address: Address, addressText: string): void {
+    this.#address = address;
+    this.#addressText = addressText;
+  }
+
+  /** The host left its cluster: no new use, idle connections close. */
+  remove(): void {
+    if (this.#removed) return;
+    this.#removed = true;
+    for (const pool of this.pools?.values() ?? []) pool.drain();
+  }
+
+  dial(options: DialOptions, handler: DialHandler): Pending {
+    return this.#dialer.dial(this, options, handler);
+  }
+}
+
+/** `ip:port`, IPv6 in brackets, or the path of a pipe: how Envoy prints an address. */
+export function formatAddress(address: Address): string {
+  if ("pipe" in address) return address.pipe;
+  return address.address.includes(":") ? `[${address.address}]:${address.port}` : `${address.address}:${address.port}`;
+}

@@ -1,0 +1,186 @@
+// A cluster as it serves: its hosts, its balancer and its counts. One object per version of the cluster's configuration;
+// what outlives a version (hosts, counts, DNS answers) is handed to the next.
+import { isDeepStrictEqual } from "node:util";
+import type { Clock } from "../clock.ts";
+import type { Metadata } from "../envoy/address.ts";
+import type { Cluster } from "../envoy/cluster.ts";
+import type { Gauge, StatsScope } from "../telemetry/stats.ts";
+import type { ClusterStats, Host, LbContext, ResourceCounts, UpstreamCluster } from "./cluster.ts";
+import { OriginalDstHosts } from "./discovery/original-dst.ts";
+import { UpstreamHost } from "./host.ts";
+import type { Dialer, ResolvedEndpoint } from "./host.ts";
+import { createBalancer } from "./lb/balancer.ts";
+import type { Balancer } from "./lb/balancer.ts";
+import type { HostTransport } from "./transport-sockets.ts";
+
+/** What belongs to a cluster's name rather than to a version of it. */
+export interface ClusterIdentity {
+  readonly scope: StatsScope;
+  readonly resources: UpstreamCluster["resources"];
+  /** Made on first use. */
+  readonly stats: () => ClusterStats;
+}
+
+/** How new hosts are reached. Compared by identity: hosts of an equal profile are carried over. */
+export interface HostProfile {
+  readonly dialer: Dialer;
+  readonly transportOf: (metadata: Metadata) => HostTransport;
+}
+
+/** The metadata namespace that subset choices look at. */
+const subsetNamespace = "envoy.lb";
+
+/** Fresh counts. */
+export function noResources(): ResourceCounts {
+  return { connections: 0, pendingRequests: 0, requests: 0, retries: 0 };
+}
+
+/** One version of a cluster. */
+export class ManagedCluster implements UpstreamCluster {
+  readonly name: string;
+  readonly model: Cluster;
+  readonly resources: UpstreamCluster["resources"];
+  readonly #identity: ClusterIdentity;
+  readonly #profile: HostProfile;
+  readonly #random: () => number;
+  readonly #total: Gauge;
+  readonly #healthy: Gauge;
+  readonly #degraded: Gauge;
+  #stats: ClusterStats | undefined;
+  #hosts: readonly UpstreamHost[] = [];
+  #onDemand: OriginalDstHosts | undefined;
+  #balancer: Balancer<Host> | undefined;
+  #subsets = new WeakMap<object, Balancer<Host> | "empty">();
+  #overprovisioningFactor = 140;
+  #dropShare = 0;
+
+  constructor(model: Cluster, identity: ClusterIdentity, profile: HostProfile, random: () => number) {
+    this.name = model.name;
+    this.model = model;
+    this.resources = identity.resources;
+    this.#identity = identity;
+    this.#profile = profile;
+    this.#random = random;
+    this.#total = identity.scope.gauge("membership_total");
+    this.#healthy = identity.scope.gauge("membership_healthy");
+    this.#degraded = identity.scope.gauge("membership_degraded");
+  }
+
+  get stats(): ClusterStats {
+    return (this.#stats ??= this.#identity.stats());
+  }
+
+  hosts(): readonly UpstreamHost[] {
+    return this.#onDemand === undefined ? this.#hosts : this.#onDemand.list();
+  }
+
+  pick(context: LbContext): Host | undefined {
+    if (this.#onDemand !== undefined) return this.#onDemand.pick(context);
+    if (this.#dropShare > 0 && this.#random() < this.#dropShare) {
+      this.#identity.scope.counter("upstream_rq_drop_overload").inc();
+      return undefined;
+    }
+    const balancer = isEmpty(context.metadataMatch) ? (this.#balancer ??= this.#build(this.#hosts)) : this.#subset(context.metadataMatch);
+    return balancer?.pick(context);
+  }
+
+  /** Takes the hosts of the version before over, when they are reached the same way. */
+  adopt(hosts: readonly UpstreamHost[]): void {
+    this.#replace(hosts);
+  }
+
+  /** The endpoints changed. Hosts whose address and transport stay keep their identity, and with it their pools. */
+  setEndpoints(endpoints: readonly ResolvedEndpoint[], overprovisioningFactor: number, dropShare: number): void {
+    this.#overprovisioningFactor = overprovisioningFactor;
+    this.#dropShare = dropShare;
+    const unclaimed = Map.groupBy(this.#hosts, (host) => host.addressText);
+    const next = endpoints.map((endpoint) => this.#claim(unclaimed, endpoint) ?? this.createHost(endpoint));
+    for (const left of unclaimed.values()) for (const host of left) host.remove();
+    this.#replace(next);
+  }
+
+  /** The one host of a logical DNS name; its connections stay when the name moves. */
+  setLogicalEndpoint(endpoint: ResolvedEndpoint | undefined): void {
+    const host = this.#hosts[0];
+    if (endpoint !== undefined && host !== undefined) host.moveTo(endpoint.address, endpoint.addressText);
+    this.setEndpoints(endpoint === undefined ? [] : [endpoint], this.#overprovisioningFactor, 0);
+  }
+
+  /** Makes a host that belongs to this cluster. */
+  createHost(endpoint: ResolvedEndpoint): UpstreamHost {
+    return new UpstreamHost(endpoint, this.#profile.transportOf(endpoint.metadata), this.#profile.dialer);
+  }
+
+  /** Hosts are made as connections ask for them (ORIGINAL_DST). */
+  serveOnDemand(clock: Clock): void {
+    this.#onDemand = new OriginalDstHosts(
+      this.model.originalDst,
+      clock,
+      (endpoint) => this.createHost(endpoint),
+      (total) => {
+        this.#total.set(total);
+        this.#healthy.set(total);
+      },
+    );
+  }
+
+  /** The cluster, or this version of it, is gone. Hosts that another version adopted stay untouched. */
+  close(adopted: boolean): void {
+    this.#onDemand?.close();
+    if (adopted) return;
+    for (const host of this.#hosts) host.remove();
+    this.#replace([]);
+  }
+
+  // The same address may be listed more than once (a gateway that stands for several localities): nearest place first.
+  #claim(unclaimed: Map<string, UpstreamHost[]>, endpoint: ResolvedEndpoint): UpstreamHost | undefined {
+    const sameAddress = unclaimed.get(endpoint.addressText);
+    if (sameAddress === undefined || sameAddress.length === 0) return undefined;
+    const transport = this.#profile.transportOf(endpoint.metadata);
+    const usable = sameAddress.filter((host) => host.transport === transport);
+    const host = usable.find((one) => one.priority === endpoint.priority && isDeepStrictEqual(one.locality, endpoint.locality)) ?? usable[0];
+    if (host === undefined) return undefined;
+    sameAddress.splice(sameAddress.indexOf(host), 1);
+    host.place(endpoint);
+    return host;
+  }
+
+  #replace(hosts: readonly UpstreamHost[]): void {
+    this.#hosts = hosts;
+    // Built by the first pick: most clusters of a sidecar never see one, and none needs one per update.
+    this.#balancer = undefined;
+    this.#subsets = new WeakMap();
+    this.#total.set(hosts.length);
+    this.#healthy.set(hosts.filter((host) => host.health === "healthy").length);
+    this.#degraded.set(hosts.filter((host) => host.health === "degraded").length);
+  }
+
+  #build(hosts: readonly UpstreamHost[]): Balancer<Host> {
+    const { lbPolicy, localityWeightedLb, healthyPanicThreshold } = this.model;
+    const options = {
+      policy: lbPolicy,
+      localityWeighted: localityWeightedLb,
+      overprovisioningFactor: this.#overprovisioningFactor,
+      panicThreshold: healthyPanicThreshold,
+    };
+    return createBalancer(hosts, options, this.#random);
+  }
+
+  // Routes hold their metadata match as one object, so its identity is key enough; new hosts start a new map.
+  #subset(match: Readonly<Record<string, unknown>>): Balancer<Host> | undefined {
+    let subset = this.#subsets.get(match);
+    if (subset === undefined) {
+      const wanted = Object.entries(match);
+      const hosts = this.#hosts.filter((host) => wanted.every(([key, value]) => isDeepStrictEqual(host.metadata[subsetNamespace]?.[key], value)));
+      subset = hosts.length === 0 ? "empty" : this.#build(hosts);
+      this.#subsets.set(match, subset);
+    }
+    return subset === "empty" ? undefined : subset;
+  }
+}
+
+// Without making a list of keys: this runs per pick.
+function isEmpty(object: Readonly<Record<string, unknown>>): boolean {
+  for (const key in object) if (key !== "") return false;
+  return true;
+}

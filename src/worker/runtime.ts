@@ -1,0 +1,134 @@
+// The data path of one thread: every room below is made here, once, and brought from snapshot to snapshot.
+import { systemClock } from "../clock.ts";
+import type { Clock } from "../clock.ts";
+import type { RouteConfiguration } from "../envoy/route.ts";
+import type { FilterDeps } from "../filter/filter.ts";
+import { compileRouteTable } from "../http/route/compile.ts";
+import type { RouteTable } from "../http/route/route-table.ts";
+import { createClientTransport } from "../identity/client-transport.ts";
+import { SecretStore } from "../identity/secret-store.ts";
+import { createServerTransport } from "../identity/server-transport.ts";
+import { SecureContextCache } from "../identity/secure-context.ts";
+import { ListenerManager } from "../listener/listener-manager.ts";
+import type { ResourceUpdate, SnapshotUpdate } from "../snapshot/update.ts";
+import { createAccessLoggers } from "../telemetry/access-log.ts";
+import { LogSinks } from "../telemetry/access-log/sink.ts";
+import { compileFormat } from "../telemetry/format.ts";
+import type { Logger } from "../telemetry/logger.ts";
+import type { StatsScope } from "../telemetry/stats.ts";
+import type { ListenerView } from "../telemetry/views.ts";
+import type { ClusterDescription } from "../upstream/cluster-description.ts";
+import { ClusterManager } from "../upstream/cluster-manager.ts";
+import { WorkerDrain } from "./drain.ts";
+import type { ApplyOutcome, WorkerSettings } from "./messages.ts";
+
+/** What a worker can be told. */
+export interface WorkerRuntime {
+  apply(update: SnapshotUpdate): Promise<ApplyOutcome>;
+  clusters(): readonly ClusterDescription[];
+  listeners(): readonly ListenerView[];
+  /** Connections and requests from now on are told to go elsewhere. */
+  drain(): void;
+  stopAccepting(direction: "all" | "inbound"): undefined;
+  reopenLogs(): void;
+  /** Closes everything and writes what is left of the logs. */
+  stop(): Promise<void>;
+}
+
+/**
+ * A listener that forwards to a DNS cluster should not answer before the first lookup; a resolver that is dead must not hold it
+ * for ever, and a change must be live within a second or so.
+ */
+const warmUpMs = { start: 5_000, change: 1_000 };
+/** How long the last records of the access log may take to be written. */
+const logDeadlineMs = 1_000;
+
+/** Makes the data path of a worker. */
+export function createWorkerRuntime(
+  settings: WorkerSettings,
+  stats: StatsScope,
+  logger: Logger,
+  clock: Clock = systemClock,
+): WorkerRuntime {
+  const random = Math.random;
+  const secrets = new SecretStore();
+  const contexts = new SecureContextCache();
+  const sinks = new LogSinks({ clock, stats, logger, flushIntervalMs: settings.accessLogFlushMs });
+  const drain = new WorkerDrain();
+  const routes = new Map<string, RouteTable>();
+  const clusters = new ClusterManager({
+    clock,
+    random,
+    logger,
+    stats,
+    createClientTransport: (tls, scope) => createClientTransport(tls, secrets, { clock, logger, contexts, stats: scope }),
+  });
+  const filterDeps: FilterDeps = {
+    clock,
+    random,
+    logger,
+    stats,
+    clusters,
+    routes,
+    compileRoutes: (config) => compileRoutes(config, logger),
+    accessLoggers: (configs) => createAccessLoggers(configs, { sinks, logger }),
+    drain,
+    localAddress: settings.localAddress,
+  };
+  const listeners = new ListenerManager({
+    ...filterDeps,
+    reusePort: settings.reusePort,
+    createServerTransport: (tls, scope) => createServerTransport(tls, secrets, { clock, logger, stats: scope }),
+  });
+
+  let started = false;
+  return {
+    apply: async (update) => {
+      secrets.apply(update.secrets);
+      clusters.apply(update.clusters, update.endpoints);
+      await warm(clusters, clock, started ? warmUpMs.change : warmUpMs.start);
+      started = true;
+      applyRoutes(routes, update.routes, logger);
+      const failures = await listeners.apply(update.listeners);
+      return { failures, listeners: listeners.views() };
+    },
+    clusters: () => clusters.describe(),
+    listeners: () => listeners.views(),
+    drain: () => drain.start(),
+    stopAccepting: (direction) => listeners.stopAccepting(direction),
+    reopenLogs: () => sinks.reopen(),
+    stop: async () => {
+      // Closing a connection writes its record, so the logs come last.
+      listeners.close();
+      clusters.close();
+      await new Promise((resolve) => setImmediate(resolve));
+      await sinks.close(logDeadlineMs);
+    },
+  };
+}
+
+/** A configuration that does not compile was refused before it came here; if one does all the same, its requests get 404. */
+function compileRoutes(config: RouteConfiguration, logger: Logger): RouteTable {
+  const compiled = compileRouteTable(config, { compileFormat: (text) => compileFormat(text, { missing: "" }) });
+  if (compiled.ok) return compiled.value;
+  logger.error("route configuration does not compile, its requests find no route", {
+    route: config.name,
+    problems: compiled.issues.map((issue) => issue.message),
+  });
+  return { name: config.name, match: () => undefined, clusterNames: [] };
+}
+
+function applyRoutes(routes: Map<string, RouteTable>, update: ResourceUpdate<RouteConfiguration>, logger: Logger): void {
+  for (const name of update.removed) routes.delete(name);
+  for (const { name, value } of update.set) routes.set(name, compileRoutes(value, logger));
+}
+
+function warm(clusters: ClusterManager, clock: Clock, limitMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = clock.after(limitMs, resolve);
+    clusters.whenWarm(() => {
+      timer.cancel();
+      resolve();
+    });
+  });
+}

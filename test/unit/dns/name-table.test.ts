@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { Query, parseQuery } from "../../../src/dns/codec.ts";
+import { compileNameTable, field, findExact, findWildcard, type NameInfo, type NameTable } from "../../../src/dns/name-table.ts";
+import { encodeQuestion } from "./messages.ts";
+
+const options = {
+  proxyDomain: "ns1.svc.cluster.local",
+  proxyNamespace: "ns1",
+  searchDomains: ["ns1.svc.cluster.local", "svc.cluster.local"],
+};
+
+function k8s(shortname: string, namespace: string, ...ips: string[]): NameInfo {
+  return { ips, registry: "Kubernetes", shortname, namespace };
+}
+
+/** The first IPv4 address that `name` leads to, `-` when it is known without one, undefined when it is unknown. */
+function lookUp(table: NameTable, name: string): string | undefined {
+  const bytes = encodeQuestion(name, "A");
+  const query = new Query();
+  assert.equal(parseQuery(bytes, 0, bytes.length, query), "query");
+  const exact = findExact(table, query);
+  const entry = exact >= 0 ? exact : findWildcard(table, query);
+  if (entry < 0) return undefined;
+  const target = table.entries[entry * field.stride + field.target]!;
+  const base = (target >= 0 ? target : entry) * field.stride;
+  if (table.entries[base + field.aCount] === 0) return "-";
+  const at = table.entries[base + field.a]!;
+  return table.bytes.subarray(at, at + 4).join(".");
+}
+
+test("a service answers to its own, its short and its expanded names only where Istio lets it", () => {
+  const table = compileNameTable(
+    {
+      table: {
+        "a.ns1.svc.cluster.local": k8s("a", "ns1", "10.0.0.1"),
+        "b.ns2.svc.cluster.local": k8s("b", "ns2", "10.0.0.2"),
+        "c.ns1.svc.cluster.remote": k8s("c", "ns1", "10.0.0.3"),
+        "d.ns1.svc.cluster.local.": k8s("d", "ns1", "10.0.0.4"),
+        "ext.example.com": { ips: ["10.0.0.5"], registry: "External" },
+      },
+    },
+    options,
+  );
+  const cases: readonly (readonly [string, string | undefined])[] = [
+    ["a.ns1.svc.cluster.local", "10.0.0.1"],
+    ["A.NS1.svc.Cluster.local", "10.0.0.1"],
+    ["a.ns1.svc.cluster", undefined],
+    ["a.ns1.svc", "10.0.0.1"],
+    ["a.ns1", "10.0.0.1"],
+    ["a", "10.0.0.1"],
+    ["a.ns1.ns1.svc.cluster.local", "10.0.0.1"],
+    ["a.ns1.svc.ns1.svc.cluster.local", "10.0.0.1"],
+    ["a.ns1.svc.cluster.local.ns1.svc.cluster.local", undefined],
+    ["a.ns1.svc.cluster.local.svc.cluster.local", undefined],
+    ["b", undefined],
+    ["b.ns2", "10.0.0.2"],
+    ["b.ns2.svc.cluster.local.ns1.svc.cluster.local", "10.0.0.2"],
+    ["c.ns1.svc.cluster.remote", "10.0.0.3"],
+    ["c.ns1", undefined],
+    ["c", undefined],
+    ["d", undefined],
+    ["d.ns1.svc.cluster.local", undefined],
+    ["ext.example.com", "10.0.0.5"],
+    ["ext.example.com.ns1.svc.cluster.local", "10.0.0.5"],
+    ["xext.example.com", undefined],
+    ["example.com", undefined],
+    ["", undefined],
+  ];
+  for (const [name, address] of cases) assert.equal(lookUp(table, name), address, name);
+});
+
+test("hosts without a usable address are not in the table, so that they are forwarded", () => {
+  const table = compileNameTable(
+    {
+      table: {
+        "none.example.com": {},
+        "cidr.example.com": { ips: ["10.0.0.0/8"] },
+        "junk.example.com": { ips: ["not an address", "256.1.1.1"] },
+        "partly.example.com": { ips: ["10.0.0.0/8", "10.1.1.1"] },
+        "six.example.com": { ips: ["2001:db8::1"] },
+      },
+    },
+    options,
+  );
+  assert.equal(lookUp(table, "none.example.com"), undefined);
+  assert.equal(lookUp(table, "cidr.example.com"), undefined);
+  assert.equal(lookUp(table, "junk.example.com"), undefined);
+  assert.equal(lookUp(table, "partly.example.com"), "10.1.1.1");
+  assert.equal(lookUp(table, "six.example.com"), "-");
+});
+
+test("names that have no wire form are left out without harm to the others", () => {
+  const table = compileNameTable(
+    {
+      table: {
+        [`${"x".repeat(64)}.com`]: { ips: ["1.1.1.1"] },
+        "a..b": { ips: ["1.1.1.2"] },
+        "": { ips: ["1.1.1.3"] },
+        "ok.com": { ips: ["1.1.1.4"] },
+      },
+    },
+    options,
+  );
+  assert.equal(lookUp(table, "ok.com"), "1.1.1.4");
+  assert.equal(lookUp(table, ""), undefined);
+});
+
+test("the most specific wildcard wins, an exact name beats it, and the parent itself does not match", () => {
+  const table = compileNameTable(
+    {
+      table: {
+        "*.example.com": { ips: ["10.0.0.1"] },
+        "*.b.example.com": { ips: ["10.0.0.2"] },
+        "x.b.example.com": { ips: ["10.0.0.3"] },
+        "*": { ips: ["10.0.0.9"] },
+      },
+    },
+    options,
+  );
+  const cases: readonly (readonly [string, string | undefined])[] = [
+    ["a.example.com", "10.0.0.1"],
+    ["b.example.com", "10.0.0.1"],
+    ["y.z.example.com", "10.0.0.1"],
+    ["a.b.example.com", "10.0.0.2"],
+    ["a.b.b.example.com", "10.0.0.2"],
+    ["x.b.example.com", "10.0.0.3"],
+    ["y.x.b.example.com", "10.0.0.2"],
+    ["example.com", undefined],
+    ["com", undefined],
+  ];
+  for (const [name, address] of cases) assert.equal(lookUp(table, name), address, name);
+});
+
+test("alternative hosts are known under both spellings of their field", () => {
+  for (const spelling of ["alt_hosts", "altHosts"]) {
+    const info = { ...k8s("a", "ns1", "10.0.0.1"), [spelling]: ["a.ns1.svc.clusterset.local"] };
+    const table = compileNameTable({ table: { "a.ns1.svc.cluster.local": info } }, options);
+    assert.equal(lookUp(table, "a.ns1.svc.clusterset.local"), "10.0.0.1", spelling);
+  }
+});
+
+test("a full name keeps its addresses when another host's short form is the same", () => {
+  const hosts: readonly (readonly [string, NameInfo])[] = [
+    ["web-0.web", { ips: ["10.0.0.1"], registry: "External" }],
+    ["web-0.web.ns1.svc.cluster.local", k8s("web-0.web", "ns1", "10.0.0.2")],
+  ];
+  for (const order of [hosts, hosts.toReversed()]) {
+    const table = compileNameTable({ table: Object.fromEntries(order) }, options);
+    assert.equal(lookUp(table, "web-0.web"), "10.0.0.1");
+    assert.equal(lookUp(table, "web-0.web.ns1"), "10.0.0.2");
+  }
+});
+
+test("without search domains nothing is expanded", () => {
+  const table = compileNameTable({ table: { "ext.example.com": { ips: ["10.0.0.5"] } } }, { ...options, searchDomains: [] });
+  assert.equal(table.size, 1);
+});
+
+test("every one of many names is found, and none that was not put in", () => {
+  const hosts: Record<string, NameInfo> = {};
+  for (let i = 0; i < 3000; i++) hosts[`host-${i}.example.com`] = { ips: [`10.${i >> 8}.${i & 255}.1`] };
+  const table = compileNameTable({ table: hosts }, { ...options, searchDomains: [] });
+  assert.equal(table.size, 3000);
+  for (let i = 0; i < 3000; i++) assert.equal(lookUp(table, `host-${i}.example.com`), `10.${i >> 8}.${i & 255}.1`);
+  for (let i = 3000; i < 6000; i++) assert.equal(lookUp(table, `host-${i}.example.com`), undefined);
+});
+
+test("a table is memory that threads share, not copy", () => {
+  const table = compileNameTable({ table: { "a.example.com": { ips: ["10.0.0.1"] } } }, options);
+  const posted = structuredClone(table);
+  assert.equal(lookUp(posted, "a.example.com"), "10.0.0.1");
+  for (const part of ["slots", "entries", "bytes"] as const) {
+    assert.ok(posted[part].buffer instanceof SharedArrayBuffer, part);
+  }
+});
+
+test("an empty table knows nothing", () => {
+  for (const nds of [{}, { table: {} }]) assert.equal(lookUp(compileNameTable(nds, options), "a.example.com"), undefined);
+});

@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RetryPolicy } from "../../../../../src/envoy/route.ts";
+import { ProxyError, type ProxyErrorCode } from "../../../../../src/error.ts";
+import { compileRetryPolicy, RetryState, type RetryVerdict } from "../../../../../src/filter/http/router/retry-state.ts";
+import type { UpstreamCluster } from "../../../../../src/upstream/cluster.ts";
+import { HeaderMap } from "../../../../../src/wire/header-map.ts";
+
+const counter = { inc: () => undefined, add: () => undefined };
+
+/** Only what RetryState reads of a cluster. */
+function cluster(maxRetries = 3): UpstreamCluster {
+  const counts = { connections: 0, pendingRequests: 0, requests: 0, retries: 0 };
+  const thresholds = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries };
+  const stats = { upstreamRqRetry: counter, upstreamRqRetryLimitExceeded: counter, upstreamRqRetryOverflow: counter };
+  return { stats, resources: { default: counts, high: counts }, model: { circuitBreakers: { default: thresholds, high: thresholds } } } as unknown as UpstreamCluster;
+}
+
+function state(retryOn: readonly string[], more: Partial<RetryPolicy> = {}, maxRetries = 3): RetryState {
+  const policy: RetryPolicy = {
+    retryOn,
+    numRetries: 2,
+    perTryTimeoutMs: 0,
+    perTryIdleTimeoutMs: 0,
+    retriableStatusCodes: [],
+    retriableHeaders: [],
+    backOffBaseMs: 25,
+    backOffMaxMs: 250,
+    avoidPreviousHosts: false,
+    hostSelectionRetryMaxAttempts: 1,
+    ...more,
+  };
+  return new RetryState(compileRetryPolicy(policy), cluster(maxRetries), () => 0.5);
+}
+
+const istioDefault = ["connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes"];
+
+const responses: readonly (readonly [readonly string[], number, RetryVerdict])[] = [
+  [["5xx"], 503, "retry"],
+  [["5xx"], 404, "no"],
+  [["gateway-error"], 502, "retry"],
+  [["gateway-error"], 500, "no"],
+  [["retriable-4xx"], 409, "retry"],
+  [["retriable-4xx"], 404, "no"],
+  [istioDefault, 503, "no"],
+];
+for (const [retryOn, status, expected] of responses) {
+  test(`${retryOn.join(",")} on status ${status}: ${expected}`, () => assert.equal(state(retryOn).onResponse(status, new HeaderMap()), expected));
+}
+
+const resets: readonly (readonly [readonly string[], ProxyErrorCode, boolean, RetryVerdict])[] = [
+  [["connect-failure"], "upstream_connect_refused", false, "retry"],
+  [["connect-failure"], "upstream_connect_timeout", false, "retry"],
+  [["connect-failure"], "upstream_tls_failed", false, "retry"],
+  [["connect-failure"], "upstream_closed", true, "no"],
+  [["reset"], "upstream_closed", true, "retry"],
+  [["5xx"], "upstream_closed", true, "retry"],
+  [["reset-before-request"], "upstream_closed", true, "no"],
+  [["reset-before-request"], "upstream_connect_refused", false, "retry"],
+  [["5xx"], "upstream_overflow", false, "no"],
+  [istioDefault, "upstream_closed", true, "no"],
+];
+for (const [retryOn, code, sent, expected] of resets) {
+  test(`${retryOn.join(",")} on ${code}${sent ? " after the request was sent" : ""}: ${expected}`, () => {
+    assert.equal(state(retryOn).onReset(new ProxyError(code, { side: "upstream" }), sent), expected);
+  });
+}
+
+test("listed status codes count only with retriable-status-codes", () => {
+  assert.equal(state(["retriable-status-codes"], { retriableStatusCodes: [418] }).onResponse(418, new HeaderMap()), "retry");
+  assert.equal(state(["5xx"], { retriableStatusCodes: [418] }).onResponse(418, new HeaderMap()), "no");
+});
+
+test("gRPC conditions look at grpc-status of a trailers-only response", () => {
+  const headers = new HeaderMap();
+  headers.add("grpc-status", "14");
+  assert.equal(state(["unavailable"]).onResponse(200, headers), "retry");
+  assert.equal(state(["cancelled"]).onResponse(200, headers), "no");
+});
+
+test("stops at num_retries and says so", () => {
+  const retries = state(["5xx"]);
+  assert.deepEqual([1, 2, 3].map(() => retries.onResponse(503, new HeaderMap())), ["retry", "retry", "limit"]);
+  assert.equal(retries.used, 2);
+});
+
+test("max_retries of the cluster wins over the policy", () => {
+  assert.equal(state(["5xx"], {}, 0).onResponse(503, new HeaderMap()), "overflow");
+});
+
+test("backs off exponentially, fully jittered and capped, and gives its circuit-breaker slot back", () => {
+  const retries = state(["5xx"], { backOffBaseMs: 100, backOffMaxMs: 250 });
+  const delays: number[] = [];
+  const clock = {
+    nowMs: () => 0,
+    wallMs: () => 0,
+    after: (delayMs: number, fire: () => void) => {
+      delays.push(delayMs);
+      fire();
+      return { cancel: () => undefined };
+    },
+  };
+  let fired = 0;
+  for (let i = 0; i < 3; i++) retries.schedule(clock, () => fired++);
+  assert.deepEqual(delays, [50, 125, 125]);
+  assert.equal(fired, 3);
+});

@@ -1,0 +1,58 @@
+// The DNS responder as a proxy starts it: names of the node's own point of view, replaced by the next load.
+import assert from "node:assert/strict";
+import { Resolver } from "node:dns/promises";
+import { suite, test } from "node:test";
+import { systemClock } from "../../../src/clock.ts";
+import type { NameTableJson } from "../../../src/dns/name-table.ts";
+import type { LoadedConfig } from "../../../src/proxy/config-source.ts";
+import { startMeshDns } from "../../../src/proxy/mesh-dns.ts";
+import type { Logger } from "../../../src/telemetry/logger.ts";
+import { StatsSlab } from "../../../src/telemetry/stats-slab.ts";
+
+const quiet: Logger = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined, child: () => quiet };
+
+function config(nameTable: NameTableJson | undefined): LoadedConfig {
+  return {
+    node: {
+      id: "sidecar~10.0.0.1~sleep-1.default~default.svc.cluster.local",
+      cluster: "",
+      locality: { region: "", zone: "", subZone: "" },
+      metadata: {},
+    },
+    admin: undefined,
+    resources: { listeners: [], clusters: [], routes: [], endpoints: [], secrets: [] },
+    rejected: [],
+    locate: ({ message }) => message,
+    bootstrap: undefined,
+    json: { listeners: [], clusters: [], routes: [], endpoints: [] },
+    nameTable,
+    issues: [],
+    paths: [],
+  };
+}
+
+const service = (name: string, ip: string): NameTableJson => ({
+  table: { [`${name}.default.svc.cluster.local`]: { ips: [ip], registry: "Kubernetes", shortname: name, namespace: "default" } },
+});
+
+suite("mesh DNS", () => {
+  test("answers short names of the node's namespace, and the names of the latest load", async (t) => {
+    const dns = await startMeshDns({
+      address: { address: "127.0.0.1", port: 0 },
+      forward: [],
+      config: config(service("httpbin", "10.96.2.80")),
+      stats: new StatsSlab(() => undefined).root,
+      clock: systemClock,
+      logger: quiet,
+      resolvConf: "/nonexistent/resolv.conf",
+    });
+    t.after(() => dns.close());
+    const resolver = new Resolver({ timeout: 2000, tries: 1 });
+    resolver.setServers([`${dns.address.address}:${dns.address.port}`]);
+    assert.deepEqual(await resolver.resolve4("httpbin"), ["10.96.2.80"]);
+    dns.setNames(config(service("other", "10.96.2.81")));
+    assert.deepEqual(await resolver.resolve4("other.default"), ["10.96.2.81"]);
+    // No server to forward to: the name is gone.
+    await assert.rejects(resolver.resolve4("httpbin"));
+  });
+});

@@ -1,0 +1,154 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { suite, test } from "node:test";
+import { type Clock, systemClock } from "../../../src/clock.ts";
+import { watchFiles, type WatchOptions } from "../../../src/source/watch.ts";
+
+// Time by hand, and files whose fingerprint is a variable.
+class Bench {
+  content = "1";
+  changes = 0;
+  closed = 0;
+  watched: string[] = [];
+  events: (() => void)[] = [];
+  #now = 0;
+  #timers: { at: number; fire: () => void }[] = [];
+
+  readonly clock: Clock = {
+    nowMs: () => this.#now,
+    wallMs: () => this.#now,
+    after: (delayMs, fire) => {
+      const timer = { at: this.#now + delayMs, fire };
+      this.#timers.push(timer);
+      return { cancel: () => void (this.#timers = this.#timers.filter((other) => other !== timer)) };
+    },
+  };
+
+  get options(): WatchOptions {
+    return {
+      clock: this.clock,
+      subscribe: (folder, onEvent) => {
+        this.watched.push(folder);
+        this.events.push(onEvent);
+        return { close: () => void this.closed++ };
+      },
+      fingerprint: () => Promise.resolve(this.content),
+    };
+  }
+
+  readonly onChange = (): void => void this.changes++;
+
+  async event(): Promise<void> {
+    for (const event of this.events) event();
+    await settle();
+  }
+
+  async advance(ms: number): Promise<void> {
+    const end = this.#now + ms;
+    for (;;) {
+      const due = this.#timers.filter(({ at }) => at <= end).toSorted((a, b) => a.at - b.at)[0];
+      if (due === undefined) break;
+      this.#now = due.at;
+      this.#timers = this.#timers.filter((timer) => timer !== due);
+      due.fire();
+      await settle();
+    }
+    this.#now = end;
+  }
+}
+
+const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+suite("watchFiles", () => {
+  test("reports a burst of changes once, after it has been quiet", async () => {
+    const bench = new Bench();
+    watchFiles(["/d/f"], bench.onChange, bench.options);
+    await settle();
+    for (const content of ["2", "3", "4"]) {
+      bench.content = content;
+      await bench.event();
+      await bench.advance(60);
+    }
+    assert.equal(bench.changes, 0);
+    await bench.advance(100);
+    assert.equal(bench.changes, 1);
+  });
+
+  test("notices changes without any event", async () => {
+    const bench = new Bench();
+    watchFiles(["/d/f"], bench.onChange, { ...bench.options, subscribe: () => undefined });
+    await settle();
+    bench.content = "2";
+    await bench.advance(700);
+    assert.equal(bench.changes, 1);
+  });
+
+  test("says nothing when events bring no change", async () => {
+    const bench = new Bench();
+    watchFiles(["/d/f"], bench.onChange, bench.options);
+    await settle();
+    await bench.event();
+    await bench.advance(2000);
+    assert.equal(bench.changes, 0);
+  });
+
+  test("watches the folders of files, so that a replaced file is still seen", () => {
+    const bench = new Bench();
+    watchFiles(["/d/f", "/d/g"], bench.onChange, bench.options);
+    assert.deepEqual(bench.watched.toSorted(), ["/d", "/d/f", "/d/g"]);
+  });
+
+  test("takes other files without reporting them", async () => {
+    const bench = new Bench();
+    const watch = watchFiles(["/d/f"], bench.onChange, bench.options);
+    await settle();
+    bench.content = "other";
+    watch.replace(["/d/g"]);
+    await settle();
+    await bench.advance(1000);
+    assert.equal(bench.changes, 0);
+    assert.equal(bench.closed, 2);
+    bench.content = "changed";
+    await bench.advance(1000);
+    assert.equal(bench.changes, 1);
+  });
+
+  test("is silent once closed", async () => {
+    const bench = new Bench();
+    const watch = watchFiles(["/d/f"], bench.onChange, bench.options);
+    await settle();
+    bench.content = "2";
+    await bench.event();
+    watch.close();
+    await bench.advance(2000);
+    assert.equal(bench.changes, 0);
+  });
+
+  test("sees a real file being replaced by a rename", { timeout: 20_000 }, async (t) => {
+    const folder = mkdtempSync(join(tmpdir(), "isthmus-watch-"));
+    t.after(() => rmSync(folder, { recursive: true }));
+    const file = join(folder, "f.yaml");
+    writeFileSync(file, "a: 1\n");
+    await new Promise<void>((resolve) => {
+      let known = false;
+      // The clock's timers do not keep a process alive; this one does, until the change is seen.
+      const alive = setInterval(() => {
+        if (!known) return;
+        writeFileSync(`${file}.new`, "a: 22\n");
+        renameSync(`${file}.new`, file);
+      }, 300);
+      const watch = watchFiles(
+        [file],
+        () => {
+          clearInterval(alive);
+          watch.close();
+          resolve();
+        },
+        { clock: systemClock, debounceMs: 10, pollMs: 50 },
+      );
+      known = true;
+    });
+  });
+});
