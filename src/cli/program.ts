@@ -31,7 +31,7 @@ const commands: readonly RegisterCommand[] = [
       write: edge.out,
       exit: setExit,
     }),
-  registerTranslate,
+  (program, edge, setExit) => registerTranslate(program, { env: edge.environment, write: edge.out, complain: edge.err, exit: setExit }),
   registerCa,
   registerDemo,
 ];

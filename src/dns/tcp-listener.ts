@@ -95,7 +95,7 @@ class TcpConnection implements ReplySink<undefined> {
   #onTimer(): void {
     const left = this.#activeMs + TCP_IDLE_TIMEOUT_MS - this.#clock.nowMs();
     // The forwarder has deadlines of its own; a client that waits for it is not idle.
-    if (left <= 0) {
+    if (left <= 0 && this.#inFlight === 0) {
       this.#socket.destroy();
       return;
     }

@@ -5,6 +5,7 @@ import type { RouteConfiguration } from "../envoy/route.ts";
 import type { RouteLookup, RouteTable } from "../http/route/route-table.ts";
 import type { Clock } from "../clock.ts";
 import type { Connection } from "../net/connection.ts";
+import type { SpliceRelay } from "../net/relay/splice-relay.ts";
 import type { AccessLogger } from "../telemetry/access-logger.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
@@ -32,6 +33,8 @@ export interface FilterDeps {
   readonly drain: DrainState;
   /** An IP of this machine that is not loopback, for x-forwarded-for behind use_remote_address; 127.0.0.1 when there is none. */
   readonly localAddress: string;
+  /** The thread that relays raw TCP in the kernel; absent where there is none. */
+  readonly splice?: SpliceRelay | undefined;
 }
 
 /** What a network filter is created for. */

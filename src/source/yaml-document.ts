@@ -1,6 +1,20 @@
 // YAML (and so JSON) files with positions: what a file says as plain JSON, where in the file each part of it stands, and issues
 // that name the place. Knows nothing of what the documents mean.
-import { type Document, isAlias, isMap, isNode, isPair, isScalar, isSeq, LineCounter, type Node, type Pair, parseAllDocuments } from "yaml";
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Node,
+  type Pair,
+  parseAllDocuments,
+  visit,
+} from "yaml";
 import type { Issue, Severity } from "../error.ts";
 
 /** A place in a file, counted from 1. */
@@ -48,6 +62,11 @@ export function parseYaml(text: string, file: string): ParsedFile {
     for (const error of root.errors) report("error", sentence(error.message), error.pos[0]);
     if (root.errors.length > 0 || root.contents === null) continue;
     if (isScalar(root.contents) && root.contents.value === null) continue;
+    const dangling = danglingAlias(root);
+    if (dangling !== undefined) {
+      report("error", `there is no anchor named ${dangling.source} before this alias`, dangling.range?.[0] ?? 0);
+      continue;
+    }
     try {
       documents.push({ file, json: root.toJS({ maxAliasCount }) as unknown, root, lines });
     } catch (thrown) {
@@ -55,6 +74,23 @@ export function parseYaml(text: string, file: string): ParsedFile {
     }
   }
   return { documents, issues };
+}
+
+// An alias whose anchor does not come before it. Anchors are gathered on the way, so one walk is enough.
+function danglingAlias(root: Document): Alias | undefined {
+  const anchors = new Set<string>();
+  let dangling: Alias | undefined;
+  visit(root, {
+    Alias: (_key, node) => {
+      if (anchors.has(node.source)) return undefined;
+      dangling = node;
+      return visit.BREAK;
+    },
+    Value: (_key, node) => {
+      if (node.anchor !== undefined) anchors.add(node.anchor);
+    },
+  });
+  return dangling;
 }
 
 // The parser's messages end with a full stop or a colon here and there.

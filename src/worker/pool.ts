@@ -41,7 +41,7 @@ const peaceMs = 60_000;
 
 interface Seat {
   readonly id: number;
-  /** Stats of a thread and of its successor are kept apart. */
+  /** How many threads have sat here: stats of one and of its successor are kept apart. */
   generation: number;
   handle: WorkerHandle | undefined;
   crashes: number;
@@ -154,8 +154,11 @@ export class WorkerPool {
   }
 
   async #apply(seat: Seat, update: SnapshotUpdate): Promise<ApplyOutcome | undefined> {
+    // The first thread of seat 0 is the one that asks the kernel for ports. It must see the same address in every version of a
+    // listener, or it would bind again; the others and its successors are told the port throughout.
+    const choosesPorts = seat.id === 0 && seat.generation === 1;
     // A seat whose thread has just crashed gets the whole snapshot when it is back.
-    const answer = await seat.handle?.request("apply", withKnownPorts(update, this.#bound), applyDeadlineMs);
+    const answer = await seat.handle?.request("apply", choosesPorts ? update : withKnownPorts(update, this.#bound), applyDeadlineMs);
     if (!answer) return undefined;
     if (answer.ok) return answer.value;
     this.#options.logger.error("a worker did not take the configuration", { worker: seat.id, reason: answer.message });

@@ -3,6 +3,7 @@ import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
 import type { RouteConfiguration } from "../envoy/route.ts";
 import type { FilterDeps } from "../filter/filter.ts";
+import { listenerFilters, networkFilters } from "../filter/registry.ts";
 import { compileRouteTable } from "../http/route/compile.ts";
 import type { RouteTable } from "../http/route/route-table.ts";
 import { createClientTransport } from "../identity/client-transport.ts";
@@ -10,6 +11,7 @@ import { SecretStore } from "../identity/secret-store.ts";
 import { createServerTransport } from "../identity/server-transport.ts";
 import { SecureContextCache } from "../identity/secure-context.ts";
 import { ListenerManager } from "../listener/listener-manager.ts";
+import { startSpliceRelay } from "../net/relay/splice-relay.ts";
 import type { ResourceUpdate, SnapshotUpdate } from "../snapshot/update.ts";
 import { createAccessLoggers } from "../telemetry/access-log.ts";
 import { LogSinks } from "../telemetry/access-log/sink.ts";
@@ -56,6 +58,7 @@ export function createWorkerRuntime(
   const sinks = new LogSinks({ clock, stats, logger, flushIntervalMs: settings.accessLogFlushMs });
   const drain = new WorkerDrain();
   const routes = new Map<string, RouteTable>();
+  const splice = startSpliceRelay({ logger });
   const clusters = new ClusterManager({
     clock,
     random,
@@ -74,9 +77,12 @@ export function createWorkerRuntime(
     accessLoggers: (configs) => createAccessLoggers(configs, { sinks, logger }),
     drain,
     localAddress: settings.localAddress,
+    splice,
   };
   const listeners = new ListenerManager({
     ...filterDeps,
+    networkFilters,
+    listenerFilters,
     reusePort: settings.reusePort,
     createServerTransport: (tls, scope) => createServerTransport(tls, secrets, { clock, logger, stats: scope }),
   });
@@ -101,6 +107,7 @@ export function createWorkerRuntime(
       // Closing a connection writes its record, so the logs come last.
       listeners.close();
       clusters.close();
+      splice?.close();
       await new Promise((resolve) => setImmediate(resolve));
       await sinks.close(logDeadlineMs);
     },

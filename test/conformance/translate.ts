@@ -13,7 +13,7 @@ export const resourceTypes = ["cds", "eds", "lds", "rds", "nds"] as const;
 export type ResourceType = (typeof resourceTypes)[number];
 
 /** Resources of all kinds that must agree at least; raised with each gain, never lowered. */
-export const translateFloor = 0;
+export const translateFloor = 323;
 
 /** How one type of one node compares. */
 export interface Comparison {

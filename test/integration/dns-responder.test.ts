@@ -458,7 +458,8 @@ test("TCP: a silent connection is closed after the idle time, and not while it w
   const { responder } = await start({ batching: false, table, clock, nameServers: [silent], forwardTimeoutMs: 20_000 });
   const waiting = connect(responder.address);
   waiting.write(frame(encodeQuestion("unknown.example", "A")));
-  const reply = once(waiting, "data");
+  const closed = once(waiting, "close").then(() => assert.fail("closed while it waited"));
+  const reply = Promise.race([once(waiting, "data"), closed]);
   await asked.promise;
   const idle = connect(responder.address);
   idle.write(frame(encodeQuestion("productpage", "A")));

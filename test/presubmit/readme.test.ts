@@ -26,7 +26,7 @@ const commands = [
   ...new Map(
     code
       .flatMap((line) => line.split(/\s*(?:&&|;|\|)\s*/))
-      .map((line) => /^(?:sudo )?(?:\.?\/?scripts\/|npx )?isthmus ([a-z][\w-]*)(.*)$/.exec(line))
+      .map((line) => /^(?:sudo )?(?:\.?\/?scripts\/|npx )?isthmus ([a-z][a-z-]*(?: [a-z][a-z-]*(?=\s|$))*)(.*)$/.exec(line))
       .filter((match) => match !== null)
       .map(([, name = "", rest = ""]) => [`${name}${rest}`, { name, flags: rest.match(/(?<=\s|\[)--?[a-z][\w-]*/g) ?? [] }]),
   ),
@@ -46,7 +46,10 @@ suite("README", () => {
 
   for (const [line, { name, flags }] of commands) {
     test(`isthmus ${line} is a command with these flags`, () => {
-      const help = spawnSync(path.join(repositoryRoot, "scripts", "isthmus"), [name, "--help"], { encoding: "utf8", timeout: 30_000 });
+      const help = spawnSync(path.join(repositoryRoot, "scripts", "isthmus"), [...name.split(" "), "--help"], {
+        encoding: "utf8",
+        timeout: 30_000,
+      });
       assert.equal(help.status, 0, help.stderr);
       assert.deepEqual(
         flags.filter((flag) => !new RegExp(`(^|[\\s,])${flag}\\b`, "m").test(help.stdout)),

@@ -2,34 +2,40 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { suite, test } from "node:test";
-import { repositoryRoot } from "./source-tree.ts";
+import { filesUnder, readText, repositoryRoot } from "./source-tree.ts";
 
-const samples = [
-  ...entries("config").filter((name) => /\.(ya?ml|json)$/.test(name)),
-  ...entries("config/mesh").filter((name) => fs.statSync(path.join(repositoryRoot, name)).isDirectory()),
-];
+const bootstraps = filesUnder("config").filter((name) => /\.(ya?ml|json)$/.test(name) && !name.startsWith("config/mesh/"));
+const meshes = [...new Set(filesUnder("config/mesh").map((name) => name.split("/").slice(0, 3).join("/")))];
 
 suite("sample configurations", () => {
   test("there are samples of both kinds, bootstraps and mesh directories", () => {
-    assert.ok(samples.some((name) => /\.(ya?ml|json)$/.test(name)));
-    assert.ok(samples.some((name) => name.startsWith("config/mesh/")));
+    assert.ok(bootstraps.length > 0 && meshes.length > 0);
   });
 
-  for (const sample of samples) {
+  for (const sample of [...bootstraps, ...meshes]) {
     test(`${sample} passes isthmus check`, () => {
-      const result = spawnSync(path.join(repositoryRoot, "scripts", "isthmus"), ["check", sample], {
-        cwd: repositoryRoot,
-        encoding: "utf8",
-        timeout: 30_000,
-      });
-      assert.equal(result.status, 0, `${result.stdout}${result.stderr}${result.error?.message ?? ""}`);
+      const folder = fs.mkdtempSync(path.join(os.tmpdir(), "isthmus-sample-"));
+      try {
+        // What a sample's head says to do first is done first, in a folder of its own.
+        for (const command of preparations(sample)) isthmus(folder, command.split(" "));
+        isthmus(folder, ["check", path.join(repositoryRoot, sample)]);
+      } finally {
+        fs.rmSync(folder, { recursive: true });
+      }
     });
   }
 });
 
-function entries(folder: string): string[] {
-  const top = path.join(repositoryRoot, folder);
-  return fs.existsSync(top) ? fs.readdirSync(top).map((name) => `${folder}/${name}`) : [];
+function preparations(sample: string): string[] {
+  if (!bootstraps.includes(sample)) return [];
+  const head = /^(?:#.*\n)*/.exec(readText(sample))?.[0] ?? "";
+  return [...head.matchAll(/^#\s+isthmus (ca .*)$/gm)].map(([, command = ""]) => command);
+}
+
+function isthmus(cwd: string, args: readonly string[]): void {
+  const result = spawnSync(path.join(repositoryRoot, "scripts", "isthmus"), args, { cwd, encoding: "utf8", timeout: 30_000 });
+  assert.equal(result.status, 0, `isthmus ${args.join(" ")}\n${result.stdout}${result.stderr}${result.error?.message ?? ""}`);
 }

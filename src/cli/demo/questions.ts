@@ -65,6 +65,8 @@ export interface Knock {
 
 /** What came back: bytes of the application, if any, and how the connection ended. */
 export interface KnockAnswer {
+  /** The TCP connection was accepted: without it nothing else says anything. */
+  readonly accepted: boolean;
   readonly received: string;
   readonly ended: string;
 }
@@ -85,12 +87,14 @@ export function knock({ address, port, host, serverName, certificate }: Knock): 
             ...certificate,
           });
     let received = "";
+    let accepted = false;
     const end = (ended: string): void => {
       clearTimeout(timer);
       socket.destroy();
-      resolve({ received, ended });
+      resolve({ accepted, received, ended });
     };
     const timer = setTimeout(() => end("no answer"), deadlineMs);
+    socket.once("connect", () => (accepted = true));
     socket.once(serverName === undefined ? "connect" : "secureConnect", () => {
       socket.write(`GET /headers HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
     });

@@ -457,7 +457,8 @@ export class Http1ServerConnection implements DownstreamCodec {
     if (this.#paused) this.pauseRequest(false);
     if (this.#rest.length > 0) {
       this.#socket.resume();
-      this.#process();
+      // Not at once: the upstream connection that just answered is free only after this returns, and the next request wants it.
+      if (!this.#processing) queueMicrotask(() => this.#process());
     }
   }
 

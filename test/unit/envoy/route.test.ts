@@ -171,7 +171,8 @@ suite("decodeRouteConfiguration", () => {
     const config = first(routed({}, { typed_per_filter_config: { mine: fault, off, wrapped } })).typedPerFilterConfig;
     assert.deepEqual(config["off"], { disabled: true });
     assert.deepEqual(config["mine"], config["wrapped"]);
-    assert.deepEqual((config["mine"]?.config as { abort: unknown }).abort, { status: { kind: "http", code: 503 }, fraction: 1 });
+    const { abort } = (config["mine"] ?? assert.fail()).config as { abort: unknown };
+    assert.deepEqual(abort, { status: { kind: "http", code: 503 }, fraction: 1 });
   });
 
   const route = "virtual_hosts[0].routes[0]";

@@ -371,7 +371,7 @@ suite("ORIGINAL_DST clusters", () => {
     assert.deepEqual([addresses(manager, "c"), clock.pending()], [[], 0]);
   });
 
-  const headers: readonly [value: string, expected: string | undefined][] = [
+  const destinations: readonly [value: string, expected: string | undefined][] = [
     ["10.9.9.9:81", "10.9.9.9:81"],
     ["[2001:db8::1]:81", "[2001:db8::1]:81"],
     ["example.com:81", undefined],
@@ -381,12 +381,14 @@ suite("ORIGINAL_DST clusters", () => {
     ["2001:db8::1:81", undefined],
     ["[10.9.9.9]:81", undefined],
   ];
-  for (const [value, expected] of headers) {
+  for (const [value, expected] of destinations) {
     test(`the destination header ${JSON.stringify(value)} gives ${expected ?? "no host"}`, () => {
       const { manager } = manage();
       const useHttpHeader = "x-envoy-original-dst-host";
       manager.apply(setting(passthrough({ originalDst: { useHttpHeader, portOverride: 0 } })), unchanged);
-      const context = { ...to("10.1.1.1", 80), headers: new HeaderMap([[useHttpHeader, value]].flat()) };
+      const headers = new HeaderMap();
+      headers.add(useHttpHeader, value);
+      const context = { ...to("10.1.1.1", 80), headers };
       assert.equal(manager.get("c")?.pick(context)?.addressText, expected);
     });
   }
