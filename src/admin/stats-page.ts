@@ -34,7 +34,7 @@ export function prometheusPage(context: AdminContext, query: URLSearchParams): P
 function prometheus(context: AdminContext, stats: readonly StatValue[]): Page {
   // Stats carry cluster names with their colons replaced.
   const names = new Set(
-    context.config().resources.clusters.flatMap(({ name, altStatName }) => [name, name.replaceAll(":", "_"), altStatName || name]),
+    context.config().resources.clusters.flatMap(({ name, altStatName }) => [name, (altStatName || name).replaceAll(":", "_")]),
   );
   return { status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: renderPrometheus(stats, names) };
 }

@@ -1,6 +1,7 @@
 // One HTTP exchange, whatever the protocol on either side: holds what filters see, runs them in order, and ends in exactly
 // one access-log record. The codec below it and the terminal filter (the router) above it talk only through it.
 import { ProxyError } from "../error.ts";
+import { keepReadBuffer } from "../net/bulk-reader.ts";
 import { flag } from "../telemetry/response-flag.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import { HeaderMap } from "../wire/header-map.ts";
@@ -187,6 +188,7 @@ export class HttpStream implements RouteRequest {
         // The reply was sent already (or is on its way): the rest of the request has nowhere to go.
         return;
       }
+      keepReadBuffer();
       (this.#held ??= []).push(data);
       const before = this.#heldBytes;
       this.#heldBytes += data.length;
@@ -201,6 +203,8 @@ export class HttpStream implements RouteRequest {
   #passData(terminal: TerminalFilter, data: Buffer, endStream: boolean): void {
     let bytes = data;
     const filters = this.manager.requestDataFilters;
+    // What a filter does with the bytes is its own affair.
+    if (filters.length > 0) keepReadBuffer();
     for (let i = 0; i < filters.length; i++) {
       const { filter, index } = filters[i]!;
       bytes = filter.onRequestData!(this, bytes, endStream, index);
@@ -335,12 +339,14 @@ export class HttpStream implements RouteRequest {
     if (this.#done) return true;
     const held = this.#heldResponse;
     if (held !== undefined) {
+      keepReadBuffer();
       held.data.push(data);
       held.end = endStream;
       return false;
     }
     let bytes = data;
     const filters = this.manager.responseDataFilters;
+    if (filters.length > 0) keepReadBuffer();
     for (let i = filters.length - 1; i >= 0; i--) bytes = filters[i]!.filter.onResponseData!(this, bytes, endStream, filters[i]!.index);
     this.timers.touch();
     this.info.bytesSent += bytes.length;

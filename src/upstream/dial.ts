@@ -124,14 +124,19 @@ class Dial implements Pending, HandshakeHandler {
 
   #giveUp(): void {
     this.#state = "failed";
+    this.#count();
     this.#timer.cancel();
     this.#handshake?.cancel();
     this.#socket.destroy();
   }
 
-  // A TLS socket closes the TCP socket below it, so this one event ends every connection, used or not.
+  // A TLS socket closes the TCP socket below it, so this one event ends every connection that was handed over.
   #onClose(): void {
     if (this.#state === "connecting") this.#fail(new ProxyError("upstream_closed", { side: "upstream", retryable: true }));
+    else if (this.#state === "connected") this.#count();
+  }
+
+  #count(): void {
     this.#host.counts.cxActive--;
     this.#stats.upstreamCxActive.dec();
     this.#stats.upstreamCxDestroy.inc();

@@ -126,7 +126,8 @@ export class WorkerPool {
   /** Closes connections, writes the logs and ends the threads. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    await this.#ask((handle) => handle.request("stop", undefined, stopDeadlineMs));
+    // Threads that never got a configuration have nothing to close.
+    if (this.#full) await this.#ask((handle) => handle.request("stop", undefined, stopDeadlineMs));
     await Promise.all(this.#handles().map((handle) => handle.terminate()));
   }
 

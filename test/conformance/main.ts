@@ -23,10 +23,11 @@ async function wire(): Promise<void> {
   if (problem !== undefined) return print(`skipped: ${problem}`);
   const result = await runWire(values.only);
   if (values.details) print(result.details);
-  if (result.total === 0) print(`${result.details}\n${result.proxyLog}`);
+  if (result.total === 0) print(result.details);
   for (const [group, names] of Object.entries(Object.groupBy(result.differing, groupOf))) {
     print(`${group}: ${(names ?? []).map((name) => name.replace(`${group}: `, "")).join("; ")}`);
   }
+  if (result.proxyLog !== "") print(`the proxy served nothing:\n${result.proxyLog.trimEnd()}`);
   print(`${result.agreed} of ${result.total} cases agree`);
   if (values.only === undefined && result.agreed < wireFloor) fail(`fewer than the floor of ${wireFloor}`);
 }

@@ -19,7 +19,7 @@ export interface WireResult {
   readonly differing: readonly string[];
   /** The comparison's own words, case by case. */
   readonly details: string;
-  /** The proxy's last lines, for when it did not even start. */
+  /** The proxy's last lines when it served not one request, so that its own words say why; otherwise empty. */
   readonly proxyLog: string;
 }
 
@@ -31,7 +31,7 @@ export async function runWire(only?: string): Promise<WireResult> {
   const behaviours = path.join(referenceFolder, "behaviours");
   try {
     await runSuite(path.join(behaviours, "static", "run.sh"), recording, run, only);
-    const proxyLog = readLog(path.join(run, "proxy.log"));
+    const proxyLog = lastWords(path.join(run, "proxy.log"));
     if (fs.statSync(recording).size === 0) return { agreed: 0, total: 0, differing: [], details: "the suite recorded nothing", proxyLog };
     const golden = narrowed(path.join(behaviours, "recordings", "static.json"), recording, folder, only);
     const compared = spawnSync("python3", [path.join(behaviours, "compare.py"), golden, recording], {
@@ -95,7 +95,8 @@ function narrowed(golden: string, recording: string, folder: string, only: strin
   return file;
 }
 
-function readLog(file: string): string {
-  if (!fs.existsSync(file)) return "";
-  return fs.readFileSync(file, "utf8").slice(-4000);
+function lastWords(file: string): string {
+  const text = fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+  // Access-log records of the suite open with a time in brackets.
+  return /^\[\d{4}-/m.test(text) ? "" : text.slice(-4000);
 }

@@ -103,7 +103,7 @@ suite("isthmus run -c", { concurrency: 2, timeout: 120_000 }, () => {
     await once(socket, "data");
     socket.end();
     assert.equal(await proxy.exited, 0, proxy.output());
-    assert.match(readFileSync(log, "utf8"), /^- 0 - 6 6 /);
+    assert.match(readFileSync(log, "utf8"), /^- 0 - 6 6 /m);
   });
 
   test("the drain time bounds the wait, and a second signal ends it at once", async (t) => {

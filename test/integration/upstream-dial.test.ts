@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
-import type { AddressInfo, ListenOptions, Server, Socket } from "node:net";
+import type { ListenOptions, Server, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
@@ -124,14 +124,18 @@ suite("dialling", () => {
   });
 
   test("binds the configured source address", async () => {
-    const remote = new Promise<string | undefined>((resolve) => {
-      void listen(createServer((socket) => void socket.on("error", () => {}).resume() && resolve(socket.remoteAddress))).then(async (port) => {
-        const outcome = await bench({ ...at(`127.0.0.1:${port}`), sourceAddress: { address: "127.0.0.6", port: 0 } }).dial();
-        assert.ok("socket" in outcome);
-        outcome.socket.destroy();
-      });
-    });
-    assert.equal(await remote, "127.0.0.6");
+    const remotes: (string | undefined)[] = [];
+    const port = await listen(
+      createServer((socket) => {
+        remotes.push(socket.remoteAddress);
+        socket.on("error", () => {}).end();
+      }),
+    );
+    const outcome = await bench({ ...at(`127.0.0.1:${port}`), sourceAddress: { address: "127.0.0.6", port: 0 } }).dial();
+    assert.ok("socket" in outcome);
+    outcome.socket.resume();
+    await closed(outcome.socket);
+    assert.deepEqual(remotes, ["127.0.0.6"]);
   });
 
   test("reaches a pipe", async () => {
@@ -160,7 +164,6 @@ suite("dialling", () => {
       [outcome.error.code, outcome.error.reason, outcome.error.retryable],
       ["upstream_connect_refused", "delayed connect error: Connection refused", true],
     );
-    await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual([room.value("upstream_cx_connect_fail"), room.value("upstream_cx_active"), room.value("upstream_cx_connect_timeout")], [1, 0, 0]);
   });
 
@@ -172,31 +175,37 @@ suite("dialling", () => {
 
   test("the connect timeout covers the TLS handshake", async () => {
     const clock = manualClock();
+    const hello = Promise.withResolvers<void>();
     // Accepts TCP and never says a word.
-    const accepted = new Promise<void>((resolve) => {
-      void listen(createServer((socket) => void socket.on("error", () => {}).once("data", () => resolve()))).then(async (port) => {
-        const room = bench({ ...overTls(port, upstreamTls(commonTls(undefined))), connectTimeoutMs: 700 }, clock);
-        const outcome = room.dial();
-        await accepted;
-        clock.advance(700);
-        const failed = await outcome;
-        assert.ok("error" in failed);
-        assert.deepEqual([failed.error.code, room.value("upstream_cx_connect_timeout"), room.value("upstream_cx_connect_fail")], ["upstream_connect_timeout", 1, 1]);
-        finished();
-      });
-    });
-    let finished = (): void => {};
-    await new Promise<void>((resolve) => (finished = resolve));
+    const port = await listen(createServer((socket) => void socket.on("error", () => {}).once("data", () => hello.resolve())));
+    const room = bench({ ...overTls(port, upstreamTls(commonTls(undefined))), connectTimeoutMs: 700 }, clock);
+    const dialled = room.dial();
+    await hello.promise;
+    clock.advance(699);
+    assert.equal(room.value("upstream_cx_connect_timeout"), 0);
+    clock.advance(1);
+    const outcome = await dialled;
+    assert.ok("error" in outcome);
+    assert.equal(outcome.error.code, "upstream_connect_timeout");
+    assert.deepEqual(["timeout", "fail"].map((name) => room.value(`upstream_cx_connect_${name}`)), [1, 1]);
+    assert.equal(clock.pending(), 0);
   });
 
   test("a cancelled dial says nothing and leaves nothing open", async () => {
-    const closes = new Promise<void>((resolve) => {
-      void listen(createServer((socket) => void socket.on("error", () => {}).resume().once("close", () => resolve()))).then((port) => {
-        const room = bench(overTls(port, upstreamTls(commonTls(undefined))));
-        void room.dial({}, (pending) => setTimeout(() => pending.cancel(), 20)).then(() => assert.fail("an outcome after cancel"));
-      });
-    });
-    await closes;
+    const [hello, gone] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const port = await listen(
+      createServer((socket) => {
+        socket.on("error", () => {}).once("close", () => gone.resolve());
+        socket.on("data", () => hello.resolve());
+      }),
+    );
+    const room = bench(overTls(port, upstreamTls(commonTls(undefined))));
+    let pending: Pending | undefined;
+    void room.dial({}, (started) => (pending = started)).then(() => assert.fail("an outcome after cancel"));
+    await hello.promise;
+    pending?.cancel();
+    await gone.promise;
+    assert.deepEqual([room.value("upstream_cx_active"), room.value("upstream_cx_connect_fail")], [0, 0]);
   });
 });
 
@@ -217,14 +226,14 @@ suite("TLS origination", () => {
     const room = bench(overTls(port, mesh()));
     const outcome = await room.dial();
     assert.ok("socket" in outcome);
+    outcome.socket.resume();
+    await closed(outcome.socket);
     assert.deepEqual(seen, [{ sni: "outbound_.80_._.a", alpn: "istio", client: "URI:spiffe://cluster.local/ns/default/sa/client" }]);
     assert.equal(outcome.alpn, "istio");
     assert.deepEqual(
       [outcome.peer?.validated, outcome.peer?.uriSans, outcome.peer?.localUriSan],
       [true, [serverSpiffe], "spiffe://cluster.local/ns/default/sa/client"],
     );
-    outcome.socket.resume();
-    await closed(outcome.socket);
     assert.deepEqual([room.value("ssl.handshake"), room.value("upstream_cx_active"), room.value("upstream_cx_destroy_remote")], [1, 0, 1]);
   });
 
@@ -243,8 +252,9 @@ suite("TLS origination", () => {
       });
       const outcome = await bench(overTls(port, mesh(tls))).dial(options);
       assert.ok("socket" in outcome);
+      outcome.socket.resume();
+      await closed(outcome.socket);
       assert.deepEqual(seen, [sni, alpn]);
-      outcome.socket.destroy();
     });
   }
 

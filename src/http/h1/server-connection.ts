@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
+import { BulkReader, keepReadBuffer } from "../../net/bulk-reader.ts";
 import { LazyDeadline } from "../../net/deadline.ts";
 import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { StreamInfo } from "../../telemetry/stream-info.ts";
@@ -35,6 +36,7 @@ export class Http1ServerConnection implements DownstreamCodec {
   readonly #limits: HeadLimits;
   readonly #body: BodyDecoder;
   readonly #timers: StreamTimers;
+  readonly #bulk: BulkReader;
   readonly #idle: LazyDeadline;
   readonly #headTimer: LazyDeadline;
   readonly #closeTimer: LazyDeadline;
@@ -85,6 +87,7 @@ export class Http1ServerConnection implements DownstreamCodec {
     }
     // A request answered by ACK and response alone must not wait for more bytes to fill a segment.
     socket.setNoDelay(true);
+    this.#bulk = new BulkReader(socket, connection.raw, (chunk) => this.#onData(chunk));
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
     socket.on("error", () => this.#onClose());
@@ -116,6 +119,8 @@ export class Http1ServerConnection implements DownstreamCodec {
     this.#manager.stats.downstreamCxRxBytesTotal.add(chunk.length);
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#process();
+    if (this.#rest.length > 0) keepReadBuffer();
+    if (this.#stream !== undefined && !this.#body.done) this.#bulk.note(chunk.length);
   }
 
   /** Works through the buffer; not reentrant, because a stream may end inside it. */
@@ -302,6 +307,7 @@ export class Http1ServerConnection implements DownstreamCodec {
     this.#rest = empty;
     for (const deadline of [this.#idle, this.#headTimer, this.#closeTimer]) deadline.dispose();
     this.#timers.dispose();
+    this.#bulk.release();
     this.#socket.destroy();
     this.#onClosed(this);
   }
@@ -407,6 +413,8 @@ export class Http1ServerConnection implements DownstreamCodec {
     let ok = socket.write(data);
     if (this.#chunkedResponse) ok = this.#write(endStream ? "\r\n0\r\n\r\n" : "\r\n");
     socket.uncork();
+    // After a false nothing is read until the write is done; otherwise the bytes may still be waiting when the next read comes.
+    if (socket.writableLength > 0 && (ok || endStream)) keepReadBuffer();
     if (endStream && this.#tunnel) socket.end();
     return ok;
   }

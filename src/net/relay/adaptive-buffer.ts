@@ -32,6 +32,11 @@ export class AdaptiveBuffer {
     }
   }
 
+  /** Another buffer of the same size, because somebody still uses the content of this one. */
+  replace(): void {
+    this.#buffer = new Uint8Array(new ArrayBuffer(this.#buffer.length));
+  }
+
   /** Gives the memory back to the budget; the buffer must not be used for reading after. */
   release(): void {
     this.#resize(smallBytes);

@@ -49,7 +49,8 @@ export function extractTags(name: string, clusterNames: ReadonlySet<string>): Ta
     if (tag === "envoy.cluster_name") {
       const cluster = longestCluster(rest, clusterNames);
       if (cluster !== undefined) {
-        tags.push({ name: tag, value: cluster });
+        // Istio ends the names it chooses for stats with a semicolon, so that its own pattern finds where they end.
+        tags.push({ name: tag, value: cluster.replace(/;$/, "") });
         rest = `cluster.${rest.slice("cluster.".length + cluster.length + 1)}`;
         continue;
       }

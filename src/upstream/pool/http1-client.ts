@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { ProxyError } from "../../error.ts";
+import { BulkReader, keepReadBuffer } from "../../net/bulk-reader.ts";
 import type { LazyDeadline } from "../../net/deadline.ts";
 import { wasRefusedByPeer } from "../../net/socket-error.ts";
 import type { TlsPeer } from "../../telemetry/stream-info.ts";
@@ -58,6 +59,7 @@ export class Http1Client {
   readonly #owner: ClientOwner;
   readonly #limits: HeadLimits;
   readonly #body: BodyDecoder;
+  readonly #bulk: BulkReader;
   #handler: ResponseHandler | undefined;
   #method = "";
   #held = "";
@@ -92,6 +94,7 @@ export class Http1Client {
       cluster.stats.upstreamCxIdleTimeout.inc();
       this.close();
     });
+    this.#bulk = new BulkReader(socket, peer === undefined, (chunk) => this.#onData(chunk));
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error: NodeJS.ErrnoException) => this.#onError(error));
@@ -148,6 +151,8 @@ export class Http1Client {
       ok = socket.write(data);
       if (this.#chunkedRequest) ok = socket.write(endStream ? "\r\n0\r\n\r\n" : "\r\n", "latin1");
       socket.uncork();
+      // After a false nothing is read until the write is done; otherwise the bytes may still be waiting when the next read comes.
+      if (socket.writableLength > 0 && (ok || endStream)) keepReadBuffer();
     }
     if (endStream) this.#requestEnded();
     return ok;
@@ -216,6 +221,7 @@ export class Http1Client {
         const head = parseResponseHead(buffer, at, buffer.length, this.#limits);
         if (head === "incomplete") {
           this.#rest = at === 0 ? buffer : buffer.subarray(at);
+          keepReadBuffer();
           break;
         }
         if (typeof head === "string") {
@@ -249,6 +255,7 @@ export class Http1Client {
     }
     this.#reading = false;
     handler.onReadDone();
+    if (this.#inBody) this.#bulk.note(chunk.length);
     // More than was announced: the connection cannot be trusted for another request.
     if (at < buffer.length && this.#rest === undefined) this.#keepAlive = false;
     if (this.#handler === undefined && this.#requestDone && !this.#closed) this.#release();
@@ -334,7 +341,8 @@ export class Http1Client {
   #onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.idleDeadline.clear();
+    this.idleDeadline.dispose();
+    this.#bulk.release();
     const handler = this.#handler;
     this.#handler = undefined;
     this.#owner.onClosed(this);

@@ -77,20 +77,18 @@ test("a 1 GiB body passes while the proxy grows by less than 50 MB", { skip: pro
   assert.ok(grown < 50, `grew by ${grown.toFixed(1)} MB`);
 });
 
-/** The port of the only listener, from the process log. */
+/** The port of the only listener: the process log names the admin server, which names the listener. */
 async function listenerPort(stderr: NodeJS.ReadableStream): Promise<number> {
   let text = "";
   for await (const chunk of stderr) {
     text += String(chunk);
-    for (const line of text.split("\n").slice(0, -1)) {
-      const match = /"addresses":\[?"?[^\]]*?127\.0\.0\.1:(\d+)/.exec(line);
-      if (match !== null) {
-        stderr.resume();
-        return Number(match[1]);
-      }
-    }
+    const admin = /"admin":"([^"]+)"/.exec(text);
+    if (admin === null) continue;
+    stderr.resume();
+    const listeners = await (await fetch(`http://${admin[1]}/listeners`)).text();
+    return Number(/:(\d+)\s*$/.exec(listeners)![1]);
   }
-  throw new Error(`no listener in ${text}`);
+  throw new Error(`the proxy ended: ${text}`);
 }
 
 test("a client that does not read stops the origin", async (t) => {

@@ -8,7 +8,7 @@ import { StatsReader } from "../../../../src/telemetry/stats/stats-reader.ts";
 import { StatsSlab } from "../../../../src/telemetry/stats-slab.ts";
 
 const mesh = "outbound|80||a.b.svc.cluster.local";
-const clusters = new Set(["simple", mesh, "simple.nested"]);
+const clusters = new Set(["simple", mesh, `${mesh};`, "simple.nested"]);
 
 function sample(fill: (stats: StatsSlab["root"]) => void): ReturnType<StatsReader["list"]> {
   const reader = new StatsReader();
@@ -24,6 +24,7 @@ suite("tag extraction", () => {
     ["cluster.simple.upstream_rq_5xx", "cluster.upstream_rq_xx", { "envoy.response_code_class": "5", "envoy.cluster_name": "simple" }],
     ["cluster.simple.external.upstream_rq_completed", "cluster.external.upstream_rq_completed", { "envoy.cluster_name": "simple" }],
     [`cluster.${mesh}.upstream_cx_total`, "cluster.upstream_cx_total", { "envoy.cluster_name": mesh }],
+    [`cluster.${mesh};.upstream_cx_total`, "cluster.upstream_cx_total", { "envoy.cluster_name": mesh }],
     ["cluster.simple.nested.upstream_cx_total", "cluster.upstream_cx_total", { "envoy.cluster_name": "simple.nested" }],
     ["cluster.other.upstream_cx_total", "cluster.upstream_cx_total", { "envoy.cluster_name": "other" }],
     [
