@@ -16,6 +16,7 @@ import { proxyProtocol } from "./listener/proxy-protocol/proxy-protocol.ts";
 import { tlsInspector } from "./listener/tls-inspector/tls-inspector.ts";
 import { createHttpConnectionManagerSpec } from "./network/http-connection-manager/http-connection-manager.ts";
 import { istioMetadataExchange, istioStats } from "./network/istio-passive/istio-passive.ts";
+import { networkRbac } from "./network/rbac/rbac.ts";
 import { sniCluster } from "./network/sni-cluster/sni-cluster.ts";
 import { tcpProxy } from "./network/tcp-proxy/tcp-proxy.ts";
 
@@ -32,6 +33,7 @@ export const httpFilters = byExtension<HttpFilterSpec>([rbac, jwtAuthn, localRat
 export const networkFilters = byExtension<NetworkFilterSpec>([
   istioMetadataExchange,
   istioStats,
+  networkRbac,
   sniCluster,
   tcpProxy,
   createHttpConnectionManagerSpec(httpFilters, createRouter),

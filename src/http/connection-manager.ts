@@ -7,6 +7,7 @@ import type { AccessLogger } from "../telemetry/access-logger.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { flag } from "../telemetry/response-flag.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
+import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ClusterLookup } from "../upstream/cluster.ts";
 import { HeaderMap } from "../wire/header-map.ts";
 import type { HttpFilter } from "./filter.ts";
@@ -268,6 +269,14 @@ export class HttpManager {
   /** Writes the access-log record of something that never became a stream (a head that was refused). */
   log(info: HttpStream["info"]): void {
     for (const logger of this.#accessLoggers) logger.log(info);
+  }
+
+  /** Writes the record of a connection that a network filter refused: it has no request. */
+  logDenied(connection: ConnectionInfo): void {
+    const info = new StreamInfo(connection, connection.startWallMs, connection.startMs);
+    info.connectionTerminationDetails = connection.denied;
+    info.endMs = this.clock.nowMs();
+    this.log(info);
   }
 
   /** Early replies of the codec get the same `server`, `date` and `via` as any other. */

@@ -1,7 +1,8 @@
 // Originates TLS: an UpstreamTlsContext compiled to one call per connection. Chain, SANs and pins of the server are judged
 // before the socket is handed over; the caller keeps the deadline.
-import type { Socket } from "node:net";
+import type { X509Certificate } from "node:crypto";
 import { isIP } from "node:net";
+import type { Socket } from "node:net";
 import { connect } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { Clock } from "../clock.ts";
@@ -11,12 +12,13 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import { usableProtocols } from "./alpn.ts";
 import { secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
-import { MaterialSource } from "./material.ts";
-import type { Material } from "./material.ts";
+import { MaterialSource } from "./context/material.ts";
+import type { Material } from "./context/material.ts";
 import { describePeer } from "./peer.ts";
 import { SecureContextCache } from "./secure-context.ts";
 import type { SecretLookup } from "./secret-store.ts";
-import { SessionCache } from "./session-cache.ts";
+import { SessionCache } from "./context/session-cache.ts";
+import type { ResumableSession } from "./context/session-cache.ts";
 import { TlsStats } from "./tls-stats.ts";
 import type { ClientHandshakeOptions, ClientTransport, HandshakeHandler, Pending } from "./transport.ts";
 import { createVerifier } from "./verifier.ts";
@@ -109,17 +111,28 @@ class ClientHandshake implements Pending {
   readonly #handler: HandshakeHandler;
   readonly #stats: TlsStats;
   readonly #clock: Clock;
+  readonly #resumed: ResumableSession | undefined;
   #done = false;
-  #session: Buffer | undefined;
+  /** The verified server; undefined before. */
+  #certificate: X509Certificate | undefined;
+  #earlySession: Buffer | undefined;
 
-  constructor(raw: Socket, compiled: Compiled, sni: string, alpn: readonly string[], handler: HandshakeHandler, stats: TlsStats, clock: Clock) {
+  constructor(
+    raw: Socket,
+    compiled: Compiled,
+    sni: string,
+    alpn: readonly string[],
+    handler: HandshakeHandler,
+    stats: TlsStats,
+    clock: Clock,
+  ) {
     this.#raw = raw;
     this.#compiled = compiled;
     this.#sni = sni;
     this.#handler = handler;
     this.#stats = stats;
     this.#clock = clock;
-    const session = compiled.sessions.take(sni);
+    this.#resumed = compiled.sessions.take(sni);
     this.#socket = connect({
       socket: raw,
       secureContext: compiled.context,
@@ -128,7 +141,7 @@ class ClientHandshake implements Pending {
       checkServerIdentity: () => undefined,
       ...(sni === "" ? {} : { servername: sni }),
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
-      ...(session === undefined ? {} : { session }),
+      ...(this.#resumed === undefined ? {} : { session: this.#resumed.session }),
     });
     this.#socket.once("secureConnect", () => this.#onSecure());
     this.#socket.on("session", (ticket) => this.#onSession(ticket));
@@ -145,7 +158,8 @@ class ClientHandshake implements Pending {
   #onSecure(): void {
     if (this.#done) return;
     const socket = this.#socket;
-    const certificate = socket.getPeerX509Certificate();
+    // A server that resumed has proved to hold the secret of a connection whose certificate was verified under this version.
+    const certificate = socket.getPeerX509Certificate() ?? (socket.isSessionReused() ? this.#resumed?.certificate : undefined);
     if (certificate === undefined) return this.#fail("TLS error: no server certificate", undefined);
     const names = readCertificateNames(certificate.raw);
     const verdict = this.#compiled.verify(socket, certificate, names, this.#clock.wallMs());
@@ -154,15 +168,20 @@ class ClientHandshake implements Pending {
       return this.#fail(verifyFailureReason(verdict.failure), undefined);
     }
     this.#done = true;
+    this.#certificate = certificate;
     this.#stats.onSecure(socket, true);
-    if (this.#session !== undefined) this.#compiled.sessions.put(this.#sni, this.#session);
-    this.#handler.onSecure(socket, describePeer(socket, certificate, names, verdict.validated, this.#compiled.local), socket.alpnProtocol || "");
+    if (this.#earlySession !== undefined) this.#onSession(this.#earlySession);
+    this.#handler.onSecure(
+      socket,
+      describePeer(socket, certificate, names, verdict.validated, this.#compiled.local),
+      socket.alpnProtocol || "",
+    );
   }
 
   // TLS 1.2 delivers its session before the server was judged; it is kept only once it was.
   #onSession(ticket: Buffer): void {
-    if (!this.#done) this.#session = ticket;
-    else if (!this.#socket.destroyed) this.#compiled.sessions.put(this.#sni, ticket);
+    if (this.#certificate !== undefined) this.#compiled.sessions.put(this.#sni, ticket, this.#certificate);
+    else this.#earlySession = ticket;
   }
 
   // Stays attached for the socket's life: whoever owns it later may not have a listener yet.

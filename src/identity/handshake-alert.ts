@@ -52,7 +52,8 @@ export class RefusalAlert {
    * TLS 1.2 the client still reads plaintext, and in TLS 1.3 ours is the first record under the application keys.
    */
   send(description: number): void {
-    const record = this.#tls.getProtocol() === "TLSv1.3" ? this.#sealed(description) : Buffer.from([alertType, 3, 3, 0, 2, fatal, description]);
+    const record =
+      this.#tls.getProtocol() === "TLSv1.3" ? this.#sealed(description) : Buffer.from([alertType, 3, 3, 0, 2, fatal, description]);
     this.release();
     if (record !== undefined && !this.#raw.destroyed) this.#raw.write(record);
   }
@@ -75,5 +76,9 @@ export class RefusalAlert {
 function expandLabel(suite: Suite, secret: Buffer, label: string, length: number): Buffer {
   const full = Buffer.from(`tls13 ${label}`);
   const info = Buffer.concat([Buffer.from([0, length, full.length]), full, Buffer.from([0])]);
-  return createHmac(suite.hash, secret).update(info).update(Buffer.from([1])).digest().subarray(0, length);
+  return createHmac(suite.hash, secret)
+    .update(info)
+    .update(Buffer.from([1]))
+    .digest()
+    .subarray(0, length);
 }

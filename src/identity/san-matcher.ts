@@ -39,7 +39,9 @@ function compileSanMatcher(matcher: SanMatcher, onInvalid: (message: string) => 
 function compileText(matcher: StringMatcher, onInvalid: (message: string) => void): StringTest {
   try {
     // SAN values are held as one char a byte; the configured text has to be brought into the same form.
-    return compileStringMatcher(matcher.kind === "safeRegex" ? matcher : { ...matcher, value: Buffer.from(matcher.value).toString("latin1") });
+    return compileStringMatcher(
+      matcher.kind === "safeRegex" ? matcher : { ...matcher, value: Buffer.from(matcher.value).toString("latin1") },
+    );
   } catch (thrown) {
     onInvalid(`SAN matcher: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
     return () => false;

@@ -3,7 +3,7 @@ import { constants, createHash } from "node:crypto";
 import { createSecureContext, getCiphers } from "node:tls";
 import type { SecureContext, SecureContextOptions } from "node:tls";
 import type { CommonTlsContext, TlsCertificate } from "../envoy/tls.ts";
-import type { Material } from "./material.ts";
+import type { Material } from "./context/material.ts";
 
 /** What a server context adds; a client leaves it out. */
 export interface ServerContextOptions {
@@ -104,6 +104,8 @@ export class SecureContextCache {
 export function fingerprint(common: CommonTlsContext, material: Material): string {
   const { validation } = material;
   return createHash("sha256")
-    .update(JSON.stringify([common.minVersion, common.maxVersion, common.cipherSuites, common.ecdhCurves, material.certificates, validation]))
+    .update(
+      JSON.stringify([common.minVersion, common.maxVersion, common.cipherSuites, common.ecdhCurves, material.certificates, validation]),
+    )
     .digest("base64");
 }

@@ -12,11 +12,11 @@ import { inspectClientHello } from "../wire/client-hello.ts";
 import { selectProtocol, usableProtocols } from "./alpn.ts";
 import { secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
 import { RefusalAlert } from "./handshake-alert.ts";
-import { MaterialSource } from "./material.ts";
+import { MaterialSource } from "./context/material.ts";
 import { describePeer } from "./peer.ts";
 import type { SecretLookup } from "./secret-store.ts";
-import { compileServerContext } from "./server-context.ts";
-import type { PresentedContext, ServerContext } from "./server-context.ts";
+import { compileServerContext } from "./context/server-context.ts";
+import type { PresentedContext, ServerContext } from "./context/server-context.ts";
 import { TlsStats } from "./tls-stats.ts";
 import type { HandshakeHandler, Pending, ServerTransport } from "./transport.ts";
 import { noNames, readCertificateNames } from "./x509/certificate-names.ts";
@@ -27,7 +27,7 @@ export interface ServerTransportDeps {
   readonly logger: Logger;
   /** Select `h2` and `istio-h2` where the context lists them. Default false: only a chain that serves HTTP/2 may ask for it. */
   readonly http2?: boolean;
-  /** Scope of the listener's `ssl.*` stats, without the `ssl`. */
+  /** The listener's `ssl` scope. */
   readonly stats?: StatsScope;
 }
 
@@ -60,7 +60,7 @@ class NodeServerTransport implements ServerTransport {
     this.#logger = deps.logger;
     this.#shared = {
       clock: deps.clock,
-      stats: new TlsStats(deps.stats?.scope("ssl")),
+      stats: new TlsStats(deps.stats),
       alpn: usableProtocols(tls.common.alpnProtocols, deps.http2 ?? false),
       requireSni: tls.requireSni,
     };
@@ -115,7 +115,8 @@ class ServerHandshake implements Pending {
     this.#handler = handler;
     this.#shared = shared;
     this.#held = initialBytes ?? Buffer.alloc(0);
-    this.#timer = timeoutMs > 0 ? shared.clock.after(timeoutMs, () => this.#fail(failed("downstream_closed", "transport_socket_timeout"))) : undefined;
+    this.#timer =
+      timeoutMs > 0 ? shared.clock.after(timeoutMs, () => this.#fail(failed("downstream_closed", "transport_socket_timeout"))) : undefined;
     raw.on("error", this.#onError);
     raw.once("close", this.#onClose);
     // Outcomes never arrive inside the call that asked for them.
@@ -204,7 +205,11 @@ class ServerHandshake implements Pending {
     }
     this.#shared.stats.onSecure(tls, certificate !== undefined);
     this.#finish();
-    this.#handler.onSecure(tls, describePeer(tls, certificate, names, validated, this.#presented?.local ?? noNames), tls.alpnProtocol || "");
+    this.#handler.onSecure(
+      tls,
+      describePeer(tls, certificate, names, validated, this.#presented?.local ?? noNames),
+      tls.alpnProtocol || "",
+    );
   }
 
   // Stays attached for the socket's life: whoever owns it later may not have a listener yet.
@@ -240,5 +245,9 @@ class ServerHandshake implements Pending {
 }
 
 function failed(code: ProxyErrorCode, reason: string | undefined, cause?: unknown): ProxyError {
-  return new ProxyError(code, { side: code === "internal" ? "internal" : "downstream", cause, ...(reason === undefined ? {} : { reason }) });
+  return new ProxyError(code, {
+    side: code === "internal" ? "internal" : "downstream",
+    cause,
+    ...(reason === undefined ? {} : { reason }),
+  });
 }

@@ -22,7 +22,7 @@ export interface ServerTransport {
   /**
    * Terminates TLS on an accepted socket.
    * @param initialBytes what was read from `socket` before (the ClientHello)
-   * @param timeoutMs 0 = none; expiry destroys the socket without `onFailed` reason `transport_socket_timeout`
+   * @param timeoutMs 0 = none; expiry destroys the socket and fails with the reason `transport_socket_timeout`
    */
   handshake(socket: Socket, initialBytes: Buffer | undefined, timeoutMs: number, handler: HandshakeHandler): Pending;
 }

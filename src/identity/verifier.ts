@@ -61,7 +61,9 @@ export function certificateSha256(certificate: X509Certificate): string {
 }
 
 function spkiSha256(certificate: X509Certificate): string {
-  return createHash("sha256").update(certificate.publicKey.export({ type: "spki", format: "der" })).digest("base64");
+  return createHash("sha256")
+    .update(certificate.publicKey.export({ type: "spki", format: "der" }))
+    .digest("base64");
 }
 
 // Node exposes OpenSSL's verdict on `authorized` for sockets of tls.Server and tls.connect only; a TLSSocket around an

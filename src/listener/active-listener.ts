@@ -4,6 +4,7 @@ import type { FilterChain, Listener } from "../envoy/listener.ts";
 import type { NetworkFilter, NetworkFilterContext } from "../filter/filter.ts";
 import type { ServerTransport } from "../identity/transport.ts";
 import type { Connection } from "../net/connection.ts";
+import { resetSocket } from "../net/descriptor.ts";
 import { flag } from "../telemetry/response-flag.ts";
 import { StreamInfo, type ConnectionInfo, type TlsPeer } from "../telemetry/stream-info.ts";
 import type { AccessLogger } from "../telemetry/access-logger.ts";
@@ -50,8 +51,10 @@ export class ActiveListener {
     this.stats = createListenerStats(scope);
     const context: NetworkFilterContext = { ...deps, listener: model, listenerStats: scope };
     const kept = new Map(previous?.chains().map((chain) => [chain.key, chain]));
+    // What filters see of the listener itself belongs to a chain's content, or they would go on with the old.
+    const shared = JSON.stringify([model.name, model.perConnectionBufferLimitBytes, model.trafficDirection, model.metadata]);
     const compile = (chain: FilterChain): ActiveChain => {
-      const key = `${JSON.stringify(chain)}${model.perConnectionBufferLimitBytes}`;
+      const key = `${JSON.stringify(chain)}${shared}`;
       const same = kept.get(key);
       if (same !== undefined) return same;
       const { transportSocket } = chain;
@@ -59,7 +62,7 @@ export class ActiveListener {
         model: chain,
         key,
         filters: chain.filters.flatMap((filter) => deps.networkFilters.get(filter.extension)?.create(filter.config, context) ?? []),
-        transport: transportSocket.kind === "tls" ? deps.createServerTransport(transportSocket.tls, scope.scope("ssl")) : undefined,
+        transport: transportSocket.kind === "tls" ? deps.createServerTransport(transportSocket.tls, scope) : undefined,
       };
     };
     this.#chains = model.filterChains.map(compile);
@@ -73,10 +76,20 @@ export class ActiveListener {
     return this.#defaultChain === undefined ? this.#chains : [...this.#chains, this.#defaultChain];
   }
 
-  /** Drains chains that `next` does not carry on; undefined: all of them. */
-  drain(next?: ActiveListener): void {
+  /** Tells every chain's filters to finish their connections, without an end of patience: the process is going. */
+  drain(): void {
+    for (const chain of this.chains()) for (const filter of chain.filters) filter.drain?.();
+  }
+
+  /** Drains the chains that `next` does not carry on (undefined: all of them); what is left after the drain time is closed. */
+  retire(next: ActiveListener | undefined, drainTimeMs: number): void {
     const carried = new Set(next?.chains());
-    for (const chain of this.chains()) if (!carried.has(chain)) for (const filter of chain.filters) filter.drain?.();
+    const gone = this.chains().filter((chain) => !carried.has(chain));
+    for (const chain of gone) for (const filter of chain.filters) filter.drain?.();
+    if (gone.every((chain) => chain.filters.every((filter) => (filter.active ?? 0) === 0))) return;
+    this.#deps.clock.after(drainTimeMs, () => {
+      for (const chain of gone) for (const filter of chain.filters) filter.destroy?.();
+    });
   }
 
   /** Closes every connection. */
@@ -91,28 +104,18 @@ export class ActiveListener {
 
   /**
    * Takes a connection: listener filters, hand-over after an original destination was restored, chain, TLS, network filters.
-   * @param bytes what another listener read of it before handing it over
+   * @param bytes what another listener read of it before handing it over; such a connection is not handed over again
    */
-  accept(socket: Socket, info: ConnectionInfo, bytes?: Buffer): void {
+  accept(socket: Socket, info: ConnectionInfo, bytes?: Buffer, redirected = false): void {
     info.listenerName = this.model.name;
-    const { stats } = this;
-    stats.downstreamCxTotal.inc();
-    stats.downstreamCxActive.inc();
-    socket.once("close", () => {
-      stats.downstreamCxActive.dec();
-      stats.downstreamCxDestroy.inc();
-      stats.downstreamCxLengthMs.record(this.#deps.clock.nowMs() - info.startMs);
-    });
-    inspectConnection(this.#plan, stats, this.#deps.clock, socket, info, bytes, {
+    inspectConnection(this.#plan, this.stats, this.#deps.clock, socket, info, bytes, {
       onInspected: (read) => {
-        const other = this.model.useOriginalDst && info.localRestored ? this.#deps.redirectTarget(info, this) : undefined;
+        const handOver = this.model.useOriginalDst && info.localRestored && !redirected;
+        const other = handOver ? this.#deps.redirectTarget(info, this) : undefined;
         if (other === undefined) this.#dispatch(socket, info, read);
-        else other.accept(socket, info, read);
+        else other.accept(socket, info, read, true);
       },
-      onRefused: (details, read) => {
-        closeUnserved(socket, read);
-        this.#log(info, 0, details);
-      },
+      onRefused: (details, read) => this.#refuse(socket, info, read, 0, details),
     });
   }
 
@@ -121,34 +124,45 @@ export class ActiveListener {
     const chain = index === undefined ? this.#defaultChain : this.#chains[index];
     if (chain === undefined) {
       this.stats.noFilterChainMatch.inc();
-      closeUnserved(socket, read);
-      this.#log(info, flag.NR, "filter_chain_not_found");
-      return;
+      return this.#refuse(socket, info, read, flag.NR, "filter_chain_not_found");
     }
     info.filterChainName = chain.model.name;
-    if (this.#accessLoggers.length > 0) this.#logAtClose(socket, info);
-    if (chain.transport === undefined) {
-      this.#serve(chain, { info, socket, raw: true, initialBytes: read });
-      return;
-    }
+    const stream = this.#open(socket, info);
+    if (chain.transport === undefined) return this.#serve(chain, { info, socket, raw: true, initialBytes: read, stream });
     if (!chain.transport.ready) {
       this.stats.sslContextNotReady.inc();
       info.transportFailureReason = "TLS_error: secret is not supplied by SDS";
-      closeUnserved(socket, read);
-      return;
+      return closeUnserved(socket, read);
     }
     chain.transport.handshake(socket, read, chain.model.transportSocketConnectTimeoutMs, {
       onSecure: (secure, peer: TlsPeer, alpn) => {
         info.tls = peer;
         info.negotiatedAlpn = alpn;
         secure.on("error", ignore);
-        this.#serve(chain, { info, socket: secure, raw: false, initialBytes: undefined });
+        this.#serve(chain, { info, socket: secure, raw: false, initialBytes: undefined, stream });
       },
       onFailed: (error) => {
         info.transportFailureReason = error.reason ?? error.code;
-        this.stats.sslConnectionError.inc();
+        if (error.reason === transportSocketTimeout) this.stats.downstreamCxTransportSocketConnectTimeout.inc();
       },
     });
+  }
+
+  // From here the connection counts as one, until its socket closes. A listener's access log records the connection itself,
+  // beside what its filters record.
+  #open(socket: Socket, info: ConnectionInfo): StreamInfo | undefined {
+    const { stats } = this;
+    const { clock } = this.#deps;
+    const stream = this.#accessLoggers.length > 0 ? new StreamInfo(info, info.startWallMs, info.startMs) : undefined;
+    stats.downstreamCxTotal.inc();
+    stats.downstreamCxActive.inc();
+    socket.once("close", () => {
+      stats.downstreamCxActive.dec();
+      stats.downstreamCxDestroy.inc();
+      stats.downstreamCxLengthMs.record(clock.nowMs() - info.startMs);
+      if (stream) this.#log(stream);
+    });
+    return stream;
   }
 
   #serve(chain: ActiveChain, connection: Connection): void {
@@ -157,31 +171,37 @@ export class ActiveListener {
     connection.socket.destroy();
   }
 
-  /** A listener's access log records the connection itself, beside what its filters record. */
-  #logAtClose(socket: Socket, info: ConnectionInfo): void {
-    socket.once("close", () => this.#log(info, 0, ""));
+  // As Envoy: RST when bytes of the client are dropped, FIN when it had sent none.
+  #refuse(socket: Socket, info: ConnectionInfo, read: Buffer | undefined, flags: number, details: string): void {
+    closeUnserved(socket, read);
+    if (this.#accessLoggers.length === 0) return;
+    const stream = new StreamInfo(info, info.startWallMs, info.startMs);
+    stream.flags = flags;
+    stream.responseCodeDetails = details;
+    this.#log(stream);
   }
 
-  #log(connection: ConnectionInfo, flags: number, details: string): void {
-    if (this.#accessLoggers.length === 0) return;
-    const info = new StreamInfo(connection, connection.startWallMs, connection.startMs);
-    info.flags = flags;
-    info.responseCodeDetails = details;
-    info.endMs = this.#deps.clock.nowMs();
-    for (const logger of this.#accessLoggers) logger.log(info);
+  #log(stream: StreamInfo): void {
+    stream.endMs = this.#deps.clock.nowMs();
+    for (const logger of this.#accessLoggers) logger.log(stream);
   }
 }
 
-/** As Envoy: RST when bytes of the client are dropped, FIN when it had sent none. */
+// The reason with which a server transport gives up after transport_socket_connect_timeout.
+const transportSocketTimeout = "transport_socket_timeout";
+
 function closeUnserved(socket: Socket, read: Buffer | undefined): void {
-  if (read !== undefined && read.length > 0) socket.resetAndDestroy();
+  if ((read !== undefined && read.length > 0) || socket.readableLength > 0) resetSocket(socket);
   else socket.destroy();
 }
 
-function ignore(): void {}
+function ignore(): void {
+  // Whoever serves the connection listens too; this one keeps an error in between from ending the process.
+}
 
 function addressName(model: Listener): string {
   const [first] = model.addresses;
-  // Envoy's stat form: dots stay, colons of the port and of IPv6 become underscores.
-  return first === undefined ? model.name : `${first.address.replaceAll(":", "_")}_${first.port}`;
+  if (first === undefined) return model.name;
+  // Envoy's stat form of `1.2.3.4:80` and `[::1]:80`: colons become underscores.
+  return first.address.includes(":") ? `[${first.address.replaceAll(":", "_")}]_${first.port}` : `${first.address}_${first.port}`;
 }

@@ -72,7 +72,11 @@ function findChain(root: Step, info: ConnectionInfo): number | undefined {
 }
 
 /** Branches by exact key with one for "any" under the empty key. */
-function keyed<K extends string | number>(any: K, keysOf: (match: FilterChainMatch) => readonly K[], candidates: (info: ConnectionInfo) => readonly K[] | K): Step {
+function keyed<K extends string | number>(
+  any: K,
+  keysOf: (match: FilterChainMatch) => readonly K[],
+  candidates: (info: ConnectionInfo) => readonly K[] | K,
+): Step {
   const branches = new Map<K, Branch>();
   return {
     add: (match, make) => orAny(keysOf(match), any).map((key) => getOrAdd(branches, key, make)),
@@ -145,15 +149,47 @@ function isLocal(info: ConnectionInfo): boolean {
 }
 
 const steps: readonly (() => Step)[] = [
-  () => keyed(0, (match) => (match.destinationPort === undefined ? [] : [match.destinationPort]), (info) => info.local.port),
-  () => byAddress((match) => match.prefixRanges, (info) => info.local.ip),
+  () =>
+    keyed(
+      0,
+      (match) => (match.destinationPort === undefined ? [] : [match.destinationPort]),
+      (info) => info.local.port,
+    ),
+  () =>
+    byAddress(
+      (match) => match.prefixRanges,
+      (info) => info.local.ip,
+    ),
   byServerName,
-  () => keyed("", (match) => [match.transportProtocol], (info) => info.transportProtocol || "raw_buffer"),
-  () => keyed("", (match) => match.applicationProtocols, (info) => info.applicationProtocols),
-  () => byAddress((match) => match.directSourcePrefixRanges, (info) => info.directRemote.ip),
+  () =>
+    keyed(
+      "",
+      (match) => [match.transportProtocol],
+      (info) => info.transportProtocol || "raw_buffer",
+    ),
+  () =>
+    keyed(
+      "",
+      (match) => match.applicationProtocols,
+      (info) => info.applicationProtocols,
+    ),
+  () =>
+    byAddress(
+      (match) => match.directSourcePrefixRanges,
+      (info) => info.directRemote.ip,
+    ),
   bySourceType,
-  () => byAddress((match) => match.sourcePrefixRanges, (info) => info.remote.ip),
-  () => keyed(0, (match) => match.sourcePorts, (info) => info.remote.port),
+  () =>
+    byAddress(
+      (match) => match.sourcePrefixRanges,
+      (info) => info.remote.ip,
+    ),
+  () =>
+    keyed(
+      0,
+      (match) => match.sourcePorts,
+      (info) => info.remote.port,
+    ),
 ];
 
 function newBranch(depth: number): Branch {

@@ -17,11 +17,11 @@ export interface InspectionPlan {
   readonly continueOnTimeout: boolean;
 }
 
-/** Outcome of an inspection; exactly one is called, once, unless the client left before. */
+/** Outcome of an inspection; exactly one is called, once. */
 export interface InspectionHandler {
   /** `read`: bytes for the next reader; the socket is paused. */
   onInspected(read: Buffer | undefined): void;
-  /** A filter refused, or the deadline passed. `details` is empty for a timeout, which Envoy does not name. */
+  /** A filter refused, the deadline passed, or the client left. `details` is empty for the last two, which Envoy does not name. */
   onRefused(details: string, read: Buffer | undefined): void;
 }
 
@@ -118,6 +118,7 @@ class Inspection {
       }
       if (verdict.kind === "needMore") {
         if (this.#bytes.length < filter.maxBytes) return this.#read();
+        // The filter has had all the bytes it may have: what it did not find is not there.
         continue;
       }
       if (verdict.consumed > 0) this.#bytes = this.#bytes.subarray(verdict.consumed);
@@ -156,12 +157,7 @@ class Inspection {
     if (this.#done) return;
     this.#stats.downstreamListenerFilterRemoteClose.inc();
     this.#finish();
-    if (this.#bytes.length > 0 && !this.#socket.destroyed) {
-      // It may have said all it had to say and wait for the answer: what was seen has to do.
-      this.#handler.onInspected(this.#bytes);
-      return;
-    }
-    this.#socket.destroy();
+    this.#handler.onRefused("", this.#bytes);
   }
 
   #finish(): void {

@@ -6,7 +6,8 @@ import type { Listener } from "../envoy/listener.ts";
 import type { DownstreamTlsContext } from "../envoy/tls.ts";
 import type { FilterDeps, ListenerFilterSpec, NetworkFilterSpec } from "../filter/filter.ts";
 import type { ServerTransport } from "../identity/transport.ts";
-import { bindAddress, type BoundSocket } from "../net/bind.ts";
+import { bindAddress } from "../net/bind.ts";
+import type { BindResult, BoundSocket } from "../net/bind.ts";
 import type { ResourceUpdate } from "../snapshot/update.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import { ConnectionInfo } from "../telemetry/stream-info.ts";
@@ -21,6 +22,8 @@ export interface ListenerManagerOptions extends FilterDeps {
   readonly createServerTransport: (tls: DownstreamTlsContext, scope: StatsScope) => ServerTransport;
   /** Other workers bind the same addresses. */
   readonly reusePort: boolean;
+  /** How long connections of a removed or changed filter chain may go on. Default 600,000 ms, Envoy's --drain-time-s. */
+  readonly drainTimeMs?: number;
 }
 
 /** What a listener needs of its manager beside its options. */
@@ -35,22 +38,28 @@ export interface ListenerFailure {
   readonly message: string;
 }
 
+/** A listener's place: what stays while its configuration changes. */
 interface Entry {
   active: ActiveListener;
-  bound: readonly BoundSocket[];
+  /** Listening sockets by configured address. */
+  bound: ReadonlyMap<string, BoundSocket>;
   connections: number;
   accepting: boolean;
 }
+
+const defaultDrainTimeMs = 600_000;
 
 /** The listeners of one worker. */
 export class ListenerManager {
   readonly #deps: ListenerManagerDeps;
   readonly #entries = new Map<string, Entry>();
   readonly #sockets = new Set<Socket>();
+  readonly #drainTimeMs: number;
   #redirects = new RedirectTable([]);
   #connectionIds = 0;
 
   constructor(options: ListenerManagerOptions) {
+    this.#drainTimeMs = options.drainTimeMs ?? defaultDrainTimeMs;
     this.#deps = {
       ...options,
       redirectTarget: (info, from) => {
@@ -79,7 +88,7 @@ export class ListenerManager {
   views(): readonly ListenerView[] {
     return [...this.#entries].map(([name, { active, bound }]) => ({
       name,
-      addresses: bound.length > 0 ? bound.map(({ address }) => address) : active.model.addresses,
+      addresses: bound.size > 0 ? [...bound.values()].map(({ address }) => address) : active.model.addresses,
     }));
   }
 
@@ -88,7 +97,7 @@ export class ListenerManager {
     for (const entry of this.#entries.values()) {
       if (direction === "inbound" && entry.active.model.trafficDirection !== "INBOUND") continue;
       entry.accepting = false;
-      for (const socket of entry.bound) socket.close();
+      closeAll(entry.bound);
     }
     return undefined;
   }
@@ -106,50 +115,52 @@ export class ListenerManager {
     if (entry === undefined) return;
     this.#entries.delete(name);
     entry.accepting = false;
-    for (const socket of entry.bound) socket.close();
-    entry.active.drain();
+    closeAll(entry.bound);
+    entry.active.retire(undefined, this.#drainTimeMs);
   }
 
   async #set(name: string, model: Listener): Promise<string | undefined> {
-    const entry = this.#entries.get(name);
-    const compiled = compileListener(model, this.#deps, entry?.active);
+    const before = this.#entries.get(name);
+    const compiled = compileListener(model, this.#deps, before?.active);
     if (!compiled.ok) return compiled.message;
     const active = compiled.listener;
-    if (entry !== undefined && sameBinding(entry.active.model, model)) {
-      // The sockets stay: what waits in the accept queue is served by the new chains.
-      const before = entry.active;
-      entry.active = active;
-      before.drain(active);
-      return undefined;
+    const entry = before ?? { active, bound: new Map(), connections: 0, accepting: true };
+    const bound = await this.#bind(entry, model);
+    if (typeof bound === "string") {
+      // Chains that were made for nothing hold no connection; those taken over go on where they are.
+      return `listener ${name}: ${bound}`;
     }
-    const next: Entry = { active, bound: [], connections: 0, accepting: true };
-    const bound = await this.#bind(next);
-    if (typeof bound === "string") return `listener ${name}: ${bound}`;
-    next.bound = bound;
-    this.#remove(name);
-    this.#entries.set(name, next);
+    closeAll(new Map([...entry.bound].filter(([key]) => !bound.has(key))));
+    const old = entry.active;
+    entry.bound = bound;
+    entry.active = active;
+    this.#entries.set(name, entry);
+    if (old !== active) old.retire(active, this.#drainTimeMs);
     return undefined;
   }
 
-  /** Binds every address, or none and says why. */
-  async #bind(entry: Entry): Promise<readonly BoundSocket[] | string> {
-    const { model } = entry.active;
-    if (!model.bindToPort) return [];
-    const bound: BoundSocket[] = [];
+  /** The sockets of every address, those that stay among them; or why one cannot be had, with nothing changed. */
+  async #bind(entry: Entry, model: Listener): Promise<ReadonlyMap<string, BoundSocket> | string> {
+    const bound = new Map<string, BoundSocket>();
+    if (!model.bindToPort) return bound;
+    const fresh = new Map<string, BoundSocket>();
     for (const address of model.addresses) {
-      const result = await bindAddress({
-        address,
-        backlog: model.tcpBacklogSize,
-        reusePort: this.#deps.reusePort,
-        onConnection: (socket) => this.#accept(entry, socket),
-      });
+      const key = `${address.address} ${address.port}`;
+      // A socket that stays keeps what waits in its accept queue.
+      const kept = entry.accepting ? entry.bound.get(key) : undefined;
+      const result = kept ? { ok: true as const, bound: kept } : await this.#listen(entry, address, model.tcpBacklogSize);
       if (!result.ok) {
-        for (const socket of bound) socket.close();
+        closeAll(fresh);
         return result.message;
       }
-      bound.push(result.bound);
+      bound.set(key, result.bound);
+      if (!kept) fresh.set(key, result.bound);
     }
     return bound;
+  }
+
+  #listen(entry: Entry, address: SocketAddress, backlog: number): Promise<BindResult> {
+    return bindAddress({ address, backlog, reusePort: this.#deps.reusePort, onConnection: (socket) => this.#accept(entry, socket) });
   }
 
   #accept(entry: Entry, socket: Socket): void {
@@ -179,12 +190,8 @@ export class ListenerManager {
   }
 }
 
-function sameBinding(a: Listener, b: Listener): boolean {
-  return a.bindToPort === b.bindToPort && a.tcpBacklogSize === b.tcpBacklogSize && sameAddresses(a.addresses, b.addresses);
-}
-
-function sameAddresses(a: readonly SocketAddress[], b: readonly SocketAddress[]): boolean {
-  return a.length === b.length && a.every(({ address, port }, i) => address === b[i]!.address && port === b[i]!.port);
+function closeAll(bound: ReadonlyMap<string, BoundSocket>): void {
+  for (const socket of bound.values()) socket.close();
 }
 
 /** An IPv4 address that came in on a dual-stack socket is written as IPv4. */
@@ -192,4 +199,6 @@ function plainIp(ip: string): string {
   return ip.startsWith("::ffff:") && ip.includes(".") ? ip.slice(7) : ip;
 }
 
-function ignore(): void {}
+function ignore(): void {
+  // The error event comes with the close event, and that is what the connection's owner goes by.
+}

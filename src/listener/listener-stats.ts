@@ -1,4 +1,5 @@
-// Envoy's `listener.ADDRESS.*`.
+// Envoy's `listener.ADDRESS.*`; `ssl.*` below it belongs to identity/. As in Envoy, `downstream_cx_*` counts connections that
+// found a filter chain, `downstream_pre_cx_*` those that listener filters look at.
 import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
 
 /** Stats of one listener. */
@@ -13,7 +14,7 @@ export interface ListenerStats {
   readonly downstreamListenerFilterRemoteClose: Counter;
   readonly downstreamListenerFilterError: Counter;
   readonly noFilterChainMatch: Counter;
-  readonly sslConnectionError: Counter;
+  readonly downstreamCxTransportSocketConnectTimeout: Counter;
   readonly sslContextNotReady: Counter;
 }
 
@@ -30,7 +31,7 @@ export function createListenerStats(scope: StatsScope): ListenerStats {
     downstreamListenerFilterRemoteClose: scope.counter("downstream_listener_filter_remote_close"),
     downstreamListenerFilterError: scope.counter("downstream_listener_filter_error"),
     noFilterChainMatch: scope.counter("no_filter_chain_match"),
-    sslConnectionError: scope.counter("ssl.connection_error"),
-    sslContextNotReady: scope.counter("ssl.downstream_context_secrets_not_ready"),
+    downstreamCxTransportSocketConnectTimeout: scope.counter("downstream_cx_transport_socket_connect_timeout"),
+    sslContextNotReady: scope.counter("server_ssl_socket_factory.downstream_context_secrets_not_ready"),
   };
 }

@@ -5,12 +5,14 @@ import type { ActiveListener } from "./active-listener.ts";
 /** Listeners by original destination. */
 export class RedirectTable {
   readonly #exact = new Map<string, ActiveListener>();
-  readonly #wildcard = new Map<number, ActiveListener>();
+  readonly #wildcardV4 = new Map<number, ActiveListener>();
+  readonly #wildcardV6 = new Map<number, ActiveListener>();
 
   constructor(listeners: readonly ActiveListener[]) {
     for (const listener of listeners) {
       for (const { address, port } of listener.model.addresses) {
-        if (address === "0.0.0.0" || address === "::") this.#wildcard.set(port, listener);
+        if (address === "0.0.0.0") this.#wildcardV4.set(port, listener);
+        else if (address === "::") this.#wildcardV6.set(port, listener);
         else this.#exact.set(`${address} ${port}`, listener);
       }
     }
@@ -18,6 +20,6 @@ export class RedirectTable {
 
   /** The listener for a destination, or undefined: it stays where it was accepted. */
   find(ip: string, port: number): ActiveListener | undefined {
-    return this.#exact.get(`${ip} ${port}`) ?? this.#wildcard.get(port);
+    return this.#exact.get(`${ip} ${port}`) ?? (ip.includes(":") ? this.#wildcardV6 : this.#wildcardV4).get(port);
   }
 }

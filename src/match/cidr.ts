@@ -26,11 +26,15 @@ function parseV6(text: string): readonly [number, number, number, number] {
   const lastColon = text.lastIndexOf(":");
   const tail = text.slice(lastColon + 1);
   // A dotted tail stands for the last two groups.
-  const plain = tail.includes(".") ? `${text.slice(0, lastColon + 1)}${(parseV4(tail) >>> 16).toString(16)}:${(parseV4(tail) & 0xffff).toString(16)}` : text;
+  const plain = tail.includes(".")
+    ? `${text.slice(0, lastColon + 1)}${(parseV4(tail) >>> 16).toString(16)}:${(parseV4(tail) & 0xffff).toString(16)}`
+    : text;
   const [left, right] = plain.split("::") as [string, string | undefined];
   const head = left === "" ? [] : left.split(":");
   const rest = right === undefined || right === "" ? [] : right.split(":");
-  const groups = [...head, ...Array.from({ length: 8 - head.length - rest.length }, () => "0"), ...rest].map((group) => Number.parseInt(group, 16));
+  const groups = [...head, ...Array.from({ length: 8 - head.length - rest.length }, () => "0"), ...rest].map((group) =>
+    Number.parseInt(group, 16),
+  );
   const word = (i: number): number => (groups[i] as number) * 65536 + (groups[i + 1] as number);
   return [word(0), word(2), word(4), word(6)];
 }

@@ -36,7 +36,11 @@ export class BulkReader {
     this.#left -= bytes;
     if (this.#left > 0 || this.#socket.destroyed) return;
     this.#left = Infinity;
-    captureReads(this.#socket, () => this.#next(), (length, read) => this.#onRead(length, read));
+    captureReads(
+      this.#socket,
+      () => this.#next(),
+      (length, read) => this.#onRead(length, read),
+    );
   }
 
   /** The connection is gone. */

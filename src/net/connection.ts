@@ -1,7 +1,7 @@
 // A downstream connection as the listener hands it to network filters.
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { ConnectionInfo } from "../telemetry/stream-info.ts";
+import type { ConnectionInfo, StreamInfo } from "../telemetry/stream-info.ts";
 
 /** A socket with what is known about it. The receiver owns the socket from then on, its `error` listener included. */
 export interface Connection {
@@ -12,4 +12,9 @@ export interface Connection {
   readonly raw: boolean;
   /** Bytes read while inspecting a raw connection. They come before anything `socket` will deliver. */
   readonly initialBytes: Buffer | undefined;
+  /**
+   * The connection's own record, when the listener writes one at close. A filter that treats the connection as one stream
+   * (tcp_proxy) fills it in and logs it too, as Envoy does; others leave it alone or set `protocol`.
+   */
+  readonly stream?: StreamInfo | undefined;
 }

@@ -1,14 +1,17 @@
-// The file descriptor under a Node socket. Node has no public door to it, so what is used of the inside stands here alone.
+// What lies under a Node socket: its descriptor, whether the kernel is read, and RST. Node has no public door to the first two,
+// so what is used of the inside stands here alone.
 import type { Socket } from "node:net";
 
-interface TcpHandle {
+interface StreamHandle {
   readonly fd?: number;
   reading?: boolean;
   readStop?(): number;
+  /** Only TCP handles can reset. */
+  reset?(): number;
 }
 
-function handleOf(socket: Socket): TcpHandle | undefined {
-  return (socket as unknown as { readonly _handle?: TcpHandle | null })._handle ?? undefined;
+function handleOf(socket: Socket): StreamHandle | undefined {
+  return (socket as unknown as { readonly _handle?: StreamHandle | null })._handle ?? undefined;
 }
 
 /** The socket's descriptor, or -1 when it has none (closed, or not a kernel socket). */
@@ -26,4 +29,10 @@ export function stopReading(socket: Socket): void {
   if (!handle?.readStop) return;
   handle.reading = false;
   handle.readStop();
+}
+
+/** Closes with RST where the socket can (plain TCP), otherwise at once. Never throws, unlike `resetAndDestroy` on a pipe. */
+export function resetSocket(socket: Socket): void {
+  if (!socket.destroyed && !socket.connecting && typeof handleOf(socket)?.reset === "function") socket.resetAndDestroy();
+  else socket.destroy();
 }

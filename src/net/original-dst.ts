@@ -29,7 +29,12 @@ export function originalDestination(fd: number, family: 4 | 6): OriginalDestinat
   return family === 4 ? query(libc, fd, solIp, addresses) : (query(libc, fd, solIpv6, addresses) ?? query(libc, fd, solIp, addresses));
 }
 
-function query(libc: Libc, fd: number, level: number, at: { readonly sockaddr: number; readonly length: number }): OriginalDestination | undefined {
+function query(
+  libc: Libc,
+  fd: number,
+  level: number,
+  at: { readonly sockaddr: number; readonly length: number },
+): OriginalDestination | undefined {
   length[0] = sockaddrBytes;
   if (libc.getsockopt(fd, level, soOriginalDst, at.sockaddr, at.length) !== 0) return undefined;
   return decodeSockaddr(sockaddr);

@@ -17,6 +17,12 @@ export function wasRefusedByPeer(socket: Socket): boolean {
   const fd = socketFd(socket);
   if (libc === undefined || fd < 0) return false;
   length[0] = 4;
-  const failed = libc.getsockopt(fd, SOL_SOCKET, SO_ERROR, libc.address(new Uint8Array(value.buffer)), libc.address(new Uint8Array(length.buffer)));
+  const failed = libc.getsockopt(
+    fd,
+    SOL_SOCKET,
+    SO_ERROR,
+    libc.address(new Uint8Array(value.buffer)),
+    libc.address(new Uint8Array(length.buffer)),
+  );
   return failed === 0 && value[0] !== 0;
 }

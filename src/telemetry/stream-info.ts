@@ -53,6 +53,8 @@ export class ConnectionInfo {
   serverName = "";
   /** The SNI sni_cluster (or a filter like it) chose as cluster, empty when none did. */
   clusterOverride = "";
+  /** A network filter refused the connection: its connection termination details. The terminal filter closes it. */
+  denied = "";
   filterChainName = "";
   listenerName = "";
   tls: TlsPeer | undefined = undefined;

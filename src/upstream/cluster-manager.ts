@@ -120,7 +120,8 @@ export class ClusterManager implements ClusterLookup {
     const old = before?.cluster.model;
     const sameReach = old !== undefined && isDeepStrictEqual(reachOf(old), reachOf(model));
     const identity = before !== undefined && old?.altStatName === model.altStatName ? before.identity : this.#identify(model);
-    const profile = before !== undefined && sameReach && identity === before.identity ? before.profile : this.#createProfile(model, identity);
+    const profile =
+      before !== undefined && sameReach && identity === before.identity ? before.profile : this.#createProfile(model, identity);
     const cluster = new ManagedCluster(model, identity, profile, this.#deps.random);
     const adopts = before !== undefined && profile === before.profile && model.type !== "ORIGINAL_DST";
     if (adopts) cluster.adopt(before.cluster.hosts());
@@ -187,7 +188,9 @@ export class ClusterManager implements ClusterLookup {
   }
 
   #warmed(cluster: ManagedCluster): void {
-    if (!this.#warming.delete(cluster) || this.#warming.size > 0) return;
+    if (!this.#warming.delete(cluster)) return;
+    this.#deps.stats.scope("cluster_manager").gauge("warming_clusters").set(this.#warming.size);
+    if (this.#warming.size > 0) return;
     const waiting = this.#onWarm;
     this.#onWarm = [];
     for (const fire of waiting) fire();

@@ -138,7 +138,8 @@ export class ManagedCluster implements UpstreamCluster {
     if (sameAddress === undefined || sameAddress.length === 0) return undefined;
     const transport = this.#profile.transportOf(endpoint.metadata);
     const usable = sameAddress.filter((host) => host.transport === transport);
-    const host = usable.find((one) => one.priority === endpoint.priority && isDeepStrictEqual(one.locality, endpoint.locality)) ?? usable[0];
+    const host =
+      usable.find((one) => one.priority === endpoint.priority && isDeepStrictEqual(one.locality, endpoint.locality)) ?? usable[0];
     if (host === undefined) return undefined;
     sameAddress.splice(sameAddress.indexOf(host), 1);
     host.place(endpoint);
@@ -171,7 +172,9 @@ export class ManagedCluster implements UpstreamCluster {
     let subset = this.#subsets.get(match);
     if (subset === undefined) {
       const wanted = Object.entries(match);
-      const hosts = this.#hosts.filter((host) => wanted.every(([key, value]) => isDeepStrictEqual(host.metadata[subsetNamespace]?.[key], value)));
+      const hosts = this.#hosts.filter((host) =>
+        wanted.every(([key, value]) => isDeepStrictEqual(host.metadata[subsetNamespace]?.[key], value)),
+      );
       subset = hosts.length === 0 ? "empty" : this.#build(hosts);
       this.#subsets.set(match, subset);
     }

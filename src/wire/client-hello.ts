@@ -44,7 +44,8 @@ function gatherHandshake(bytes: Uint8Array): ClientHelloInspection | { readonly 
   let need = 4;
   for (let at = 0; ;) {
     const left = bytes.length - at;
-    if (left > 0 && bytes[at] !== contentTypeHandshake) return at === 0 ? notTls : invalid("record that is no handshake inside a ClientHello");
+    if (left > 0 && bytes[at] !== contentTypeHandshake)
+      return at === 0 ? notTls : invalid("record that is no handshake inside a ClientHello");
     if (left > 1 && bytes[at + 1] !== 3) return at === 0 ? notTls : invalid("record version changed");
     if (left < recordHeaderBytes) return incomplete;
     const length = ((bytes[at + 3] as number) << 8) | (bytes[at + 4] as number);

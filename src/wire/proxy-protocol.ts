@@ -62,7 +62,8 @@ function parseV1(bytes: Uint8Array): ProxyHeader {
     .split(" ");
   const consumed = end + 2;
   if (fields[0] === "UNKNOWN") return { kind: "header", version: 1, consumed, tlvs: [] };
-  if ((fields[0] !== "TCP4" && fields[0] !== "TCP6") || fields.length !== 5) return invalid("version 1 header is not TCP4, TCP6 or UNKNOWN with two addresses and two ports");
+  if ((fields[0] !== "TCP4" && fields[0] !== "TCP6") || fields.length !== 5)
+    return invalid("version 1 header is not TCP4, TCP6 or UNKNOWN with two addresses and two ports");
   const [, sourceIp, destinationIp, sourcePort, destinationPort] = fields as [string, string, string, string, string];
   const source = v1Address(fields[0], sourceIp, sourcePort);
   const destination = v1Address(fields[0], destinationIp, destinationPort);

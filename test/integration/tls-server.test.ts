@@ -18,7 +18,12 @@ import { commonTls, downstreamTls, recordingLogger, validation, versionedSecret 
 
 const ca = makeCa("mesh root");
 const otherCa = makeCa("other root");
-const serverCertificate = ca.issue({ o: "lab", cn: "server", dns: ["a.example.com"], uri: ["spiffe://cluster.local/ns/default/sa/server"] });
+const serverCertificate = ca.issue({
+  o: "lab",
+  cn: "server",
+  dns: ["a.example.com"],
+  uri: ["spiffe://cluster.local/ns/default/sa/server"],
+});
 const clientCertificate = ca.issue({ cn: "client", o: "lab", dns: ["client.lab"], uri: ["spiffe://cluster.local/ns/default/sa/client"] });
 const strangerCertificate = otherCa.issue({ cn: "stranger" });
 const expiredCertificate = ca.issue({ cn: "late", notBeforeMs: -7_200_000, notAfterMs: -3_600_000 });
@@ -122,7 +127,14 @@ suite("TLS termination", () => {
     const { peer } = outcome;
     assert.equal(seen.got, "welcome hi");
     assert.deepEqual(
-      { presented: peer.presented, validated: peer.validated, version: peer.version, uri: peer.uriSans, dns: peer.dnsSans, subject: peer.subject },
+      {
+        presented: peer.presented,
+        validated: peer.validated,
+        version: peer.version,
+        uri: peer.uriSans,
+        dns: peer.dnsSans,
+        subject: peer.subject,
+      },
       {
         presented: true,
         validated: true,
@@ -146,11 +158,31 @@ suite("TLS termination", () => {
     ["TLS 1.2 without certificate: alert 40", tls12, "ERR_SSL_SSL/TLS_ALERT_HANDSHAKE_FAILURE", /PEER_DID_NOT_RETURN_A_CERTIFICATE/],
     ["TLS 1.3 with AES-256, another CA: alert 48", pair(strangerCertificate), "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", /get local issuer/],
     ["TLS 1.2, another CA: alert 48", { ...tls12, ...pair(strangerCertificate) }, "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", /get local issuer/],
-    ["TLS 1.3 with AES-128, another CA: alert 48", { ciphers: "TLS_AES_128_GCM_SHA256", ...pair(strangerCertificate) }, "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", /issuer/],
-    ["TLS 1.3 with ChaCha20, another CA: alert 48", { ciphers: "TLS_CHACHA20_POLY1305_SHA256", ...pair(strangerCertificate) }, "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA", /issuer/],
+    [
+      "TLS 1.3 with AES-128, another CA: alert 48",
+      { ciphers: "TLS_AES_128_GCM_SHA256", ...pair(strangerCertificate) },
+      "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+      /issuer/,
+    ],
+    [
+      "TLS 1.3 with ChaCha20, another CA: alert 48",
+      { ciphers: "TLS_CHACHA20_POLY1305_SHA256", ...pair(strangerCertificate) },
+      "ERR_SSL_TLSV1_ALERT_UNKNOWN_CA",
+      /issuer/,
+    ],
     ["an expired certificate: alert 45", pair(expiredCertificate), "ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_EXPIRED", /certificate has expired/],
-    ["a certificate for servers only: alert 43", pair(serverOnlyCertificate), "ERR_SSL_SSL/TLS_ALERT_UNSUPPORTED_CERTIFICATE", /certificate purpose/],
-    ["TLS 1.1: alert 70", { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT:@SECLEVEL=0" }, "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION", /UNSUPPORTED_PROTOCOL/],
+    [
+      "a certificate for servers only: alert 43",
+      pair(serverOnlyCertificate),
+      "ERR_SSL_SSL/TLS_ALERT_UNSUPPORTED_CERTIFICATE",
+      /certificate purpose/,
+    ],
+    [
+      "TLS 1.1: alert 70",
+      { minVersion: "TLSv1.1", maxVersion: "TLSv1.1", ciphers: "DEFAULT:@SECLEVEL=0" },
+      "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION",
+      /UNSUPPORTED_PROTOCOL/,
+    ],
   ];
   for (const [title, options, code, reason] of refusals) {
     test(`refuses ${title}`, async () => {
@@ -164,13 +196,18 @@ suite("TLS termination", () => {
   }
 
   test("refuses a client whose SANs do not match", async () => {
-    const matchSubjectAltNames = [{ sanType: "URI", matcher: { kind: "prefix", value: "spiffe://cluster.local/ns/other/", ignoreCase: false } }] as const;
+    const matchSubjectAltNames = [
+      { sanType: "URI", matcher: { kind: "prefix", value: "spiffe://cluster.local/ns/other/", ignoreCase: false } },
+    ] as const;
     const tls = downstreamTls(commonTls(serverCertificate, { validation: { ...trusted, matchSubjectAltNames } }));
     const server = await terminate(transportOf(tls), true);
     assert.equal((await dial(server.port, pair(clientCertificate))).got, "ERR_SSL_SSL/TLS_ALERT_CERTIFICATE_UNKNOWN");
     const outcome = await server.next();
     assert.ok("error" in outcome);
-    assert.match(outcome.error.reason ?? "", /SAN matcher, certificate SANs are \[spiffe:\/\/cluster.local\/ns\/default\/sa\/client, client.lab\]/);
+    assert.match(
+      outcome.error.reason ?? "",
+      /SAN matcher, certificate SANs are \[spiffe:\/\/cluster.local\/ns\/default\/sa\/client, client.lab\]/,
+    );
   });
 
   test("an optional client certificate may be missing but not wrong", async () => {
@@ -239,7 +276,10 @@ suite("TLS termination", () => {
     socket.write("GET / HTTP/1.1\r\n\r\n");
     const outcome = await server.next();
     assert.ok("error" in outcome);
-    assert.match(outcome.error.reason ?? "", /^TLS_error:\|\d+:SSL routines:OPENSSL_internal:(HTTP_REQUEST|WRONG_VERSION_NUMBER):TLS_error_end$/);
+    assert.match(
+      outcome.error.reason ?? "",
+      /^TLS_error:\|\d+:SSL routines:OPENSSL_internal:(HTTP_REQUEST|WRONG_VERSION_NUMBER):TLS_error_end$/,
+    );
     socket.destroy();
   });
 
@@ -272,7 +312,9 @@ suite("TLS termination", () => {
     const common = commonTls(undefined, { certificateSecrets: ["default"], validationSecret: "ROOTCA" });
     const deps = { clock: systemClock, logger: recordingLogger() };
     const transport = createServerTransport(downstreamTls(common, { requireClientCertificate: true }), secrets, deps);
-    const identity = versionedSecret("default", "1", { certificate: { certificateChain: serverCertificate.chain, privateKey: serverCertificate.key } });
+    const identity = versionedSecret("default", "1", {
+      certificate: { certificateChain: serverCertificate.chain, privateKey: serverCertificate.key },
+    });
     secrets.apply({ set: [identity], removed: [] });
     assert.equal(transport.ready, false);
     secrets.apply({ set: [versionedSecret("ROOTCA", "1", { validation: trusted })], removed: [] });

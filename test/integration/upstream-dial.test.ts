@@ -45,7 +45,9 @@ async function listen(server: Server, options: ListenOptions = { port: 0, host: 
   return typeof address === "object" && address !== null ? address.port : 0;
 }
 
-type Outcome = { readonly socket: Socket | TLSSocket; readonly peer: TlsPeer | undefined; readonly alpn: string } | { readonly error: ProxyError };
+type Outcome =
+  | { readonly socket: Socket | TLSSocket; readonly peer: TlsPeer | undefined; readonly alpn: string }
+  | { readonly error: ProxyError };
 
 interface Bench {
   readonly stats: RecordingStats;
@@ -88,7 +90,10 @@ function bench(over: Partial<Cluster>, clock: Clock = systemClock): Bench {
 }
 
 const at = (address: string): Partial<Cluster> => ({ loadAssignment: assignment("c", [group([endpoint(address)])]) });
-const overTls = (port: number, tls: UpstreamTlsContext): Partial<Cluster> => ({ ...at(`127.0.0.1:${port}`), transportSocket: { kind: "tls", tls } });
+const overTls = (port: number, tls: UpstreamTlsContext): Partial<Cluster> => ({
+  ...at(`127.0.0.1:${port}`),
+  transportSocket: { kind: "tls", tls },
+});
 const closed = (socket: Socket): Promise<void> => new Promise((resolve) => socket.once("close", () => resolve()));
 
 function tlsServer(options: TlsOptions = {}, onSocket: (socket: TLSSocket) => void = (socket) => void socket.end("bye")): Promise<number> {
@@ -110,13 +115,19 @@ suite("dialling", () => {
     assert.deepEqual([mine.peer, mine.alpn], [undefined, ""]);
     mine.socket.destroy();
     await closed(mine.socket);
-    assert.deepEqual([room.value("upstream_cx_active"), room.value("upstream_cx_destroy"), room.value("upstream_cx_destroy_local")], [0, 1, 1]);
+    assert.deepEqual(
+      [room.value("upstream_cx_active"), room.value("upstream_cx_destroy"), room.value("upstream_cx_destroy_local")],
+      [0, 1, 1],
+    );
 
     const theirs = await room.dial();
     assert.ok("socket" in theirs);
     theirs.socket.resume().write("x");
     await closed(theirs.socket);
-    assert.deepEqual([room.value("upstream_cx_active"), room.value("upstream_cx_destroy"), room.value("upstream_cx_destroy_remote")], [0, 2, 1]);
+    assert.deepEqual(
+      [room.value("upstream_cx_active"), room.value("upstream_cx_destroy"), room.value("upstream_cx_destroy_remote")],
+      [0, 2, 1],
+    );
     assert.deepEqual(
       room.manager.describe()[0]?.hosts.map(({ cxTotal, cxActive, cxConnectFail }) => ({ cxTotal, cxActive, cxConnectFail })),
       [{ cxTotal: 2, cxActive: 0, cxConnectFail: 0 }],
@@ -141,7 +152,10 @@ suite("dialling", () => {
   test("reaches a pipe", async () => {
     const directory = mkdtempSync(join(tmpdir(), "isthmus-pipe-"));
     const path = join(directory, "s");
-    await listen(createServer((socket) => void socket.end("over a pipe")), { path });
+    await listen(
+      createServer((socket) => void socket.end("over a pipe")),
+      { path },
+    );
     const room = bench({ loadAssignment: assignment("c", [group([endpoint("0:0", { address: { pipe: path } })])]) });
     const outcome = await room.dial();
     assert.ok("socket" in outcome);
@@ -164,7 +178,10 @@ suite("dialling", () => {
       [outcome.error.code, outcome.error.reason, outcome.error.retryable],
       ["upstream_connect_refused", "delayed connect error: Connection refused", true],
     );
-    assert.deepEqual([room.value("upstream_cx_connect_fail"), room.value("upstream_cx_active"), room.value("upstream_cx_connect_timeout")], [1, 0, 0]);
+    assert.deepEqual(
+      [room.value("upstream_cx_connect_fail"), room.value("upstream_cx_active"), room.value("upstream_cx_connect_timeout")],
+      [1, 0, 0],
+    );
   });
 
   test("an address that is none fails like a connection", async () => {
@@ -187,7 +204,10 @@ suite("dialling", () => {
     const outcome = await dialled;
     assert.ok("error" in outcome);
     assert.equal(outcome.error.code, "upstream_connect_timeout");
-    assert.deepEqual(["timeout", "fail"].map((name) => room.value(`upstream_cx_connect_${name}`)), [1, 1]);
+    assert.deepEqual(
+      ["timeout", "fail"].map((name) => room.value(`upstream_cx_connect_${name}`)),
+      [1, 1],
+    );
     assert.equal(clock.pending(), 0);
   });
 
@@ -211,7 +231,10 @@ suite("dialling", () => {
 
 suite("TLS origination", () => {
   const mesh = (over: Partial<UpstreamTlsContext> = {}): UpstreamTlsContext =>
-    upstreamTls(commonTls(clientCertificate, { validation: trusted, alpnProtocols: ["istio-peer-exchange", "istio"] }), { sni: "outbound_.80_._.a", ...over });
+    upstreamTls(commonTls(clientCertificate, { validation: trusted, alpnProtocols: ["istio-peer-exchange", "istio"] }), {
+      sni: "outbound_.80_._.a",
+      ...over,
+    });
 
   test("sends SNI, ALPN without istio-peer-exchange and the client certificate, and knows its peer", async () => {
     const seen: { sni: unknown; alpn: unknown; client: string | undefined }[] = [];
@@ -240,7 +263,13 @@ suite("TLS origination", () => {
   const names: readonly [title: string, tls: Partial<UpstreamTlsContext>, options: Partial<DialOptions>, sni: unknown, alpn: unknown][] = [
     ["an empty SNI is not sent", { sni: "" }, {}, false, "istio"],
     ["an IP literal is not sent as SNI", { sni: "127.0.0.1" }, {}, false, "istio"],
-    ["the connection's own SNI and ALPN replace the context's", {}, { sni: "other.example.com", alpn: ["http/1.1"] }, "other.example.com", "http/1.1"],
+    [
+      "the connection's own SNI and ALPN replace the context's",
+      {},
+      { sni: "other.example.com", alpn: ["http/1.1"] },
+      "other.example.com",
+      "http/1.1",
+    ],
     ["an empty ALPN list offers none", {}, { alpn: [] }, "outbound_.80_._.a", false],
   ];
   for (const [title, tls, options, sni, alpn] of names) {
@@ -273,13 +302,43 @@ suite("TLS origination", () => {
       {},
       `${verify}X509_verify_cert: certificate verification error at depth 0: unable to get local issuer certificate:TLS_error_end`,
     ],
-    ["an expired certificate", { trustedCa: ca.cert }, pairOf({ dns: ["a"], notBeforeMs: -7e6, notAfterMs: -3e6 }), /certificate has expired:TLS_error_end$/],
-    ["a certificate for clients only", { trustedCa: ca.cert }, pairOf({ dns: ["a"], usages: ["client"] }), /unsupported certificate purpose/],
+    [
+      "an expired certificate",
+      { trustedCa: ca.cert },
+      pairOf({ dns: ["a"], notBeforeMs: -7e6, notAfterMs: -3e6 }),
+      /certificate has expired:TLS_error_end$/,
+    ],
+    [
+      "a certificate for clients only",
+      { trustedCa: ca.cert },
+      pairOf({ dns: ["a"], usages: ["client"] }),
+      /unsupported certificate purpose/,
+    ],
     ["a wrong pin", { trustedCa: ca.cert, verifyCertificateHash: ["00".repeat(32)] }, {}, `${verify}cert hash and spki:TLS_error_end`],
-    ["two SPIFFE ids", { trustedCa: ca.cert, matchSubjectAltNames: uri(serverSpiffe) }, pairOf({ uri: [serverSpiffe, "spiffe://cluster.local/ns/x/sa/y"] }), /SAN matcher/],
-    ["a SAN with a NUL in it", { trustedCa: ca.cert, matchSubjectAltNames: uri(serverSpiffe) }, pairOf({ uri: [`${serverSpiffe}\0.evil`] }), /SAN matcher/],
-    ["a server of TLS 1.1", { trustedCa: ca.cert }, { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT:@SECLEVEL=0" }, /TLSV1_ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/],
-    ["a server that wants another client certificate", { trustedCa: ca.cert }, { maxVersion: "TLSv1.2", ca: [otherCa.cert], requestCert: true, rejectUnauthorized: true }, /.*/],
+    [
+      "two SPIFFE ids",
+      { trustedCa: ca.cert, matchSubjectAltNames: uri(serverSpiffe) },
+      pairOf({ uri: [serverSpiffe, "spiffe://cluster.local/ns/x/sa/y"] }),
+      /SAN matcher/,
+    ],
+    [
+      "a SAN with a NUL in it",
+      { trustedCa: ca.cert, matchSubjectAltNames: uri(serverSpiffe) },
+      pairOf({ uri: [`${serverSpiffe}\0.evil`] }),
+      /SAN matcher/,
+    ],
+    [
+      "a server of TLS 1.1",
+      { trustedCa: ca.cert },
+      { minVersion: "TLSv1", maxVersion: "TLSv1.1", ciphers: "DEFAULT:@SECLEVEL=0" },
+      /TLSV1_ALERT_PROTOCOL_VERSION|UNSUPPORTED_PROTOCOL/,
+    ],
+    [
+      "a server that wants another client certificate",
+      { trustedCa: ca.cert },
+      { maxVersion: "TLSv1.2", ca: [otherCa.cert], requestCert: true, rejectUnauthorized: true },
+      /.*/,
+    ],
   ];
   for (const [title, validated, server, reason] of failures) {
     test(`fails on ${title}`, async () => {
@@ -299,7 +358,9 @@ suite("TLS origination", () => {
     const first = await bench(overTls(plain, mesh())).dial();
     assert.ok("error" in first);
     assert.equal(first.error.reason, "TLS_error:|268435703:SSL routines:OPENSSL_internal:WRONG_VERSION_NUMBER:TLS_error_end");
-    const resetting = await listen(createServer((socket) => void socket.on("error", () => {}).once("data", () => socket.resetAndDestroy())));
+    const resetting = await listen(
+      createServer((socket) => void socket.on("error", () => {}).once("data", () => socket.resetAndDestroy())),
+    );
     const second = await bench(overTls(resetting, mesh())).dial();
     assert.ok("error" in second);
     assert.equal(second.error.reason, "TLS_error:|33554536:system library:OPENSSL_internal:Connection reset by peer:TLS_error_end");
@@ -311,7 +372,9 @@ suite("TLS origination", () => {
       [validation({ matchSubjectAltNames: uri(serverSpiffe) }), true],
       [undefined, false],
     ] as const) {
-      const outcome = await bench(overTls(port, upstreamTls(commonTls(undefined, validated === undefined ? {} : { validation: validated })))).dial();
+      const outcome = await bench(
+        overTls(port, upstreamTls(commonTls(undefined, validated === undefined ? {} : { validation: validated }))),
+      ).dial();
       assert.ok("socket" in outcome);
       assert.equal(outcome.peer?.validated, isValidated);
       outcome.socket.destroy();
@@ -335,7 +398,10 @@ suite("TLS origination", () => {
       const set = [versionedSecret("default", version, { certificate }), versionedSecret("ROOTCA", "1", { validation: trusted })];
       room.secrets.apply({ set, removed: [] });
     };
-    for (const [version, uri] of [["1", "spiffe://first"], ["2", "spiffe://second"]] as const) {
+    for (const [version, uri] of [
+      ["1", "spiffe://first"],
+      ["2", "spiffe://second"],
+    ] as const) {
       publish(version, uri);
       const outcome = await room.dial();
       assert.ok("socket" in outcome);
@@ -370,7 +436,9 @@ suite("TLS origination", () => {
 
   test("unknown cipher suites are left out with a warning", async () => {
     const port = await tlsServer({ maxVersion: "TLSv1.2" });
-    const room = bench(overTls(port, upstreamTls(commonTls(undefined, { cipherSuites: ["[ECDHE-ECDSA-AES128-GCM-SHA256|NO-SUCH-SUITE]"] }))));
+    const room = bench(
+      overTls(port, upstreamTls(commonTls(undefined, { cipherSuites: ["[ECDHE-ECDSA-AES128-GCM-SHA256|NO-SUCH-SUITE]"] }))),
+    );
     const outcome = await room.dial();
     assert.ok("socket" in outcome);
     assert.equal(outcome.peer?.cipher, "ECDHE-ECDSA-AES128-GCM-SHA256");

@@ -75,14 +75,17 @@ interface Signer {
   readonly keyId: Buffer;
 }
 
-function certificate(signer: Signer, subject: Buffer, publicKey: KeyObject, notBefore: number, notAfter: number, extra: readonly Buffer[]): Buffer {
+function certificate(
+  signer: Signer,
+  subject: Buffer,
+  publicKey: KeyObject,
+  notBefore: number,
+  notAfter: number,
+  extra: readonly Buffer[],
+): Buffer {
   const spki = publicKey.export({ type: "spki", format: "der" });
   const serial = Buffer.concat([Buffer.from([0x4a]), randomBytes(15)]);
-  const extensions = [
-    extension("551d0e", false, octets(keyId(spki))),
-    extension("551d23", false, seq(tlv(0x80, signer.keyId))),
-    ...extra,
-  ];
+  const extensions = [extension("551d0e", false, octets(keyId(spki))), extension("551d23", false, seq(tlv(0x80, signer.keyId))), ...extra];
   const tbs = seq(
     tlv(0xa0, tlv(0x02, Buffer.from([2]))),
     tlv(0x02, serial),

@@ -19,13 +19,20 @@ export function endpoint(address: string, over: Partial<LbEndpoint> = {}): LbEnd
 }
 
 /** A group of endpoints in one zone. */
-export function group(endpoints: readonly LbEndpoint[], over: Partial<LocalityLbEndpoints> & { readonly zone?: string } = {}): LocalityLbEndpoints {
+export function group(
+  endpoints: readonly LbEndpoint[],
+  over: Partial<LocalityLbEndpoints> & { readonly zone?: string } = {},
+): LocalityLbEndpoints {
   const { zone = "", ...rest } = over;
   return { locality: { region: "", zone, subZone: "" }, endpoints, weight: 0, priority: 0, ...rest };
 }
 
 /** An assignment of groups. */
-export function assignment(clusterName: string, groups: readonly LocalityLbEndpoints[], over: Partial<ClusterLoadAssignment> = {}): ClusterLoadAssignment {
+export function assignment(
+  clusterName: string,
+  groups: readonly LocalityLbEndpoints[],
+  over: Partial<ClusterLoadAssignment> = {},
+): ClusterLoadAssignment {
   return { clusterName, endpoints: groups, overprovisioningFactor: 140, dropShare: 0, ...over };
 }
 
@@ -50,6 +57,7 @@ export function cluster(name: string, over: Partial<Cluster> = {}): Cluster {
       maxConnectionDurationMs: 0,
       maxHeadersCount: 100,
       maxResponseHeadersKb: 80,
+      enableTrailers: false,
     },
     transportSocket: { kind: "raw_buffer" },
     transportSocketMatches: [],
@@ -71,8 +79,14 @@ export function staticCluster(name: string, addresses: readonly string[], over: 
 let versions = 0;
 
 /** An update that sets `values` at a version never used before. */
-export function setting<T extends { readonly name: string } | { readonly clusterName: string }>(...values: readonly T[]): ResourceUpdate<T> {
-  const set = values.map((value): Versioned<T> => ({ name: "name" in value ? value.name : value.clusterName, version: `v${++versions}`, value }));
+export function setting<T extends { readonly name: string } | { readonly clusterName: string }>(
+  ...values: readonly T[]
+): ResourceUpdate<T> {
+  const set = values.map((value): Versioned<T> => ({
+    name: "name" in value ? value.name : value.clusterName,
+    version: `v${++versions}`,
+    value,
+  }));
   return { set, removed: [] };
 }
 

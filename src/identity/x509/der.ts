@@ -29,7 +29,7 @@ export function readElement(bytes: Uint8Array, offset: number, limit: number): D
 /** The elements directly inside `parent`; a malformed tail ends the list. */
 export function readChildren(bytes: Uint8Array, parent: DerElement): readonly DerElement[] {
   const children: DerElement[] = [];
-  for (let at = parent.start; at < parent.end; ) {
+  for (let at = parent.start; at < parent.end;) {
     const child = readElement(bytes, at, parent.end);
     if (child === undefined) break;
     children.push(child);

@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../clock.ts";
 import { LazyDeadline } from "../deadline.ts";
+import { resetSocket } from "../descriptor.ts";
 import { AdaptiveBuffer } from "./adaptive-buffer.ts";
 import { captureReads } from "./read-buffer.ts";
 import type { Relay, RelayEnd, RelayEndReason, RelayRequest } from "./relay.ts";
@@ -73,7 +74,7 @@ function close({ socket, raw }: RelayEnd, reset: boolean): void {
   if (socket.destroyed) return;
   // An error of the dying socket must not become an uncaught exception.
   socket.on("error", ignore);
-  if (reset && raw) socket.resetAndDestroy();
+  if (reset && raw) resetSocket(socket);
   else socket.destroy();
 }
 
@@ -110,7 +111,14 @@ class Direction {
     if (initialBytes && initialBytes.length > 0) this.#forward(initialBytes);
     // What Node had already read goes first, or the order would be lost.
     for (let chunk = readBuffered(socket); chunk; chunk = readBuffered(socket)) this.#forward(chunk);
-    if (!this.#buffer || !captureReads(socket, () => this.#nextBuffer(), (length, buffer) => this.#onRead(length, buffer))) {
+    if (
+      !this.#buffer ||
+      !captureReads(
+        socket,
+        () => this.#nextBuffer(),
+        (length, buffer) => this.#onRead(length, buffer),
+      )
+    ) {
       socket.on("data", (chunk: Buffer) => {
         if (!this.#forward(chunk)) socket.pause();
       });

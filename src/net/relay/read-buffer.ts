@@ -20,7 +20,8 @@ let slots: Slots | undefined;
 
 function slotsOf(socket: Socket): Slots | undefined {
   if (slots) return slots;
-  const named = (description: string): symbol | undefined => Object.getOwnPropertySymbols(socket).find((symbol) => symbol.description === description);
+  const named = (description: string): symbol | undefined =>
+    Object.getOwnPropertySymbols(socket).find((symbol) => symbol.description === description);
   const buffer = named("kBuffer");
   const callback = named("kBufferCb");
   const next = named("kBufferGen");

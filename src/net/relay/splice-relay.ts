@@ -1,10 +1,11 @@
-// The near side of the splice thread: starts it, hands descriptors over, and tells the callers how their relays ended. When
+// The near side of the splice thread: starts it, hands descriptors over, and tells the callers how their relays ended. Node's
+// sockets stay open beside the thread's duplicates until then, so that whoever watches them sees the connection's real end. When
 // anything it needs is missing or the thread dies, `start` declines and the portable relay carries the connection.
 import type { Socket } from "node:net";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import type { Logger } from "../../telemetry/logger.ts";
-import { socketFd, stopReading } from "../descriptor.ts";
+import { resetSocket, socketFd, stopReading } from "../descriptor.ts";
 import { loadLibc } from "../native.ts";
 import type { Libc } from "../native.ts";
 import type { Relay, RelayRequest, RelayResult } from "./relay.ts";
@@ -41,6 +42,7 @@ export function startSpliceRelay(deps: { readonly logger: Logger }): SpliceRelay
 
 interface Carried {
   readonly request: RelayRequest;
+  /** Duplicates for the thread to use and close. Node keeps its own, so that a socket destroyed meanwhile frees no number in use. */
   readonly downstreamFd: number;
   readonly upstreamFd: number;
 }
@@ -82,7 +84,9 @@ class SpliceThread implements SpliceRelay {
         if (this.#active === 0) port1.unref();
         resolve(this.#state === "running");
       });
-      this.#worker.once("error", (error) => logger.error("splice thread failed, connections are relayed without it", { error: error.message }));
+      this.#worker.once("error", (error) =>
+        logger.error("splice thread failed, connections are relayed without it", { error: error.message }),
+      );
       this.#worker.once("exit", () => {
         this.#onThreadGone();
         resolve(false);
@@ -132,9 +136,15 @@ class SpliceThread implements SpliceRelay {
     if (this.#active++ === 0) this.#port.ref();
     const { downstreamFd, upstreamFd, request } = carried;
     this.#command({ kind: "start", slot, downstreamFd, upstreamFd, toUpstream, toDownstream, idleTimeoutMs: request.idleTimeoutMs });
-    return new SplicedRelay(this.#slab, slot, (reset) => {
-      if (this.#carried[slot] === carried && this.#state === "running") this.#command({ kind: "cancel", slot, reset });
-    }, () => this.#carried[slot] === carried);
+    const isLive = (): boolean => this.#carried[slot] === carried;
+    const cancel = (reset: boolean): void => {
+      if (isLive()) this.#command({ kind: "cancel", slot, reset });
+    };
+    // Whoever destroys one of Node's sockets means the connection.
+    const onClosed = (): void => cancel(false);
+    request.downstream.socket.once("close", onClosed);
+    request.upstream.socket.once("close", onClosed);
+    return new SplicedRelay(this.#slab, slot, cancel, isLive);
   }
 
   #command(command: SpliceCommand): void {
@@ -142,7 +152,6 @@ class SpliceThread implements SpliceRelay {
     this.#libc.write(this.#eventFd, this.#wakeAddress, 8);
   }
 
-  // The duplicate keeps the connection open when Node closes its own descriptor, so no FIN is sent.
   #duplicate(socket: Socket): number {
     return this.#libc.fcntl(socketFd(socket), fDupfdCloexec, 0);
   }
@@ -155,7 +164,12 @@ class SpliceThread implements SpliceRelay {
     this.#carried[slot] = undefined;
     this.#freeSlots.push(slot);
     if (--this.#active === 0) this.#port.unref();
-    carried.request.onEnd(result);
+    const { downstream, upstream, onEnd } = carried.request;
+    // The thread has already told the sockets how to close; a thread that failed may not have.
+    const close = reason === "internal" ? resetSocket : destroySocket;
+    close(downstream.socket);
+    close(upstream.socket);
+    onEnd(result);
   }
 
   // Also the way out after `close`.
@@ -218,7 +232,11 @@ function transferable(socket: Socket): boolean {
   return !socket.destroyed && !socket.connecting && socket.writableLength === 0 && !socket.writableEnded && socketFd(socket) >= 0;
 }
 
-/** Takes what Node has read, then closes Node's descriptor. */
+function destroySocket(socket: Socket): void {
+  socket.destroy();
+}
+
+/** Takes what Node has read and makes it read no more. */
 function detach(socket: Socket): Uint8Array | undefined {
   stopReading(socket);
   let bytes: Uint8Array | undefined;
@@ -227,7 +245,6 @@ function detach(socket: Socket): Uint8Array | undefined {
     if (chunk === null) break;
     bytes = concat(bytes, chunk);
   }
-  socket.destroy();
   return bytes;
 }
 

@@ -18,6 +18,7 @@ const epollOut = 4;
 const epollRdHup = 0x2000;
 const epollEdge = 0x80000000 | 0;
 const epollCtlAdd = 1;
+const epollCtlDel = 2;
 const epollCloexec = 0o2000000;
 const solSocket = 1;
 const soLinger = 13;
@@ -66,7 +67,9 @@ class SpliceLoop {
   readonly #eventsAddress: number;
   readonly #control = new DataView(new ArrayBuffer(16));
   readonly #controlAddress: number;
-  readonly #linger = new Uint8Array(new ArrayBuffer(8));
+  readonly #lingerAddress: number;
+  // struct linger { l_onoff = 1, l_linger = 0 }: the last close sends RST.
+  readonly #linger = new Int32Array(new ArrayBuffer(8)).fill(1, 0, 1);
   readonly #connections: (SpliceConnection | undefined)[] = [];
   readonly #idle = new IdleQueue<SpliceConnection>();
   #turn: SpliceConnection[] = [];
@@ -81,9 +84,8 @@ class SpliceLoop {
     this.#shared = { libc, pipes: new PipePool(libc), scratch, scratchAddress: libc.address(scratch) };
     this.#eventsAddress = libc.address(new Uint8Array(this.#events.buffer));
     this.#controlAddress = libc.address(new Uint8Array(this.#control.buffer));
+    this.#lingerAddress = libc.address(new Uint8Array(this.#linger.buffer));
     this.#epoll = libc.epoll_create1(epollCloexec);
-    // struct linger { l_onoff = 1, l_linger = 0 }: close sends RST.
-    this.#linger[0] = 1;
     if (this.#epoll < 0 || !this.#register(data.eventFd, epollIn, wakeData)) throw new Error(`epoll is not usable, errno ${libc.errno()}`);
   }
 
@@ -143,7 +145,12 @@ class SpliceLoop {
       this.#slab[connection.slot * slotFields + slotReceived] = connection.up.bytes;
       this.#slab[connection.slot * slotFields + slotSent] = connection.down.bytes;
     }
-    const failure = (upOutcome === "source_failed" || downOutcome === "target_failed") ? "downstream_reset" : (upOutcome === "target_failed" || downOutcome === "source_failed") ? "upstream_reset" : undefined;
+    const failure =
+      upOutcome === "source_failed" || downOutcome === "target_failed"
+        ? "downstream_reset"
+        : upOutcome === "target_failed" || downOutcome === "source_failed"
+          ? "upstream_reset"
+          : undefined;
     if (failure) this.#end(connection, failure, true);
     else if (upOutcome === "internal" || downOutcome === "internal") this.#end(connection, "internal", true);
     else if (connection.up.finished && connection.down.finished) this.#end(connection, "closed", false);
@@ -171,7 +178,9 @@ class SpliceLoop {
     const connection = new SpliceConnection(command, this.#shared, this.#nowMs);
     this.#connections[command.slot] = connection;
     const interest = epollIn | epollOut | epollRdHup | epollEdge;
-    const registered = this.#register(command.downstreamFd, interest, command.slot * 2) && this.#register(command.upstreamFd, interest, command.slot * 2 + 1);
+    const registered =
+      this.#register(command.downstreamFd, interest, command.slot * 2) &&
+      this.#register(command.upstreamFd, interest, command.slot * 2 + 1);
     if (!registered) return this.#end(connection, "internal", true);
     this.#idle.add(connection);
     // The first edge comes with the registration, but bytes that were read before have none of their own.
@@ -201,8 +210,12 @@ class SpliceLoop {
     this.#post({ kind: "ended", slot: connection.slot, reason });
   }
 
+  // The last close of a socket ends the connection, and that one is Node's, after the report: RST by the
+  // linger option, which belongs to the socket and not to the descriptor.
   #close(fd: number, reset: boolean): void {
-    if (reset) this.#libc.setsockopt(fd, solSocket, soLinger, this.#libc.address(this.#linger), 8);
+    if (reset) this.#libc.setsockopt(fd, solSocket, soLinger, this.#lingerAddress, 8);
+    // An open description that lives on would keep raising events.
+    this.#libc.epoll_ctl(this.#epoll, epollCtlDel, fd, this.#controlAddress);
     this.#libc.close(fd);
   }
 

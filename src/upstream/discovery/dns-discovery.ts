@@ -63,7 +63,8 @@ export class DnsDiscovery {
 
   /** Publishes what is known and starts asking. */
   start(): void {
-    for (const group of this.#groups) for (const { address } of group.endpoints) if (nameOf(address) !== undefined) this.#waiting.add(nameOf(address) ?? "");
+    for (const group of this.#groups)
+      for (const { address } of group.endpoints) if (nameOf(address) !== undefined) this.#waiting.add(nameOf(address) ?? "");
     this.#publish();
     if (this.#waiting.size === 0) return this.#onFirstRound();
     for (const name of this.#waiting) this.#ask(name);

@@ -16,11 +16,18 @@ const healthOf: Readonly<Record<HealthStatus, HostHealth>> = {
 
 /** All endpoints of an assignment at their own addresses. */
 export function flattenAssignment(assignment: ClusterLoadAssignment | undefined): readonly ResolvedEndpoint[] {
-  return (assignment?.endpoints ?? []).flatMap((group) => group.endpoints.map((endpoint) => resolveEndpoint(group, endpoint, endpoint.address)));
+  return (assignment?.endpoints ?? []).flatMap((group) =>
+    group.endpoints.map((endpoint) => resolveEndpoint(group, endpoint, endpoint.address)),
+  );
 }
 
 /** One endpoint at `address`, which a name lookup may have found. */
-export function resolveEndpoint(group: LocalityLbEndpoints, endpoint: LbEndpoint, address: Address, hostname = endpoint.hostname): ResolvedEndpoint {
+export function resolveEndpoint(
+  group: LocalityLbEndpoints,
+  endpoint: LbEndpoint,
+  address: Address,
+  hostname = endpoint.hostname,
+): ResolvedEndpoint {
   return {
     address,
     addressText: formatAddress(address),

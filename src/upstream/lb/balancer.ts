@@ -3,8 +3,8 @@
 import type { LbPolicy } from "../../envoy/cluster.ts";
 import type { Locality } from "../../envoy/endpoint.ts";
 import { EdfSchedule } from "./edf.ts";
-import { createHostPicker } from "./host-picker.ts";
 import type { Candidate, HostPicker, Random } from "./host-picker.ts";
+import { createHostPicker } from "./policy.ts";
 import { spreadLoad } from "./priority-load.ts";
 
 /** How a host is judged: degraded hosts get what healthy ones cannot take. */

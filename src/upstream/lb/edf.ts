@@ -39,7 +39,8 @@ export class EdfSchedule {
     for (;;) {
       let child = 2 * at + 1;
       if (child >= heap.length) break;
-      if (child + 1 < heap.length && (deadlines[heap[child + 1] as number] as number) < (deadlines[heap[child] as number] as number)) child++;
+      if (child + 1 < heap.length && (deadlines[heap[child + 1] as number] as number) < (deadlines[heap[child] as number] as number))
+        child++;
       const candidate = heap[child] as number;
       if ((deadlines[candidate] as number) >= deadline) break;
       heap[at] = candidate;

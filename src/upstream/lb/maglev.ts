@@ -18,7 +18,7 @@ export function createMaglevPicker<H extends Candidate>(hosts: readonly H[], tab
     due: 0,
   }));
   const table = new Int32Array(tableSize).fill(-1);
-  for (let filled = 0; filled < tableSize; ) {
+  for (let filled = 0; filled < tableSize;) {
     for (const filler of fillers) {
       // A host of half the greatest weight has its turn every second round.
       filler.due += filler.weight;

@@ -21,7 +21,8 @@ export interface PriorityLoad {
  * @param panicThreshold percent of available hosts below which a priority panics; Envoy's default 50, 0 = never
  */
 export function spreadLoad(priorities: readonly PriorityHealth[], overprovisioningFactor: number, panicThreshold: number): PriorityLoad {
-  const capacity = (hosts: number, total: number): number => (total === 0 ? 0 : Math.min(100, Math.floor((overprovisioningFactor * hosts) / total)));
+  const capacity = (hosts: number, total: number): number =>
+    total === 0 ? 0 : Math.min(100, Math.floor((overprovisioningFactor * hosts) / total));
   const healthy = priorities.map((p) => capacity(p.healthy, p.total));
   const degraded = priorities.map((p) => capacity(p.degraded, p.total));
   const available = Math.min(100, sum(healthy) + sum(degraded));
@@ -51,7 +52,10 @@ export function spreadLoad(priorities: readonly PriorityHealth[], overprovisioni
 function inTotalPanic(priorities: readonly PriorityHealth[], panic: readonly boolean[]): PriorityLoad {
   const total = priorities.reduce((n, p) => n + p.total, 0);
   const healthy = priorities.map((p) => (total === 0 ? 0 : Math.floor((100 * p.total) / total)));
-  const first = Math.max(0, priorities.findIndex((p) => p.total > 0));
+  const first = Math.max(
+    0,
+    priorities.findIndex((p) => p.total > 0),
+  );
   healthy[first] = (healthy[first] ?? 0) + 100 - sum(healthy);
   return { healthy, degraded: priorities.map(() => 0), panic };
 }

@@ -70,7 +70,14 @@ suite("clusters", () => {
     manager.apply(setting(model), setting(assignment("svc", [group([endpoint("10.0.0.1:80"), endpoint("10.0.0.2:80")])])));
     const [first, second] = manager.get("c")?.hosts() ?? [];
     const [kept, gone] = [pooled(first), pooled(second)];
-    manager.apply(unchanged, setting(assignment("svc", [group([endpoint("10.0.0.3:80"), endpoint("10.0.0.1:80", { weight: 5, healthStatus: "UNHEALTHY" })], { priority: 1 })])));
+    manager.apply(
+      unchanged,
+      setting(
+        assignment("svc", [
+          group([endpoint("10.0.0.3:80"), endpoint("10.0.0.1:80", { weight: 5, healthStatus: "UNHEALTHY" })], { priority: 1 }),
+        ]),
+      ),
+    );
     assert.deepEqual(addresses(manager, "c"), ["10.0.0.3:80", "10.0.0.1:80"]);
     assert.equal(manager.get("c")?.hosts()[1], first);
     assert.deepEqual([first?.weight, first?.priority, first?.healthy, first?.removed, kept.drained], [5, 1, false, false, 0]);
@@ -126,7 +133,8 @@ suite("clusters", () => {
     manager.apply(setting(staticCluster("plain", []), staticCluster("other", [], { altStatName: "a:b|c" })), unchanged);
     assert.equal(stats.names().filter((name) => name.includes("upstream_")).length, 0);
     manager.get("other")?.stats.response(503);
-    for (const name of ["upstream_rq_completed", "upstream_rq_5xx", "upstream_rq_503"]) assert.equal(stats.value(`cluster.a_b|c.${name}`), 1, name);
+    for (const name of ["upstream_rq_completed", "upstream_rq_5xx", "upstream_rq_503"])
+      assert.equal(stats.value(`cluster.a_b|c.${name}`), 1, name);
   });
 
   test("transport sockets are matched by endpoint metadata, the first whose keys all match", () => {
@@ -197,7 +205,9 @@ suite("choice of a host", () => {
         ]),
       });
     const byZone = (picks: Record<string, number>): number[] =>
-      [1, 2, 3].map((zone) => Object.entries(picks).reduce((sum, [address, n]) => (address.startsWith(`10.0.${zone}.`) ? sum + n : sum), 0));
+      [1, 2, 3].map((zone) =>
+        Object.entries(picks).reduce((sum, [address, n]) => (address.startsWith(`10.0.${zone}.`) ? sum + n : sum), 0),
+      );
     manager.apply(setting(zones(0)), unchanged);
     const [a = 0, b = 0, c] = byZone(counts(manager, "c", 400));
     assert.ok(Math.abs(a - 100) <= 2 && Math.abs(b - 300) <= 2 && c === 0, `${a}/${b}/${c}`);
@@ -228,7 +238,10 @@ suite("choice of a host", () => {
     const { manager } = manage();
     const version = (v: string) => ({ metadata: { "envoy.lb": { version: v } } });
     const eds = (...endpoints: ReturnType<typeof endpoint>[]) => setting(assignment("c", [group(endpoints)]));
-    manager.apply(setting(cluster("c", { type: "EDS" })), eds(endpoint("10.0.0.1:80", version("v1")), endpoint("10.0.0.2:80", version("v2"))));
+    manager.apply(
+      setting(cluster("c", { type: "EDS" })),
+      eds(endpoint("10.0.0.1:80", version("v1")), endpoint("10.0.0.2:80", version("v2"))),
+    );
     const v2 = lbContext({ metadataMatch: { version: "v2" } });
     assert.deepEqual(counts(manager, "c", 4, v2), { "10.0.0.2:80": 4 });
     manager.apply(unchanged, eds(endpoint("10.0.0.1:80", version("v2"))));
@@ -238,7 +251,10 @@ suite("choice of a host", () => {
 
   test("drop_overloads drops its share", () => {
     const { manager, stats } = manage();
-    manager.apply(setting(cluster("c", { loadAssignment: assignment("c", [group([endpoint("10.0.0.1:80")])], { dropShare: 0.25 }) })), unchanged);
+    manager.apply(
+      setting(cluster("c", { loadAssignment: assignment("c", [group([endpoint("10.0.0.1:80")])], { dropShare: 0.25 }) })),
+      unchanged,
+    );
     const dropped = counts(manager, "c", 1000)["none"] ?? 0;
     assert.ok(dropped > 190 && dropped < 310, `${dropped}`);
     assert.equal(stats.value("cluster.c.upstream_rq_drop_overload"), dropped);

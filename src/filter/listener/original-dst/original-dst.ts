@@ -7,25 +7,16 @@ const goOn: ListenerFilterVerdict = { kind: "continue", consumed: 0 };
 /** The original destination filter. Where the kernel does not say (no redirect, no koffi, not Linux) nothing changes. */
 export const originalDst: ListenerFilterSpec = {
   extension: "envoy.filters.listener.original_dst",
-  create: (_config, deps) => {
-    const stats = deps.stats.scope("original_dst");
-    const restored = stats.counter("restored");
-    const unchanged = stats.counter("not_redirected");
-    return {
-      needsBytes: false,
-      maxBytes: 0,
-      inspect(info, _bytes, socketFd) {
-        const destination = originalDestination(socketFd, info.directLocal.ip.includes(":") ? 6 : 4);
-        // Without a redirect the kernel gives the address of the socket itself; that connection is this listener's own.
-        if (!destination || (destination.port === info.directLocal.port && destination.ip === info.directLocal.ip)) {
-          unchanged.inc();
-          return goOn;
-        }
-        restored.inc();
-        info.local = destination;
-        info.localRestored = true;
-        return goOn;
-      },
-    };
-  },
+  create: () => ({
+    needsBytes: false,
+    maxBytes: 0,
+    inspect(info, _bytes, socketFd) {
+      const destination = originalDestination(socketFd, info.directLocal.ip.includes(":") ? 6 : 4);
+      // Without a redirect the kernel gives the address of the socket itself; that connection is this listener's own.
+      if (!destination || (destination.port === info.directLocal.port && destination.ip === info.directLocal.ip)) return goOn;
+      info.local = destination;
+      info.localRestored = true;
+      return goOn;
+    },
+  }),
 };

@@ -1,12 +1,7 @@
 // envoy.filters.listener.proxy_protocol: takes the client's address from a PROXY protocol header and drops the header.
+import type { ProxyProtocolConfig } from "../../../envoy/listener-filters.ts";
 import { parseProxyHeader } from "../../../wire/proxy-protocol.ts";
 import type { ListenerFilterSpec, ListenerFilterVerdict } from "../../filter.ts";
-
-/** What is honoured of extensions.filters.listener.proxy_protocol.v3.ProxyProtocol. */
-export interface ProxyProtocolConfig {
-  /** allow_requests_without_proxy_protocol, default false. Only for clients that are trusted not to forge a header. */
-  readonly allowRequestsWithoutProxyProtocol?: boolean;
-}
 
 // 16 fixed bytes and a 16-bit length.
 const maxBytes = 16 + 65535;
@@ -19,8 +14,9 @@ const refused: ListenerFilterVerdict = { kind: "close", details: "proxy_protocol
 export const proxyProtocol: ListenerFilterSpec = {
   extension: "envoy.filters.listener.proxy_protocol",
   create: (config, deps) => {
-    const optional = (config as ProxyProtocolConfig | undefined)?.allowRequestsWithoutProxyProtocol ?? false;
-    const stats = deps.stats.scope("proxy_proto");
+    const { allowRequestsWithoutProxyProtocol: optional, disallowedVersions, statPrefix } = config as ProxyProtocolConfig;
+    const stats = deps.stats.scope(statPrefix === "" ? "proxy_proto" : `proxy_proto.${statPrefix}`);
+    const disallowed = { 1: stats.counter("versions.v1.disallowed"), 2: stats.counter("versions.v2.disallowed") };
     const absent = stats.counter(optional ? "not_found_allowed" : "not_found_disallowed");
     const found = { 1: stats.counter("versions.v1.found"), 2: stats.counter("versions.v2.found") };
     const error = { 1: stats.counter("versions.v1.error"), 2: stats.counter("versions.v2.error") };
@@ -41,6 +37,10 @@ export const proxyProtocol: ListenerFilterSpec = {
             deps.logger.debug("PROXY protocol header refused", { reason: header.reason, peer: info.directRemote.ip });
             return refused;
           case "header":
+            if (disallowedVersions.includes(header.version === 1 ? "V1" : "V2")) {
+              disallowed[header.version].inc();
+              return refused;
+            }
             found[header.version].inc();
             if (header.addresses) {
               info.remote = header.addresses.source;

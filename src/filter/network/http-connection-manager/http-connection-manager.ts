@@ -71,6 +71,12 @@ class HttpConnectionManagerFilter implements NetworkFilter {
   }
 
   onConnection(connection: Connection): "done" {
+    if (connection.info.denied !== "") {
+      connection.socket.end();
+      connection.socket.destroy();
+      this.#manager.logDenied(connection.info);
+      return "done";
+    }
     this.#connections.add(new Http1ServerConnection(connection, this.#manager, this.#onClosed));
     return "done";
   }

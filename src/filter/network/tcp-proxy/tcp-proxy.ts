@@ -1,9 +1,12 @@
 // tcp_proxy: relays a connection to a host of a cluster. Configuration is compiled here once per filter chain; what happens to
 // one connection is in tcp-session.ts.
+import type { Timer } from "../../../clock.ts";
 import type { TcpProxyConfig } from "../../../envoy/tcp-proxy.ts";
+import { xxHash64 } from "../../../match/xxhash64.ts";
 import type { Connection } from "../../../net/connection.ts";
 import type { AccessLogger } from "../../../telemetry/access-logger.ts";
 import type { Counter, Gauge, StatsScope } from "../../../telemetry/stats.ts";
+import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { NetworkFilter, NetworkFilterContext, NetworkFilterSpec } from "../../filter.ts";
 import { TcpSession } from "./tcp-session.ts";
 
@@ -33,12 +36,18 @@ export interface TcpProxyShared {
   readonly accessLoggers: readonly AccessLogger[];
   /** The cluster for the next connection. */
   readonly pickCluster: () => string;
+  /** Hash for consistent-hash balancers; undefined when the configuration asks for none. */
+  readonly hashOf: ((info: ConnectionInfo) => number) | undefined;
   readonly onClosed: (session: TcpSession) => void;
 }
+
+// Byte counters of connections that stay open for days would otherwise stand still.
+const countBytesEveryMs = 5_000;
 
 class TcpProxy implements NetworkFilter {
   readonly #shared: TcpProxyShared;
   readonly #sessions = new Set<TcpSession>();
+  #counting: Timer | undefined;
 
   constructor(config: TcpProxyConfig, context: NetworkFilterContext) {
     this.#shared = {
@@ -47,7 +56,9 @@ class TcpProxy implements NetworkFilter {
       stats: createStats(context.stats.scope(`tcp.${config.statPrefix}`)),
       accessLoggers: context.accessLoggers(config.accessLog),
       pickCluster: clusterPicker(config, context.random),
-      onClosed: (session) => this.#sessions.delete(session),
+      // The high half of Envoy's 64-bit hash, by which the rings are ordered. Only source_ip has a meaning for TCP.
+      hashOf: config.hashPolicy.some((policy) => policy.kind === "sourceIp") ? (info) => xxHash64(info.remote.ip).hi >>> 0 : undefined,
+      onClosed: (session) => this.#onClosed(session),
     };
   }
 
@@ -58,8 +69,23 @@ class TcpProxy implements NetworkFilter {
   onConnection(connection: Connection): "done" {
     const session = new TcpSession(connection, this.#shared);
     this.#sessions.add(session);
+    this.#counting ??= this.#countLater();
     session.start();
     return "done";
+  }
+
+  #countLater(): Timer {
+    return this.#shared.context.clock.after(countBytesEveryMs, () => {
+      for (const session of this.#sessions) session.countBytes();
+      this.#counting = this.#countLater();
+    });
+  }
+
+  #onClosed(session: TcpSession): void {
+    this.#sessions.delete(session);
+    if (this.#sessions.size > 0) return;
+    this.#counting?.cancel();
+    this.#counting = undefined;
   }
 
   destroy(): void {

@@ -1,19 +1,21 @@
 // One proxied TCP connection: picks a host, dials (again, up to max_connect_attempts), hands both sockets to the relay, and
-// writes one access-log record at the end. Nothing is read from downstream before upstream is connected, so a
-// client that leaves meanwhile is noticed when the connect ends, which connect_timeout bounds.
+// writes one access-log record at the end.
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import { ProxyError } from "../../../error.ts";
 import type { Timer } from "../../../clock.ts";
+import type { ProxyError } from "../../../error.ts";
 import type { Pending } from "../../../identity/transport.ts";
 import type { Connection } from "../../../net/connection.ts";
-import { startRelay, type Relay, type RelayResult } from "../../../net/relay/relay.ts";
+import { resetSocket } from "../../../net/descriptor.ts";
+import { startRelay } from "../../../net/relay/relay.ts";
+import type { Relay, RelayResult } from "../../../net/relay/relay.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
-import { StreamInfo, type ConnectionInfo, type TlsPeer } from "../../../telemetry/stream-info.ts";
+import { StreamInfo } from "../../../telemetry/stream-info.ts";
+import type { ConnectionInfo, TlsPeer } from "../../../telemetry/stream-info.ts";
 import type { DialHandler, Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { TcpProxyShared } from "./tcp-proxy.ts";
 
-/** A connection on its way through the TCP proxy. */
+/** A connection on its way through the TCP proxy. It is its own load-balancing context. */
 export class TcpSession implements DialHandler, LbContext {
   readonly #connection: Connection;
   readonly #shared: TcpProxyShared;
@@ -23,22 +25,21 @@ export class TcpSession implements DialHandler, LbContext {
   #dialing: Pending | undefined;
   #relay: Relay | undefined;
   #durationTimer: Timer | undefined;
-  #upstream: Socket | TLSSocket | undefined;
   #attempts = 0;
   #ended = false;
   readonly headers = undefined;
-  readonly hash = undefined;
+  readonly hash: number | undefined;
   readonly avoid = undefined;
   readonly avoidAttempts = 0;
-  readonly #onDownstreamGone = (): void => this.#finish(flag.DC, "downstream_remote_disconnect");
+  readonly #onDownstreamGone = (): void => this.#finish(flag.DC, "");
 
   constructor(connection: Connection, shared: TcpProxyShared) {
     this.#connection = connection;
     this.#shared = shared;
-    const { clock } = shared.context;
+    const { info } = connection;
+    this.hash = shared.hashOf?.(info);
     // The record spans the connection, so it starts where the connection did.
-    this.#info = new StreamInfo(connection.info, connection.info.startWallMs, connection.info.startMs);
-    this.#info.lastDownstreamRxMs = clock.nowMs();
+    this.#info = connection.stream ?? new StreamInfo(info, info.startWallMs, info.startMs);
   }
 
   get downstream(): ConnectionInfo {
@@ -52,16 +53,20 @@ export class TcpSession implements DialHandler, LbContext {
   /** Begins; may end the session before it returns. */
   start(): void {
     const { stats, config, context } = this.#shared;
-    const { socket, info } = this.#connection;
+    const { socket, info, raw } = this.#connection;
     stats.downstreamCxTotal.inc();
     stats.downstreamCxActive.inc();
+    if (info.denied !== "") {
+      socket.end();
+      this.#finish(0, info.denied);
+      return;
+    }
     socket.on("close", this.#onDownstreamGone);
     const name = info.clusterOverride === "" ? this.#shared.pickCluster() : info.clusterOverride;
     const cluster = context.clusters.get(name);
     if (cluster === undefined) {
       stats.downstreamCxNoRoute.inc();
-      this.#refuse(flag.NC, "cluster_not_found");
-      return;
+      return this.#refuse(flag.NC);
     }
     this.#cluster = cluster;
     this.#info.upstreamCluster = cluster.name;
@@ -71,6 +76,8 @@ export class TcpSession implements DialHandler, LbContext {
         this.#finish(flag.DT, "max_connection_duration_reached");
       });
     }
+    // A client that resets while upstream is dialled is only noticed by reading. Node reads no more than its own buffer takes.
+    if (raw) socket.read(0);
     this.#connect(cluster);
   }
 
@@ -79,18 +86,21 @@ export class TcpSession implements DialHandler, LbContext {
     this.#finish(0, "");
   }
 
+  /** Brings the byte counters up to date while the connection goes on. */
+  countBytes(): void {
+    if (this.#relay) this.#note(this.#relay.bytesReceived, this.#relay.bytesSent);
+  }
+
   #connect(cluster: UpstreamCluster): void {
     const { stats, resources, model } = cluster;
     if (resources.default.connections >= model.circuitBreakers.default.maxConnections) {
       stats.upstreamCxOverflow.inc();
-      this.#refuse(flag.UO, "");
-      return;
+      return this.#refuse(flag.UO);
     }
     const host = cluster.pick(this);
     if (host === undefined) {
       stats.upstreamCxNoneHealthy.inc();
-      this.#refuse(flag.UH, "");
-      return;
+      return this.#refuse(flag.UH);
     }
     this.#attempts++;
     this.#host = host;
@@ -103,29 +113,28 @@ export class TcpSession implements DialHandler, LbContext {
 
   /** The attempt's places in the balancer and the circuit breaker are free again. */
   #letGo(): void {
-    if (this.#host === undefined) return;
+    if (this.#host === undefined || this.#cluster === undefined) return;
     this.#host.activeRequests--;
-    this.#cluster!.resources.default.connections--;
+    this.#cluster.resources.default.connections--;
     this.#host = undefined;
   }
 
-  onConnected(socket: Socket | TLSSocket, peer: TlsPeer | undefined): void {
+  onConnected(upstream: Socket | TLSSocket, peer: TlsPeer | undefined): void {
     this.#dialing = undefined;
     if (this.#ended) {
-      socket.destroy();
+      upstream.destroy();
       return;
     }
-    this.#upstream = socket;
-    const info = this.#info;
-    info.upstreamTls = peer;
-    info.upstreamLocalAddress = `${socket.localAddress ?? ""}:${socket.localPort ?? 0}`;
     const { config, context } = this.#shared;
-    const { socket: downstream, raw, initialBytes } = this.#connection;
-    downstream.off("close", this.#onDownstreamGone);
+    const { socket, raw, initialBytes } = this.#connection;
+    this.#info.upstreamTls = peer;
+    this.#info.upstreamLocalAddress = `${upstream.localAddress ?? ""}:${upstream.localPort ?? 0}`;
+    // From here the relay watches both sockets.
+    socket.off("close", this.#onDownstreamGone);
     this.#relay = startRelay(
       {
-        downstream: { socket: downstream, raw },
-        upstream: { socket, raw: peer === undefined },
+        downstream: { socket, raw },
+        upstream: { socket: upstream, raw: peer === undefined },
         initialBytes,
         idleTimeoutMs: config.idleTimeoutMs,
         onEnd: (result) => this.#onRelayEnd(result),
@@ -137,49 +146,56 @@ export class TcpSession implements DialHandler, LbContext {
   onFailed(error: ProxyError): void {
     this.#dialing = undefined;
     this.#letGo();
-    if (this.#ended) return;
+    if (this.#ended || this.#cluster === undefined) return;
     this.#info.upstreamTransportFailureReason = error.reason ?? "";
-    if (this.#attempts < this.#shared.config.maxConnectAttempts) {
-      this.#connect(this.#cluster!);
-      return;
-    }
+    if (this.#attempts < this.#shared.config.maxConnectAttempts) return this.#connect(this.#cluster);
     // Envoy counts the last attempt as the retries' end even when there was only one.
-    this.#refuse(flag.UF | flag.URX, "");
+    this.#refuse(flag.UF | flag.URX);
   }
 
   #onRelayEnd(result: RelayResult): void {
-    const { stats } = this.#shared;
+    this.#note(result.bytesReceived, result.bytesSent);
     this.#relay = undefined;
-    if (!this.#ended) this.#note(result.bytesReceived, result.bytesSent);
-    const upstream = this.#cluster!.stats;
-    upstream.upstreamCxDestroy.inc();
-    upstream.upstreamCxActive.dec();
-    upstream.upstreamCxTxBytesTotal.add(result.bytesReceived);
-    upstream.upstreamCxRxBytesTotal.add(result.bytesSent);
-    if (result.reason === "idle_timeout") stats.idleTimeout.inc();
-    if (result.reason === "upstream_reset") upstream.upstreamCxDestroyRemote.inc();
-    else if (result.reason === "idle_timeout" || result.reason === "cancelled") upstream.upstreamCxDestroyLocal.inc();
+    if (result.reason === "idle_timeout") {
+      this.#shared.stats.idleTimeout.inc();
+      this.#cluster?.stats.upstreamCxIdleTimeout.inc();
+    }
     this.#finish(0, "");
   }
 
   #note(received: number, sent: number): void {
+    const { stats } = this.#shared;
+    const cluster = this.#cluster?.stats;
+    const newReceived = received - this.#info.bytesReceived;
+    const newSent = sent - this.#info.bytesSent;
     this.#info.bytesReceived = received;
     this.#info.bytesSent = sent;
-    this.#shared.stats.downstreamCxRxBytesTotal.add(received);
-    this.#shared.stats.downstreamCxTxBytesTotal.add(sent);
+    stats.downstreamCxRxBytesTotal.add(newReceived);
+    stats.downstreamCxTxBytesTotal.add(newSent);
+    cluster?.upstreamCxTxBytesTotal.add(newReceived);
+    cluster?.upstreamCxRxBytesTotal.add(newSent);
   }
 
-  /** Closes without an upstream. As Envoy: RST when the client's bytes are dropped, FIN when it had sent none. */
-  #refuse(flags: number, details: string): void {
-    const { socket, raw, initialBytes } = this.#connection;
-    socket.off("close", this.#onDownstreamGone);
-    if (initialBytes !== undefined && raw) socket.resetAndDestroy();
-    // With nothing consumed the kernel itself chooses: RST when bytes are unread.
-    else socket.destroy();
-    this.#finish(flags, details);
+  /** Ends without an upstream. */
+  #refuse(flags: number): void {
+    const { socket, initialBytes } = this.#connection;
+    this.#close(flags, "");
+    // One turn of the event loop later, so that bytes the client sent with its connect are known when FIN or RST is chosen.
+    setImmediate(closeRefused, socket, initialBytes);
   }
 
   #finish(flags: number, details: string): void {
+    if (this.#ended) return;
+    const relay = this.#relay;
+    if (relay) this.#note(relay.bytesReceived, relay.bytesSent);
+    this.#relay = undefined;
+    this.#close(flags, details);
+    if (relay) relay.cancel(false);
+    else this.#connection.socket.destroy();
+  }
+
+  // Everything but the sockets.
+  #close(flags: number, details: string): void {
     if (this.#ended) return;
     this.#ended = true;
     const { stats, context, accessLoggers, onClosed } = this.#shared;
@@ -187,19 +203,19 @@ export class TcpSession implements DialHandler, LbContext {
     this.#dialing?.cancel();
     this.#letGo();
     this.#connection.socket.off("close", this.#onDownstreamGone);
-    if (this.#relay !== undefined) {
-      this.#note(this.#relay.bytesReceived, this.#relay.bytesSent);
-      this.#relay.cancel(false);
-    } else {
-      this.#connection.socket.destroy();
-      this.#upstream?.destroy();
-    }
     const info = this.#info;
     info.flags |= flags;
-    info.connectionTerminationDetails ||= flags === flag.DC ? "" : details;
+    info.connectionTerminationDetails ||= details;
     info.endMs = context.clock.nowMs();
     stats.downstreamCxActive.dec();
     onClosed(this);
     for (const logger of accessLoggers) logger.log(info);
   }
+}
+
+// As Envoy: RST when bytes of the client are dropped, FIN when it had sent none. Bytes that are still in the kernel make the
+// kernel choose RST by itself.
+function closeRefused(socket: Socket, initialBytes: Buffer | undefined): void {
+  if (initialBytes !== undefined || socket.readableLength > 0) resetSocket(socket);
+  else socket.destroy();
 }

@@ -13,17 +13,99 @@ type Case = readonly [
 
 const off = [false, false];
 const cases: readonly Case[] = [
-  ["everything healthy", [[100, 100], [100, 100]], [100, 0], [0, 0], off],
-  ["72 % healthy still takes all", [[100, 72], [100, 100]], [100, 0], [0, 0], off],
-  ["71 % healthy spills one percent", [[100, 71], [100, 100]], [99, 1], [0, 0], off],
-  ["half healthy spills 30 %", [[100, 50], [100, 100]], [70, 30], [0, 0], off],
-  ["nothing healthy in the first", [[100, 0], [100, 100]], [0, 100], [0, 0], off],
-  ["both poor: shares are scaled up", [[100, 25], [100, 25]], [50, 50], [0, 0], [true, true]],
-  ["both dead: by the number of hosts", [[30, 0], [10, 0]], [75, 25], [0, 0], [true, true]],
+  [
+    "everything healthy",
+    [
+      [100, 100],
+      [100, 100],
+    ],
+    [100, 0],
+    [0, 0],
+    off,
+  ],
+  [
+    "72 % healthy still takes all",
+    [
+      [100, 72],
+      [100, 100],
+    ],
+    [100, 0],
+    [0, 0],
+    off,
+  ],
+  [
+    "71 % healthy spills one percent",
+    [
+      [100, 71],
+      [100, 100],
+    ],
+    [99, 1],
+    [0, 0],
+    off,
+  ],
+  [
+    "half healthy spills 30 %",
+    [
+      [100, 50],
+      [100, 100],
+    ],
+    [70, 30],
+    [0, 0],
+    off,
+  ],
+  [
+    "nothing healthy in the first",
+    [
+      [100, 0],
+      [100, 100],
+    ],
+    [0, 100],
+    [0, 0],
+    off,
+  ],
+  [
+    "both poor: shares are scaled up",
+    [
+      [100, 25],
+      [100, 25],
+    ],
+    [50, 50],
+    [0, 0],
+    [true, true],
+  ],
+  [
+    "both dead: by the number of hosts",
+    [
+      [30, 0],
+      [10, 0],
+    ],
+    [75, 25],
+    [0, 0],
+    [true, true],
+  ],
   ["degraded hosts take what healthy ones cannot", [[100, 50, 50]], [70], [30], [false]],
   ["only degraded", [[100, 0, 100]], [0], [100], [false]],
-  ["an empty first priority", [[0, 0], [10, 10]], [0, 100], [0, 0], off],
-  ["three priorities", [[100, 20], [100, 30], [100, 100]], [28, 42, 30], [0, 0, 0], [false, false, false]],
+  [
+    "an empty first priority",
+    [
+      [0, 0],
+      [10, 10],
+    ],
+    [0, 100],
+    [0, 0],
+    off,
+  ],
+  [
+    "three priorities",
+    [
+      [100, 20],
+      [100, 30],
+      [100, 100],
+    ],
+    [28, 42, 30],
+    [0, 0, 0],
+    [false, false, false],
+  ],
 ];
 
 suite("load by priority", () => {
@@ -46,8 +128,19 @@ suite("load by priority", () => {
     for (let a = 0; a <= 7; a++) {
       for (let b = 0; b <= 7; b++) {
         for (let d = 0; d <= 7 - a; d++) {
-          const load = spreadLoad([{ total: 7, healthy: a, degraded: d }, { total: 7, healthy: b, degraded: 0 }], 140, 50);
-          assert.equal([...load.healthy, ...load.degraded].reduce((x, y) => x + y, 0), 100, `${a} ${d} ${b}`);
+          const load = spreadLoad(
+            [
+              { total: 7, healthy: a, degraded: d },
+              { total: 7, healthy: b, degraded: 0 },
+            ],
+            140,
+            50,
+          );
+          assert.equal(
+            [...load.healthy, ...load.degraded].reduce((x, y) => x + y, 0),
+            100,
+            `${a} ${d} ${b}`,
+          );
         }
       }
     }

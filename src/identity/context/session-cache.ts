@@ -1,8 +1,14 @@
 // TLS sessions a client may resume, for one version of one context. Bounded by max_session_keys; the newest of a name is tried first.
+import type { X509Certificate } from "node:crypto";
 
-interface Entry {
-  readonly sni: string;
+/** A session and the certificate of the server that was verified when it began: OpenSSL does not show it again on resumption. */
+export interface ResumableSession {
   readonly session: Buffer;
+  readonly certificate: X509Certificate;
+}
+
+interface Entry extends ResumableSession {
+  readonly sni: string;
 }
 
 /** Sessions by server name. */
@@ -16,20 +22,15 @@ export class SessionCache {
   }
 
   /** Keeps a session, dropping the oldest when full. */
-  put(sni: string, session: Buffer): void {
+  put(sni: string, session: Buffer, certificate: X509Certificate): void {
     if (this.#max === 0) return;
-    this.#entries.push({ sni, session });
+    this.#entries.push({ sni, session, certificate });
     if (this.#entries.length > this.#max) this.#entries.shift();
   }
 
   /** Takes the newest session of a name out: a ticket is used once (RFC 8446 appendix C.4), the server sends new ones. */
-  take(sni: string): Buffer | undefined {
-    for (let i = this.#entries.length - 1; i >= 0; i--) {
-      const entry = this.#entries[i];
-      if (entry?.sni !== sni) continue;
-      this.#entries.splice(i, 1);
-      return entry.session;
-    }
-    return undefined;
+  take(sni: string): ResumableSession | undefined {
+    const at = this.#entries.findLastIndex((entry) => entry.sni === sni);
+    return at < 0 ? undefined : this.#entries.splice(at, 1)[0];
   }
 }

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { LbPolicy } from "../../../../src/envoy/cluster.ts";
-import { createHostPicker } from "../../../../src/upstream/lb/host-picker.ts";
+import { createHostPicker } from "../../../../src/upstream/lb/policy.ts";
 import { seededRandom } from "../../../support/cluster-models.ts";
 
 interface TestHost {
@@ -27,7 +27,9 @@ function shares(policy: LbPolicy, hosts: readonly TestHost[], picks: number, has
 const ring: LbPolicy = { kind: "RING_HASH", minimumRingSize: 1024, maximumRingSize: 8_388_608 };
 const maglev: LbPolicy = { kind: "MAGLEV", tableSize: 65_537 };
 const close = (actual: number[], expected: number[], slack: number): void => {
-  actual.forEach((count, i) => assert.ok(Math.abs(count - (expected[i] ?? 0)) <= slack, `${actual.join("/")} instead of ${expected.join("/")}`));
+  actual.forEach((count, i) =>
+    assert.ok(Math.abs(count - (expected[i] ?? 0)) <= slack, `${actual.join("/")} instead of ${expected.join("/")}`),
+  );
 };
 
 suite("load-balancing policies", () => {
@@ -41,7 +43,9 @@ suite("load-balancing policies", () => {
 
   test("round robin starts at a random host", () => {
     const hosts = hostsOf(1, 1, 1, 1);
-    const firsts = new Set(Array.from({ length: 40 }, (_, seed) => createHostPicker({ kind: "ROUND_ROBIN" }, hosts, seededRandom(seed)).pick(undefined, 0)));
+    const firsts = new Set(
+      Array.from({ length: 40 }, (_, seed) => createHostPicker({ kind: "ROUND_ROBIN" }, hosts, seededRandom(seed)).pick(undefined, 0)),
+    );
     assert.equal(firsts.size, 4);
   });
 

@@ -1,16 +1,15 @@
 // One version of a DownstreamTlsContext's material, compiled: a secure context per set of certificates that a server name
 // selects, the verifier of client certificates, and whether one is asked for.
-import { createHash } from "node:crypto";
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import type { SecureContext } from "node:tls";
-import type { DownstreamTlsContext, TlsCertificate } from "../envoy/tls.ts";
+import type { DownstreamTlsContext, TlsCertificate } from "../../envoy/tls.ts";
 import type { Material } from "./material.ts";
-import { dnsNameMatches } from "./san-matcher.ts";
-import { buildSecureContext, fingerprint } from "./secure-context.ts";
-import { createVerifier } from "./verifier.ts";
-import type { Verifier } from "./verifier.ts";
-import { leafNames } from "./x509/certificate-names.ts";
-import type { CertificateNames } from "./x509/certificate-names.ts";
+import { dnsNameMatches } from "../san-matcher.ts";
+import { buildSecureContext, fingerprint } from "../secure-context.ts";
+import { createVerifier } from "../verifier.ts";
+import type { Verifier } from "../verifier.ts";
+import { leafNames } from "../x509/certificate-names.ts";
+import type { CertificateNames } from "../x509/certificate-names.ts";
 
 /** A secure context and the names of the certificate it presents first. */
 export interface PresentedContext {
@@ -69,7 +68,8 @@ export function compileServerContext(tls: DownstreamTlsContext, material: Materi
   const present = (serverName: string): PresentedContext => {
     if (serverName === "") return fallback;
     const exact = selectable.filter((entry) => entry.names.dnsSans.some((san) => san.toLowerCase() === serverName));
-    const matching = exact.length > 0 ? exact : selectable.filter((entry) => entry.names.dnsSans.some((san) => dnsNameMatches(serverName, san)));
+    const matching =
+      exact.length > 0 ? exact : selectable.filter((entry) => entry.names.dnsSans.some((san) => dnsNameMatches(serverName, san)));
     if (matching.length === 0) return fallback;
     const key = matching.map((entry) => selectable.indexOf(entry)).join(",");
     const built = bySet.get(key) ?? build(onePerKeyType(matching));

@@ -1,8 +1,8 @@
 // Certificates and validation of one TLS context with its SDS references filled in, and whether that changed since the
 // last handshake. Secrets rotate by publish; nothing here watches files.
-import type { CommonTlsContext, Secret, TlsCertificate, ValidationContext } from "../envoy/tls.ts";
-import type { Versioned } from "../snapshot/update.ts";
-import type { SecretLookup } from "./secret-store.ts";
+import type { CommonTlsContext, Secret, TlsCertificate, ValidationContext } from "../../envoy/tls.ts";
+import type { Versioned } from "../../snapshot/update.ts";
+import type { SecretLookup } from "../secret-store.ts";
 
 /** What a handshake needs of the configuration. */
 export interface Material {
@@ -21,7 +21,8 @@ export class MaterialSource {
   constructor(common: CommonTlsContext, secrets: SecretLookup) {
     this.#common = common;
     this.#secrets = secrets;
-    this.#names = common.validationSecret === undefined ? common.certificateSecrets : [...common.certificateSecrets, common.validationSecret];
+    this.#names =
+      common.validationSecret === undefined ? common.certificateSecrets : [...common.certificateSecrets, common.validationSecret];
   }
 
   /** The current material, the same object until a secret changes; undefined while a secret is missing. */
