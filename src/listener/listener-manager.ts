@@ -142,12 +142,14 @@ export class ListenerManager {
   /** The sockets of every address, those that stay among them; or why one cannot be had, with nothing changed. */
   async #bind(entry: Entry, model: Listener): Promise<ReadonlyMap<string, BoundSocket> | string> {
     const bound = new Map<string, BoundSocket>();
-    if (!model.bindToPort) return bound;
+    // After stopAccepting a change brings new chains, but no new connections.
+    if (!model.bindToPort || !entry.accepting) return bound;
     const fresh = new Map<string, BoundSocket>();
-    for (const address of model.addresses) {
-      const key = `${address.address} ${address.port}`;
+    for (const [index, address] of model.addresses.entries()) {
+      // Port 0 is another port each time.
+      const key = `${address.address} ${address.port || `#${index}`}`;
       // A socket that stays keeps what waits in its accept queue.
-      const kept = entry.accepting ? entry.bound.get(key) : undefined;
+      const kept = entry.bound.get(key);
       const result = kept ? { ok: true as const, bound: kept } : await this.#listen(entry, address, model.tcpBacklogSize);
       if (!result.ok) {
         closeAll(fresh);

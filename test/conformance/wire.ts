@@ -57,7 +57,8 @@ async function runSuite(script: string, recording: string, run: string, only: st
       ...process.env,
       PATH: pathOfRecordingClient(),
       RUN: run,
-      PROXY_CMD: `${isthmusProgram} run -c`,
+      // One worker, as the recorded Envoy had: circuit breakers and local rate limits are counted per worker.
+      PROXY_CMD: `${isthmusProgram} run --concurrency 1 -c`,
       ...(only === undefined ? {} : { ONLY: only }),
     },
   });

@@ -280,10 +280,6 @@ export class Http1ServerConnection implements DownstreamCodec {
 
   #onEnd(): void {
     const stream = this.#stream;
-    if (stream !== undefined && this.#tunnel) {
-      stream.onRequestData(empty, true);
-      return;
-    }
     // As in Envoy, a client that stops sending has gone: nobody waits for the response.
     if (stream !== undefined) {
       this.#manager.stats.downstreamCxDestroyRemoteActiveRq.inc();
@@ -385,7 +381,7 @@ export class Http1ServerConnection implements DownstreamCodec {
     }
     if (stream.closeAfterResponse) tail = `connection: close\r\n${tail}`;
     else if (this.#keepAlive10) tail = `connection: keep-alive\r\n${tail}`;
-    if (this.#manager.config.properCaseHeaders && tail !== "") tail = tail.replace(/(^|\n|-)[a-z]/g, (start) => start.toUpperCase());
+    if (this.#manager.config.properCaseHeaders && tail !== "") tail = tail.replace(/(?<=^|\n|-)[a-z](?=[^\r]*:)/g, (start) => start.toUpperCase());
     this.#held = `${text}${tail}\r\n`;
     if (endStream || status === 101) this.flush();
   }

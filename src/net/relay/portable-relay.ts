@@ -107,7 +107,8 @@ class Direction {
 
   start(initialBytes: Uint8Array | undefined): void {
     const { socket } = this.#source;
-    socket.once("end", () => this.#target.end(() => this.#onTargetFinished()));
+    const onEnd = (): void => void this.#target.end(() => this.#onTargetFinished());
+    if (!socket.readableEnded) socket.once("end", onEnd);
     if (initialBytes && initialBytes.length > 0) this.#forward(initialBytes);
     // What Node had already read goes first, or the order would be lost.
     for (let chunk = readBuffered(socket); chunk; chunk = readBuffered(socket)) this.#forward(chunk);
@@ -123,7 +124,9 @@ class Direction {
         if (!this.#forward(chunk)) socket.pause();
       });
     }
-    if (!this.#waiting) socket.resume();
+    // The end may have been read together with the bytes that were inspected.
+    if (socket.readableEnded) onEnd();
+    else if (!this.#waiting) socket.resume();
   }
 
   release(): void {

@@ -229,7 +229,7 @@ class SplicedRelay implements Relay {
 
 // Bytes that Node still has to write, or an end that it still has to send, cannot be taken along.
 function transferable(socket: Socket): boolean {
-  return !socket.destroyed && !socket.connecting && socket.writableLength === 0 && !socket.writableEnded && socketFd(socket) >= 0;
+  return !socket.destroyed && !socket.readableEnded && !socket.connecting && socket.writableLength === 0 && !socket.writableEnded && socketFd(socket) >= 0;
 }
 
 function destroySocket(socket: Socket): void {
@@ -238,13 +238,16 @@ function destroySocket(socket: Socket): void {
 
 /** Takes what Node has read and makes it read no more. */
 function detach(socket: Socket): Uint8Array | undefined {
-  stopReading(socket);
+  // A socket that has just connected starts reading after its `connect` listeners, unless it is paused.
+  socket.pause();
   let bytes: Uint8Array | undefined;
   while (socket.readableLength > 0) {
     const chunk = socket.read() as Buffer | null;
     if (chunk === null) break;
     bytes = concat(bytes, chunk);
   }
+  // Last, because `read` asks the kernel for more.
+  stopReading(socket);
   return bytes;
 }
 

@@ -182,7 +182,6 @@ export class Http1Client {
   /** Closes at once. */
   close(): void {
     this.#keepAlive = false;
-    if (!this.#closed) this.#cluster.stats.upstreamCxDestroyLocal.inc();
     this.socket.destroy();
     this.#onClose();
   }
@@ -327,11 +326,7 @@ export class Http1Client {
     const handler = this.#handler;
     this.#handler = undefined;
     this.#keepAlive = false;
-    if (!this.#closed) {
-      const { stats } = this.#cluster;
-      stats.upstreamCxDestroyRemote.inc();
-      if (handler !== undefined) stats.upstreamCxDestroyWithActiveRq.inc();
-    }
+    if (!this.#closed && handler !== undefined) this.#cluster.stats.upstreamCxDestroyWithActiveRq.inc();
     this.socket.destroy();
     this.#onClose();
     handler?.onResponseReset(error);

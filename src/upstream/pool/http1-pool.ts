@@ -112,8 +112,6 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
   onClosed(client: Http1Client): void {
     this.#clients.delete(client);
     this.#counts.connections--;
-    this.#cluster.stats.upstreamCxActive.dec();
-    this.#cluster.stats.upstreamCxDestroy.inc();
     const at = this.#idle.indexOf(client);
     if (at >= 0) this.#idle.splice(at, 1);
     // Whoever waits for a connection under max_connections gets the place that became free.

@@ -384,13 +384,15 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#respondToUpgrade(head);
       return;
     }
-    this.#finishResponseHeaders(headers, now);
+    this.#finishResponseHeaders(status, headers, now);
     if (endStream) this.#end();
     stream.respondHeaders(status, headers, endStream);
   }
 
-  #finishResponseHeaders(headers: HeaderMap, now: number): void {
+  #finishResponseHeaders(status: number, headers: HeaderMap, now: number): void {
     const { info } = this.#stream;
+    // Header formatters may ask for it.
+    info.responseCode = status;
     if (!this.#deps.suppressEnvoyHeaders) {
       headers.set("x-envoy-upstream-service-time", String(this.#completeMs > 0 ? Math.max(Math.round(now - this.#completeMs), 0) : 0));
       if (this.#route.includeAttemptCountInResponse) headers.set("x-envoy-attempt-count", String(info.attemptCount));
