@@ -167,7 +167,11 @@ export class HttpManager {
     this.#routes = routes;
     this.#requestRules = createRequestRules(config, deps);
     this.#responseRules = createResponseRules(config, deps.clock);
-    this.#pathOptions = { normalizePath: config.normalizePath, mergeSlashes: config.mergeSlashes, escapedSlashesAction: config.escapedSlashesAction };
+    this.#pathOptions = {
+      normalizePath: config.normalizePath,
+      mergeSlashes: config.mergeSlashes,
+      escapedSlashesAction: config.escapedSlashesAction,
+    };
   }
 
   /** Counts a stream in. */

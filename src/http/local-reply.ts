@@ -68,8 +68,18 @@ interface ResetReason {
   readonly status: number;
 }
 
-const connectionFailure: ResetReason = { text: "remote connection failure", details: "remote_connection_failure", flag: flag.UF, status: 503 };
-const connectionTermination: ResetReason = { text: "connection termination", details: "connection_termination", flag: flag.UC, status: 503 };
+const connectionFailure: ResetReason = {
+  text: "remote connection failure",
+  details: "remote_connection_failure",
+  flag: flag.UF,
+  status: 503,
+};
+const connectionTermination: ResetReason = {
+  text: "connection termination",
+  details: "connection_termination",
+  flag: flag.UC,
+  status: 503,
+};
 
 const resetReasons: Readonly<Partial<Record<ProxyErrorCode, ResetReason>>> = {
   upstream_connect_refused: connectionFailure,

@@ -15,14 +15,28 @@ export interface RequestRules {
 // Control headers of Envoy's own that only a trusted internal client may send (CVE-2024-45806). Without an
 // internal_address_config no client is internal, as in Envoy since 1.32.
 const externalOnlyStripped: ReadonlySet<string> = new Set([
-  "x-envoy-internal", "x-envoy-retry-on", "x-envoy-retry-grpc-on", "x-envoy-max-retries", "x-envoy-upstream-alt-stat-name",
-  "x-envoy-upstream-rq-timeout-ms", "x-envoy-upstream-rq-per-try-timeout-ms", "x-envoy-upstream-rq-timeout-alt-response",
-  "x-envoy-expected-rq-timeout-ms", "x-envoy-force-trace", "x-envoy-ip-tags", "x-envoy-original-url",
-  "x-envoy-hedge-on-per-try-timeout", "x-envoy-retriable-status-codes", "x-envoy-retriable-header-names",
+  "x-envoy-internal",
+  "x-envoy-retry-on",
+  "x-envoy-retry-grpc-on",
+  "x-envoy-max-retries",
+  "x-envoy-upstream-alt-stat-name",
+  "x-envoy-upstream-rq-timeout-ms",
+  "x-envoy-upstream-rq-per-try-timeout-ms",
+  "x-envoy-upstream-rq-timeout-alt-response",
+  "x-envoy-expected-rq-timeout-ms",
+  "x-envoy-force-trace",
+  "x-envoy-ip-tags",
+  "x-envoy-original-url",
+  "x-envoy-hedge-on-per-try-timeout",
+  "x-envoy-retriable-status-codes",
+  "x-envoy-retriable-header-names",
 ]);
 const edgeStripped: ReadonlySet<string> = new Set([
   ...externalOnlyStripped,
-  "x-envoy-decorator-operation", "x-envoy-downstream-service-cluster", "x-envoy-downstream-service-node", "x-envoy-original-path",
+  "x-envoy-decorator-operation",
+  "x-envoy-downstream-service-cluster",
+  "x-envoy-downstream-service-node",
+  "x-envoy-original-path",
 ]);
 
 /** Compiles the rules. */
@@ -44,7 +58,8 @@ export function createRequestRules(config: HttpConnectionManagerConfig, deps: Fi
     const proto = headers.get("x-forwarded-proto");
     if (proto === undefined || overwrite) headers.set("x-forwarded-proto", stream.scheme);
     else if (proto === "http" || proto === "https") stream.scheme = proto;
-    if (appendXForwardedPort && (overwrite || !headers.has("x-forwarded-port"))) headers.set("x-forwarded-port", String(connection.local.port));
+    if (appendXForwardedPort && (overwrite || !headers.has("x-forwarded-port")))
+      headers.set("x-forwarded-port", String(connection.local.port));
   };
 
   const requestId = (headers: HeaderMap): void => {
@@ -56,7 +71,8 @@ export function createRequestRules(config: HttpConnectionManagerConfig, deps: Fi
     apply(stream) {
       const { headers } = stream;
       stripEnvoyHeaders(headers, stripped);
-      if (stripPort !== "none") stream.authority = withoutPort(stream.authority, stripPort === "any" ? undefined : stream.info.connection.local.port);
+      if (stripPort !== "none")
+        stream.authority = withoutPort(stream.authority, stripPort === "any" ? undefined : stream.info.connection.local.port);
       if (stripTrailingHostDot) stream.authority = withoutTrailingDot(stream.authority);
       if (config.schemeHeaderOverwrite !== "") stream.scheme = config.schemeHeaderOverwrite;
       if (config.addUserAgent && !headers.has("user-agent")) headers.add("user-agent", config.statPrefix);

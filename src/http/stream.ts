@@ -96,7 +96,15 @@ export class HttpStream implements RouteRequest {
     codec: DownstreamCodec,
     connection: ConnectionInfo,
     timers: StreamTimers,
-    request: { readonly headers: HeaderMap; readonly method: string; readonly path: string; readonly authority: string; readonly protocol: string; readonly upgrade: string; readonly expectContinue: boolean },
+    request: {
+      readonly headers: HeaderMap;
+      readonly method: string;
+      readonly path: string;
+      readonly authority: string;
+      readonly protocol: string;
+      readonly upgrade: string;
+      readonly expectContinue: boolean;
+    },
   ) {
     this.manager = manager;
     this.codec = codec;
@@ -329,7 +337,8 @@ export class HttpStream implements RouteRequest {
     this.#responseStoppedAt = -1;
     this.#heldResponse = undefined;
     this.#runResponseFilters(at - 1, held.headersEnd);
-    for (let i = 0; i < held.data.length && !this.#done; i++) this.respondData(held.data[i]!, held.end && held.trailers === undefined && i === held.data.length - 1);
+    for (let i = 0; i < held.data.length && !this.#done; i++)
+      this.respondData(held.data[i]!, held.end && held.trailers === undefined && i === held.data.length - 1);
     if (held.trailers !== undefined && !this.#done) this.respondTrailers(held.trailers);
     if (!this.#done) this.codec.flush();
   }

@@ -4,7 +4,11 @@ import type { HeaderMap } from "./header-map.ts";
 import { parseTrailers, type HeadLimits } from "./http1-head.ts";
 
 /** How a body ends. */
-export type BodyFraming = { readonly kind: "none" } | { readonly kind: "length"; readonly length: number } | { readonly kind: "chunked" } | { readonly kind: "close" };
+export type BodyFraming =
+  | { readonly kind: "none" }
+  | { readonly kind: "length"; readonly length: number }
+  | { readonly kind: "chunked" }
+  | { readonly kind: "close" };
 
 const SIZE = 0;
 const EXTENSION = 1;

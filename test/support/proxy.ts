@@ -58,7 +58,7 @@ export async function startTestProxy(t: TestContext, bootstrap: unknown, concurr
     port: (name) => ports.get(name) ?? 0,
     stat: (name) => proxy.stats.value(name),
     accessLog: async (count) => {
-      for (const deadline = Date.now() + 5000; Date.now() < deadline; ) {
+      for (const deadline = Date.now() + 5000; Date.now() < deadline;) {
         const text = await readFile(log, "utf8").catch(() => "");
         const lines = text.split("\n").filter((line) => line !== "");
         if (lines.length >= count) return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
@@ -75,7 +75,10 @@ export function cluster(name: string, port: number, more: object = {}): object {
     name,
     type: "STATIC",
     connect_timeout: "1s",
-    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } }] }] },
+    load_assignment: {
+      cluster_name: name,
+      endpoints: [{ lb_endpoints: [{ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } }] }],
+    },
     ...more,
   };
 }
@@ -104,7 +107,10 @@ export const accessLog = [
 ];
 
 /** An HTTP listener on a free port; every path goes to cluster `origin` unless `routes` says otherwise. */
-export function httpListener(name: string, options: { readonly manager?: object; readonly routes?: readonly object[]; readonly listener?: object } = {}): object {
+export function httpListener(
+  name: string,
+  options: { readonly manager?: object; readonly routes?: readonly object[]; readonly listener?: object } = {},
+): object {
   return {
     name,
     address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
@@ -117,8 +123,15 @@ export function httpListener(name: string, options: { readonly manager?: object;
               "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
               stat_prefix: name,
               access_log: accessLog,
-              http_filters: [{ name: "router", typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } }],
-              route_config: { name, virtual_hosts: [{ name: "all", domains: ["*"], routes: options.routes ?? [{ match: { prefix: "/" }, route: { cluster: "origin" } }] }] },
+              http_filters: [
+                { name: "router", typed_config: { "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router" } },
+              ],
+              route_config: {
+                name,
+                virtual_hosts: [
+                  { name: "all", domains: ["*"], routes: options.routes ?? [{ match: { prefix: "/" }, route: { cluster: "origin" } }] },
+                ],
+              },
               ...options.manager,
             },
           },

@@ -125,7 +125,8 @@ export async function connectRaw(port: number): Promise<RawClient> {
       new Promise((resolve, reject) => {
         waiting = { test, resolve, reject };
         check();
-        if (waiting !== undefined && socket.destroyed) reject(new Error(`connection ended after ${JSON.stringify(received.slice(0, 500))}`));
+        if (waiting !== undefined && socket.destroyed)
+          reject(new Error(`connection ended after ${JSON.stringify(received.slice(0, 500))}`));
       }),
     ended,
   };

@@ -68,7 +68,11 @@ export class Http1ServerConnection implements DownstreamCodec {
     this.#info = info;
     this.#manager = manager;
     this.#onClosed = onClosed;
-    this.#limits = { maxBytes: config.maxRequestHeadersKb * 1024, maxHeaders: config.maxHeadersCount, underscores: config.headersWithUnderscores };
+    this.#limits = {
+      maxBytes: config.maxRequestHeadersKb * 1024,
+      maxHeaders: config.maxHeadersCount,
+      underscores: config.headersWithUnderscores,
+    };
     this.#body = new BodyDecoder(this.#limits);
     this.#timers = new StreamTimers(clock);
     this.#encodeFields = config.properCaseHeaders ? encodeFieldsProperCase : encodeFields;
@@ -143,7 +147,9 @@ export class Http1ServerConnection implements DownstreamCodec {
       // A fault in here concerns this connection alone.
       if (this.#stream !== undefined) this.#stream.onInternalError(thrown);
       else {
-        this.#manager.logger.error("connection failed inside the proxy", { error: thrown instanceof Error ? thrown.stack : String(thrown) });
+        this.#manager.logger.error("connection failed inside the proxy", {
+          error: thrown instanceof Error ? thrown.stack : String(thrown),
+        });
         this.destroy();
       }
     } finally {
@@ -381,7 +387,8 @@ export class Http1ServerConnection implements DownstreamCodec {
     }
     if (stream.closeAfterResponse) tail = `connection: close\r\n${tail}`;
     else if (this.#keepAlive10) tail = `connection: keep-alive\r\n${tail}`;
-    if (this.#manager.config.properCaseHeaders && tail !== "") tail = tail.replace(/(?<=^|\n|-)[a-z](?=[^\r]*:)/g, (start) => start.toUpperCase());
+    if (this.#manager.config.properCaseHeaders && tail !== "")
+      tail = tail.replace(/(?<=^|\n|-)[a-z](?=[^\r]*:)/g, (start) => start.toUpperCase());
     this.#held = `${text}${tail}\r\n`;
     if (endStream || status === 101) this.flush();
   }
@@ -395,7 +402,8 @@ export class Http1ServerConnection implements DownstreamCodec {
     if (data.length <= joinLimitBytes) {
       let text = this.#held;
       this.#held = "";
-      if (data.length > 0) text += this.#chunkedResponse ? `${data.length.toString(16)}\r\n${data.toString("latin1")}\r\n` : data.toString("latin1");
+      if (data.length > 0)
+        text += this.#chunkedResponse ? `${data.length.toString(16)}\r\n${data.toString("latin1")}\r\n` : data.toString("latin1");
       if (endStream && this.#chunkedResponse) text += "0\r\n\r\n";
       const ok = text === "" || this.#write(text);
       if (endStream && this.#tunnel) this.#socket.end();

@@ -1,5 +1,6 @@
 // The relay on Node's sockets: any platform, TLS on either side. Each direction holds at most one read's worth of bytes: the
-// next read waits until the last write has reached the kernel.
+// next read waits until the last write has reached the kernel. Meanwhile Node does not watch the source, so a reset of it is
+// noticed when the bytes have gone or the idle timeout passes.
 import type { Socket } from "node:net";
 import type { Clock } from "../../clock.ts";
 import { LazyDeadline } from "../deadline.ts";

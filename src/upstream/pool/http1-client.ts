@@ -141,7 +141,8 @@ export class Http1Client {
     if (data.length <= joinLimitBytes) {
       let text = this.#held;
       this.#held = "";
-      if (data.length > 0) text += this.#chunkedRequest ? `${data.length.toString(16)}\r\n${data.toString("latin1")}\r\n` : data.toString("latin1");
+      if (data.length > 0)
+        text += this.#chunkedRequest ? `${data.length.toString(16)}\r\n${data.toString("latin1")}\r\n` : data.toString("latin1");
       if (endStream && this.#chunkedRequest) text += "0\r\n\r\n";
       ok = text === "" || socket.write(text, "latin1");
     } else {
@@ -267,8 +268,7 @@ export class Http1Client {
     else if (this.#method === "HEAD" || status === 204 || status === 304) framing = noBody;
     else if (head.chunked) framing = chunkedBody;
     else if (head.contentLength >= 0) framing = { kind: "length", length: head.contentLength };
-    this.#keepAlive &&=
-      framing !== bodyUntilClose && !head.connectionClose && (head.minorVersion === 1 || head.connectionKeepAlive);
+    this.#keepAlive &&= framing !== bodyUntilClose && !head.connectionClose && (head.minorVersion === 1 || head.connectionKeepAlive);
     this.#inBody = true;
     this.#body.reset(framing);
     const done = this.#body.done;

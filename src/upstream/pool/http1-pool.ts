@@ -159,7 +159,13 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
 }
 
 /** The pool of a host for one ALPN offer, made on first use. */
-export function poolOf(host: Host, cluster: UpstreamCluster, alpn: readonly string[] | undefined, alpnKey: string, clock: Clock): Http1Pool {
+export function poolOf(
+  host: Host,
+  cluster: UpstreamCluster,
+  alpn: readonly string[] | undefined,
+  alpnKey: string,
+  clock: Clock,
+): Http1Pool {
   host.pools ??= new Map();
   let pool = host.pools.get(alpnKey) as Http1Pool | undefined;
   if (pool === undefined) {

@@ -11,7 +11,11 @@ interface Lab {
   readonly port: number;
 }
 
-async function lab(t: TestContext, respond: (request: OriginRequest) => void, options: Parameters<typeof httpListener>[1] = {}): Promise<Lab> {
+async function lab(
+  t: TestContext,
+  respond: (request: OriginRequest) => void,
+  options: Parameters<typeof httpListener>[1] = {},
+): Promise<Lab> {
   const requests: OriginRequest[] = [];
   const origin = await listenHttp((request) => {
     requests.push(request);
@@ -29,7 +33,10 @@ test("forwards a request with normalised fields and the proxy's own", async (t) 
   const client = await connectRaw(port);
   client.socket.write(get("/a?b=c", "X-Custom: Keep\r\nX-F: a\r\n b\r\nConnection: X-Drop\r\nX-Drop: 1\r\n"));
   const response = await client.until(hasResponses(1));
-  assert.match(response, /^HTTP\/1\.1 200 OK\r\nx-up: 1\r\nserver: envoy\r\ncontent-length: 5\r\nx-envoy-upstream-service-time: \d+\r\ndate: [^\r]+ GMT\r\n\r\nhello$/);
+  assert.match(
+    response,
+    /^HTTP\/1\.1 200 OK\r\nx-up: 1\r\nserver: envoy\r\ncontent-length: 5\r\nx-envoy-upstream-service-time: \d+\r\ndate: [^\r]+ GMT\r\n\r\nhello$/,
+  );
   assert.equal(requests[0]!.line, "GET /a?b=c HTTP/1.1");
   assert.deepEqual(
     requests[0]!.fields.map((field) => field.replace(/^(x-request-id: ).*/, "$1<id>")),
@@ -47,7 +54,9 @@ test("answers pipelined requests in order over one upstream connection", async (
 });
 
 test("chunked bodies pass both ways, trailers are dropped", async (t) => {
-  const { port, requests } = await lab(t, ({ socket }) => socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX-T: v\r\n\r\n"));
+  const { port, requests } = await lab(t, ({ socket }) =>
+    socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nX-T: v\r\n\r\n"),
+  );
   const client = await connectRaw(port);
   client.socket.write("POST /x HTTP/1.1\r\nHost: lab\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-T: v\r\n\r\n");
   assert.ok((await client.until(hasResponses(1))).endsWith("\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"));
@@ -128,14 +137,21 @@ test("an upgrade that the route does not allow is refused with 403", async (t) =
 
 const badRequests: readonly (readonly [string, string, number, string])[] = [
   ["a request without Host", "GET / HTTP/1.1\r\n\r\n", 400, "missing_host_header"],
-  ["TE with CL", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 400, "http1.content_length_and_chunked_not_allowed"],
+  [
+    "TE with CL",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+    400,
+    "http1.content_length_and_chunked_not_allowed",
+  ],
   ["an unknown coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n", 501, "http1.invalid_transfer_encoding"],
   ["a space before the colon", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, "http1.codec_error"],
   ["HTTP/1.0", "GET / HTTP/1.0\r\nHost: a\r\n\r\n", 426, "low_version"],
   ["too many fields", `GET / HTTP/1.1\r\nHost: a\r\n${"a: b\r\n".repeat(101)}\r\n`, 431, "http1.too_many_headers"],
 ];
 test("malformed requests are answered, logged once and cost the connection", async (t) => {
-  const { port, proxy, requests } = await lab(t, ({ socket }) => reply(socket, ""), { manager: { access_log: accessLog, delayed_close_timeout: "0.05s" } });
+  const { port, proxy, requests } = await lab(t, ({ socket }) => reply(socket, ""), {
+    manager: { access_log: accessLog, delayed_close_timeout: "0.05s" },
+  });
   for (const [what, text, status, details] of badRequests) {
     const client = await connectRaw(port);
     client.socket.write(text);
@@ -144,7 +160,10 @@ test("malformed requests are answered, logged once and cost the connection", asy
     void details;
   }
   const log = await proxy.accessLog(badRequests.length);
-  assert.deepEqual(log.map(({ status, details }) => [status, details]), badRequests.map(([, , status, details]) => [status, details]));
+  assert.deepEqual(
+    log.map(({ status, details }) => [status, details]),
+    badRequests.map(([, , status, details]) => [status, details]),
+  );
   assert.equal(requests.length, 0);
 });
 
@@ -158,9 +177,27 @@ test("a broken chunk in the middle of a request is answered 400 and does not rea
 
 const upstreamFaults: readonly (readonly [string, (request: OriginRequest) => void, number, string, string])[] = [
   ["closes before headers", ({ socket }) => socket.end(), 503, "UC", "upstream_reset_before_response_started{connection_termination}"],
-  ["resets before headers", ({ socket }) => socket.resetAndDestroy(), 503, "UC", "upstream_reset_before_response_started{connection_termination}"],
-  ["answers garbage", ({ socket }) => socket.end("this is not http\r\n\r\n"), 502, "UPE", "upstream_reset_before_response_started{protocol_error}"],
-  ["sends two lengths", ({ socket }) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na"), 502, "UPE", "upstream_reset_before_response_started{protocol_error}"],
+  [
+    "resets before headers",
+    ({ socket }) => socket.resetAndDestroy(),
+    503,
+    "UC",
+    "upstream_reset_before_response_started{connection_termination}",
+  ],
+  [
+    "answers garbage",
+    ({ socket }) => socket.end("this is not http\r\n\r\n"),
+    502,
+    "UPE",
+    "upstream_reset_before_response_started{protocol_error}",
+  ],
+  [
+    "sends two lengths",
+    ({ socket }) => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na"),
+    502,
+    "UPE",
+    "upstream_reset_before_response_started{protocol_error}",
+  ],
 ];
 test("faults of the origin become Envoy's statuses, flags and details", async (t) => {
   let respond: (request: OriginRequest) => void = () => undefined;
@@ -173,20 +210,30 @@ test("faults of the origin become Envoy's statuses, flags and details", async (t
     client.socket.destroy();
   }
   const log = await proxy.accessLog(upstreamFaults.length);
-  assert.deepEqual(log.map(({ flags, details }) => [flags, details]), upstreamFaults.map(([, , , flags, details]) => [flags, details]));
+  assert.deepEqual(
+    log.map(({ flags, details }) => [flags, details]),
+    upstreamFaults.map(([, , , flags, details]) => [flags, details]),
+  );
 });
 
 test("a response cut short after its headers ends the connection without looking complete", async (t) => {
-  const { port, proxy } = await lab(t, ({ socket }) => {
-    socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
-    setImmediate(() => socket.destroy());
-  }, { manager: { access_log: accessLog, delayed_close_timeout: "0.05s" } });
+  const { port, proxy } = await lab(
+    t,
+    ({ socket }) => {
+      socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n");
+      setImmediate(() => socket.destroy());
+    },
+    { manager: { access_log: accessLog, delayed_close_timeout: "0.05s" } },
+  );
   const client = await connectRaw(port);
   client.socket.write(get("/"));
   await client.ended;
   assert.ok(client.received.endsWith("5\r\nhello\r\n"));
   const [record] = await proxy.accessLog(1);
-  assert.deepEqual([record!["status"], record!["flags"], record!["details"]], [200, "UPE", "upstream_reset_after_response_started{protocol_error}"]);
+  assert.deepEqual(
+    [record!["status"], record!["flags"], record!["details"]],
+    [200, "UPE", "upstream_reset_after_response_started{protocol_error}"],
+  );
 });
 
 test("a client that leaves takes its upstream request with it", async (t) => {
@@ -222,9 +269,13 @@ test("no request is lost to an origin that closes its connection after every ans
 });
 
 test("HTTP/1.0 is served where it is accepted, with its own framing", async (t) => {
-  const { port } = await lab(t, ({ socket }) => socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"), {
-    manager: { http_protocol_options: { accept_http_10: true, default_host_for_http_10: "default.host" } },
-  });
+  const { port } = await lab(
+    t,
+    ({ socket }) => socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+    {
+      manager: { http_protocol_options: { accept_http_10: true, default_host_for_http_10: "default.host" } },
+    },
+  );
   const client = await connectRaw(port);
   client.socket.write("GET / HTTP/1.0\r\n\r\n");
   assert.equal(await client.ended, "fin");

@@ -25,57 +25,76 @@ async function rssBytes(pid: number): Promise<number> {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)![1]) * 1024;
 }
 
-test("a 1 GiB body passes while the proxy grows by less than 50 MB", { skip: process.platform === "linux" ? false : "reads /proc" }, async (t) => {
-  const blocks = 1024;
-  const origin = await listenRaw((socket) => {
-    socket.once("data", () => {
-      socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${blocks * MiB}\r\n\r\n`);
-      void writeBlocks(socket, blocks);
+test(
+  "a 1 GiB body passes while the proxy grows by less than 50 MB",
+  { skip: process.platform === "linux" ? false : "reads /proc" },
+  async (t) => {
+    const blocks = 1024;
+    const origin = await listenRaw((socket) => {
+      socket.once("data", () => {
+        socket.write(`HTTP/1.1 200 OK\r\nContent-Length: ${blocks * MiB}\r\n\r\n`);
+        void writeBlocks(socket, blocks);
+      });
     });
-  });
-  t.after(() => origin.close());
-  const folder = await mkdtemp(join(tmpdir(), "isthmus-stream-"));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const file = join(folder, "bootstrap.json");
-  const listener = httpListener("main", { manager: { access_log: [] } });
-  await writeFile(file, JSON.stringify({ ...bootstrap([listener], [cluster("origin", origin.port)]), admin: { address: { socket_address: { address: "127.0.0.1", port_value: 0 } } } }));
-  // A process of its own, because its memory is what is measured.
-  const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
-  const child = spawn(process.execPath, [main, "run", "-c", file, "--concurrency", "1", "--log-format", "json"], { stdio: ["ignore", "inherit", "pipe"] });
-  t.after(() => child.kill("SIGKILL"));
-  const port = await listenerPort(child.stderr);
-  const warm = await connectRaw(port);
-  warm.socket.destroy();
-  const before = await rssBytes(child.pid!);
-  let peak = before;
-  const { socket } = await connectRaw(port);
-  socket.removeAllListeners("data");
-  let left = blocks * MiB;
-  let head = "";
-  const done = new Promise<void>((resolve, reject) => {
-    socket.on("close", () => reject(new Error("closed early")));
-    socket.on("data", (chunk: Buffer) => {
-      let bytes = chunk.length;
-      if (!head.includes("\r\n\r\n")) {
-        head += chunk.toString("latin1");
-        const end = head.indexOf("\r\n\r\n");
-        if (end < 0) return;
-        bytes = head.length - end - 4;
-        head = head.slice(0, end + 4);
-      }
-      left -= bytes;
-      if (left <= 0) resolve();
+    t.after(() => origin.close());
+    const folder = await mkdtemp(join(tmpdir(), "isthmus-stream-"));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const file = join(folder, "bootstrap.json");
+    const listener = httpListener("main", { manager: { access_log: [] } });
+    await writeFile(
+      file,
+      JSON.stringify({
+        ...bootstrap([listener], [cluster("origin", origin.port)]),
+        admin: { address: { socket_address: { address: "127.0.0.1", port_value: 0 } } },
+      }),
+    );
+    // A process of its own, because its memory is what is measured.
+    const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
+    const child = spawn(process.execPath, [main, "run", "-c", file, "--concurrency", "1", "--log-format", "json"], {
+      stdio: ["ignore", "inherit", "pipe"],
     });
-  });
-  const timer = setInterval(() => void rssBytes(child.pid!).then((rss) => (peak = Math.max(peak, rss)), () => undefined), 50);
-  socket.write("GET /big HTTP/1.1\r\nHost: lab\r\n\r\n");
-  await done;
-  clearInterval(timer);
-  assert.equal(left, 0);
-  const grown = (peak - before) / 1e6;
-  t.diagnostic(`grew by ${grown.toFixed(1)} MB`);
-  assert.ok(grown < 50, `grew by ${grown.toFixed(1)} MB`);
-});
+    t.after(() => child.kill("SIGKILL"));
+    const port = await listenerPort(child.stderr);
+    const warm = await connectRaw(port);
+    warm.socket.destroy();
+    const before = await rssBytes(child.pid!);
+    let peak = before;
+    const { socket } = await connectRaw(port);
+    socket.removeAllListeners("data");
+    let left = blocks * MiB;
+    let head = "";
+    const done = new Promise<void>((resolve, reject) => {
+      socket.on("close", () => reject(new Error("closed early")));
+      socket.on("data", (chunk: Buffer) => {
+        let bytes = chunk.length;
+        if (!head.includes("\r\n\r\n")) {
+          head += chunk.toString("latin1");
+          const end = head.indexOf("\r\n\r\n");
+          if (end < 0) return;
+          bytes = head.length - end - 4;
+          head = head.slice(0, end + 4);
+        }
+        left -= bytes;
+        if (left <= 0) resolve();
+      });
+    });
+    const timer = setInterval(
+      () =>
+        void rssBytes(child.pid!).then(
+          (rss) => (peak = Math.max(peak, rss)),
+          () => undefined,
+        ),
+      50,
+    );
+    socket.write("GET /big HTTP/1.1\r\nHost: lab\r\n\r\n");
+    await done;
+    clearInterval(timer);
+    assert.equal(left, 0);
+    const grown = (peak - before) / 1e6;
+    t.diagnostic(`grew by ${grown.toFixed(1)} MB`);
+    assert.ok(grown < 50, `grew by ${grown.toFixed(1)} MB`);
+  },
+);
 
 /** The port of the only listener: the process log names the admin server, which names the listener. */
 async function listenerPort(stderr: NodeJS.ReadableStream): Promise<number> {

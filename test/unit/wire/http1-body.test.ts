@@ -24,7 +24,13 @@ function decode(framing: BodyFraming, text: string, size: number): Outcome {
     at += decoder.decode(piece, 0, piece.length);
     payload += decoder.data?.toString("latin1") ?? "";
   }
-  return { payload, done: decoder.done, failed: decoder.failed, left: bytes.toString("latin1", at), trailers: decoder.trailers?.get("x-t") };
+  return {
+    payload,
+    done: decoder.done,
+    failed: decoder.failed,
+    left: bytes.toString("latin1", at),
+    trailers: decoder.trailers?.get("x-t"),
+  };
 }
 
 const chunked: BodyFraming = { kind: "chunked" };

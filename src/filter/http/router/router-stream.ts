@@ -32,7 +32,12 @@ const nothing = Buffer.alloc(0);
 const overflow = new ProxyError("upstream_overflow", { side: "upstream" });
 const protocolError = new ProxyError("upstream_protocol_error", { side: "upstream" });
 
-const http2NotSupported: LocalReply = { status: 503, body: "HTTP/2 to upstreams is not supported", details: "http2_upstream_not_supported", flags: flag.LR };
+const http2NotSupported: LocalReply = {
+  status: 503,
+  body: "HTTP/2 to upstreams is not supported",
+  details: "http2_upstream_not_supported",
+  flags: flag.LR,
+};
 
 // Body kept for a resend when a reused connection turns out to be closed and no retry policy asks for more.
 const resendLimitBytes = 64 * 1024;
@@ -83,8 +88,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#cluster = cluster;
     this.#deps = deps;
     const policy = action.model.retryPolicy ?? route.virtualHost.retryPolicy;
-    this.#retry = policy === undefined || stream.upgrade !== "" ? undefined : new RetryState(compileRetryPolicy(policy), cluster, deps.random);
-    this.#timeoutMs = (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ?? action.model.timeoutMs;
+    this.#retry =
+      policy === undefined || stream.upgrade !== "" ? undefined : new RetryState(compileRetryPolicy(policy), cluster, deps.random);
+    this.#timeoutMs =
+      (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ?? action.model.timeoutMs;
     this.#requestComplete = stream.requestComplete;
     this.#bodiless = stream.requestComplete;
     this.#chunked = !stream.requestComplete && stream.upgrade === "" && !stream.headers.has("content-length");
@@ -135,7 +142,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (model.grpcTimeoutHeaderMaxMs !== undefined && isGrpc(this.#stream.headers)) {
       const asked = parseGrpcTimeout(this.#stream.headers.get("grpc-timeout"));
       if (asked !== undefined) {
-        durationMs = model.grpcTimeoutHeaderMaxMs > 0 && (asked === 0 || asked > model.grpcTimeoutHeaderMaxMs) ? model.grpcTimeoutHeaderMaxMs : asked;
+        durationMs =
+          model.grpcTimeoutHeaderMaxMs > 0 && (asked === 0 || asked > model.grpcTimeoutHeaderMaxMs) ? model.grpcTimeoutHeaderMaxMs : asked;
       }
     }
     if (durationMs !== undefined) this.#stream.timers.setDuration(durationMs);
@@ -231,7 +239,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     client.send(this, stream.method, this.#encodeHead(), this.#chunked, this.#bodiless);
     const replay = this.#replay;
     if (replay !== undefined) {
-      for (let i = 0; i < replay.length && this.#client === client; i++) client.write(replay[i]!, this.#requestComplete && i === replay.length - 1);
+      for (let i = 0; i < replay.length && this.#client === client; i++)
+        client.write(replay[i]!, this.#requestComplete && i === replay.length - 1);
     }
     if (bodyWaits && this.#client === client) {
       // What waited for the connection need not be kept unless it may have to be sent again.
@@ -254,7 +263,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (stream.upgrade !== "") text += `connection: Upgrade\r\nupgrade: ${stream.upgrade}\r\n`;
     if (stream.expectContinue) text += "expect: 100-continue\r\n";
     if (this.#chunked) text += "transfer-encoding: chunked\r\n";
-    else if (this.#bodiless && stream.upgrade === "" && !bodilessMethods.has(stream.method) && !stream.headers.has("content-length")) text += "content-length: 0\r\n";
+    else if (this.#bodiless && stream.upgrade === "" && !bodilessMethods.has(stream.method) && !stream.headers.has("content-length"))
+      text += "content-length: 0\r\n";
     return `${text}\r\n`;
   }
 

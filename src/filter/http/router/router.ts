@@ -19,7 +19,12 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
     redirect: scope.counter("rq_redirect"),
     total: scope.counter("rq_total"),
   };
-  const deps: RouterDeps = { clock: context.clock, random: context.random, suppressEnvoyHeaders: config.suppressEnvoyHeaders, respectExpectedTimeout: config.respectExpectedRqTimeout };
+  const deps: RouterDeps = {
+    clock: context.clock,
+    random: context.random,
+    suppressEnvoyHeaders: config.suppressEnvoyHeaders,
+    respectExpectedTimeout: config.respectExpectedRqTimeout,
+  };
 
   const answer = (stream: HttpStream, route: CompiledRoute, status: number, body: string, location?: string): undefined => {
     stream.replyMutator = route.responseHeaders;

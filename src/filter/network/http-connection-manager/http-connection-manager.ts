@@ -13,7 +13,10 @@ import type { NetworkFilter, NetworkFilterContext, NetworkFilterSpec } from "../
 export type CreateTerminal = (config: RouterConfig, context: HttpFilterContext) => Terminal;
 
 /** The connection manager kind, with the HTTP filters it may use by extension name and the router. */
-export function createHttpConnectionManagerSpec(httpFilters: ReadonlyMap<string, HttpFilterSpec>, createRouter: CreateTerminal): NetworkFilterSpec {
+export function createHttpConnectionManagerSpec(
+  httpFilters: ReadonlyMap<string, HttpFilterSpec>,
+  createRouter: CreateTerminal,
+): NetworkFilterSpec {
   return {
     extension: "envoy.filters.network.http_connection_manager",
     terminal: true,
@@ -40,7 +43,15 @@ function createHttpConnectionManager(
     if (filter !== undefined) filters.push({ filter, name: model.name });
   }
   const terminal = createRouter(routerConfig, { ...context, scope, filterName: routerExtension });
-  const manager = new HttpManager(config, context, scope, filters, terminal, routeSource(config, context), context.listener.perConnectionBufferLimitBytes);
+  const manager = new HttpManager(
+    config,
+    context,
+    scope,
+    filters,
+    terminal,
+    routeSource(config, context),
+    context.listener.perConnectionBufferLimitBytes,
+  );
   return new HttpConnectionManagerFilter(manager);
 }
 

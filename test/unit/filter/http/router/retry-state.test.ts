@@ -13,7 +13,11 @@ function cluster(maxRetries = 3): UpstreamCluster {
   const counts = { connections: 0, pendingRequests: 0, requests: 0, retries: 0 };
   const thresholds = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries };
   const stats = { upstreamRqRetry: counter, upstreamRqRetryLimitExceeded: counter, upstreamRqRetryOverflow: counter };
-  return { stats, resources: { default: counts, high: counts }, model: { circuitBreakers: { default: thresholds, high: thresholds } } } as unknown as UpstreamCluster;
+  return {
+    stats,
+    resources: { default: counts, high: counts },
+    model: { circuitBreakers: { default: thresholds, high: thresholds } },
+  } as unknown as UpstreamCluster;
 }
 
 function state(retryOn: readonly string[], more: Partial<RetryPolicy> = {}, maxRetries = 3): RetryState {
@@ -45,7 +49,8 @@ const responses: readonly (readonly [readonly string[], number, RetryVerdict])[]
   [istioDefault, 503, "no"],
 ];
 for (const [retryOn, status, expected] of responses) {
-  test(`${retryOn.join(",")} on status ${status}: ${expected}`, () => assert.equal(state(retryOn).onResponse(status, new HeaderMap()), expected));
+  test(`${retryOn.join(",")} on status ${status}: ${expected}`, () =>
+    assert.equal(state(retryOn).onResponse(status, new HeaderMap()), expected));
 }
 
 const resets: readonly (readonly [readonly string[], ProxyErrorCode, boolean, RetryVerdict])[] = [
@@ -80,7 +85,10 @@ test("gRPC conditions look at grpc-status of a trailers-only response", () => {
 
 test("stops at num_retries and says so", () => {
   const retries = state(["5xx"]);
-  assert.deepEqual([1, 2, 3].map(() => retries.onResponse(503, new HeaderMap())), ["retry", "retry", "limit"]);
+  assert.deepEqual(
+    [1, 2, 3].map(() => retries.onResponse(503, new HeaderMap())),
+    ["retry", "retry", "limit"],
+  );
   assert.equal(retries.used, 2);
 });
 
