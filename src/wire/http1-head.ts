@@ -1,6 +1,7 @@
 // HTTP/1 message heads: bytes in, one verdict out (RFC 9112, with what Envoy accepts by normalising: bare LF, obs-fold,
 // leading blank lines). Field names come out lower-cased, values trimmed; connection-specific fields are read, not kept.
 import { HeaderMap } from "./header-map.ts";
+import { fieldKind, knownFields, type KnownField } from "./known-fields.ts";
 
 /** Why a head was refused; the server side turns it into a status and Envoy's details. */
 export type HeadError =
@@ -45,154 +46,6 @@ export class Head {
 
 /** Outcome of a parse. */
 export type HeadResult = Head | HeadError | "incomplete";
-
-// How a field is treated while parsing; anything not listed is kept as it is.
-const KEEP = 0;
-const HOST = 1;
-const CONTENT_LENGTH = 2;
-const TRANSFER_ENCODING = 3;
-const CONNECTION = 4;
-const UPGRADE = 5;
-const DROP = 6;
-const TE = 7;
-const EXPECT = 8;
-const JOIN = 9;
-
-interface KnownField {
-  readonly name: string;
-  readonly kind: number;
-}
-
-const special: Readonly<Record<string, number>> = {
-  host: HOST,
-  "content-length": CONTENT_LENGTH,
-  "transfer-encoding": TRANSFER_ENCODING,
-  connection: CONNECTION,
-  upgrade: UPGRADE,
-  "keep-alive": DROP,
-  "proxy-connection": DROP,
-  te: TE,
-  expect: EXPECT,
-};
-
-// Envoy keeps these as single "inline" fields and joins repeats by a comma; all others stay apart.
-const joined = [
-  "accept",
-  "accept-encoding",
-  "authorization",
-  "cache-control",
-  "content-type",
-  "user-agent",
-  "via",
-  "referer",
-  "origin",
-  "x-forwarded-for",
-  "x-forwarded-proto",
-  "x-forwarded-host",
-  "x-forwarded-client-cert",
-  "x-request-id",
-  "grpc-timeout",
-  "x-envoy-attempt-count",
-  "x-envoy-external-address",
-  "x-envoy-internal",
-  "x-envoy-original-path",
-  "x-envoy-decorator-operation",
-];
-
-const plain = [
-  "accept-charset",
-  "accept-language",
-  "access-control-request-headers",
-  "access-control-request-method",
-  "age",
-  "allow",
-  "alt-svc",
-  "content-disposition",
-  "content-encoding",
-  "content-language",
-  "content-location",
-  "content-range",
-  "content-security-policy",
-  "cookie",
-  "date",
-  "dnt",
-  "etag",
-  "expires",
-  "forwarded",
-  "from",
-  "grpc-encoding",
-  "grpc-status",
-  "grpc-message",
-  "if-match",
-  "if-modified-since",
-  "if-none-match",
-  "if-range",
-  "if-unmodified-since",
-  "last-modified",
-  "link",
-  "location",
-  "max-forwards",
-  "pragma",
-  "priority",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "range",
-  "retry-after",
-  "sec-fetch-dest",
-  "sec-fetch-mode",
-  "sec-fetch-site",
-  "sec-fetch-user",
-  "sec-websocket-accept",
-  "sec-websocket-extensions",
-  "sec-websocket-key",
-  "sec-websocket-protocol",
-  "sec-websocket-version",
-  "server",
-  "server-timing",
-  "set-cookie",
-  "strict-transport-security",
-  "traceparent",
-  "tracestate",
-  "trailer",
-  "upgrade-insecure-requests",
-  "vary",
-  "warning",
-  "www-authenticate",
-  "x-b3-flags",
-  "x-b3-parentspanid",
-  "x-b3-sampled",
-  "x-b3-spanid",
-  "x-b3-traceid",
-  "x-content-type-options",
-  "x-envoy-expected-rq-timeout-ms",
-  "x-envoy-max-retries",
-  "x-envoy-original-host",
-  "x-envoy-retry-on",
-  "x-envoy-upstream-rq-timeout-ms",
-  "x-envoy-upstream-service-time",
-  "x-forwarded-port",
-  "x-frame-options",
-  "x-powered-by",
-  "x-real-ip",
-  "x-xss-protection",
-  "access-control-allow-origin",
-  "access-control-allow-credentials",
-  "access-control-allow-headers",
-  "access-control-allow-methods",
-  "access-control-expose-headers",
-  "access-control-max-age",
-];
-
-// Both spellings that real programs send, so that the usual field costs one Map lookup and neither validation nor lower-casing.
-const known = new Map<string, KnownField>();
-for (const name of [...Object.keys(special), ...joined, ...plain]) {
-  const field = { name, kind: special[name] ?? (joined.includes(name) ? JOIN : KEEP) };
-  known.set(name, field);
-  known.set(
-    name.replace(/(^|-)[a-z]/g, (start) => start.toUpperCase()),
-    field,
-  );
-}
 
 // The methods Envoy's HTTP/1 parser knows; anything else is a codec error.
 const methods = new Set(
@@ -333,7 +186,7 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
     if (lead === 32 || lead === 9) {
       // obs-fold: continue the previous value, joined by one space (RFC 9112 section 5.2). Fields that frame the message
       // must not be continued: what another parser makes of them is anybody's guess.
-      if (previous === undefined || (previous.kind !== KEEP && previous.kind !== JOIN)) return "codec_error";
+      if (previous === undefined || (previous.kind !== fieldKind.keep && previous.kind !== fieldKind.join)) return "codec_error";
       const more = trim(text, at, lineEnd);
       if (names.length > 0) values[values.length - 1] = `${values[values.length - 1]!} ${more}`.trim();
       at = next;
@@ -342,14 +195,14 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
     const colon = text.indexOf(":", at);
     if (colon <= at || colon >= lineEnd) return "codec_error";
     const raw = text.slice(at, colon);
-    let field = known.get(raw);
+    let field = knownFields.get(raw);
     if (field === undefined) {
       if (!token.test(raw)) return "codec_error";
       const name = raw.toLowerCase();
-      field = known.get(name) ?? { name, kind: KEEP };
+      field = knownFields.get(name) ?? { name, kind: fieldKind.keep };
       if (limits.underscores !== "ALLOW" && name.includes("_")) {
         if (limits.underscores === "DROP_HEADER") {
-          previous = { name, kind: DROP };
+          previous = { name, kind: fieldKind.drop };
           at = next;
           continue;
         }
@@ -361,11 +214,11 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
     previous = field;
     at = next;
     switch (field.kind) {
-      case KEEP:
+      case fieldKind.keep:
         names.push(field.name);
         values.push(value);
         break;
-      case JOIN: {
+      case fieldKind.join: {
         const i = names.indexOf(field.name);
         if (i < 0) {
           names.push(field.name);
@@ -376,32 +229,32 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
         }
         break;
       }
-      case HOST:
+      case fieldKind.host:
         head.host = head.host === undefined ? value : `${head.host},${value}`;
         break;
-      case CONTENT_LENGTH:
+      case fieldKind.contentLength:
         // Kept at its place: it goes on unchanged. A second one, even an equal one, is ambiguous.
         if (lengths !== undefined) return "codec_error";
         lengths = value;
         names.push(field.name);
         values.push(value);
         break;
-      case TRANSFER_ENCODING:
+      case fieldKind.transferEncoding:
         codings = codings === undefined ? value : `${codings},${value}`;
         break;
-      case CONNECTION:
+      case fieldKind.connection:
         nominated = nominated === undefined ? value : `${nominated},${value}`;
         break;
-      case UPGRADE:
+      case fieldKind.upgrade:
         upgrade = upgrade === "" ? value : `${upgrade},${value}`;
         break;
-      case TE:
+      case fieldKind.te:
         if (/(^|,)\s*trailers\s*(,|$)/i.test(value)) {
           names.push("te");
           values.push("trailers");
         }
         break;
-      case EXPECT:
+      case fieldKind.expect:
         if (value.toLowerCase() === "100-continue") head.expectContinue = true;
         else {
           names.push("expect");
