@@ -1,7 +1,7 @@
 // One HTTP exchange, whatever the protocol on either side: holds what filters see, runs them in order, and ends in exactly
 // one access-log record. The codec below it and the terminal filter (the router) above it talk only through it.
 import { ProxyError } from "../error.ts";
-import { keepReadBuffer } from "../net/bulk-reader.ts";
+import { keepReadBuffer } from "../net/socket-reader.ts";
 import { flag } from "../telemetry/response-flag.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import { HeaderMap } from "../wire/header-map.ts";

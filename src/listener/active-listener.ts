@@ -62,7 +62,7 @@ export class ActiveListener {
         model: chain,
         key,
         filters: chain.filters.flatMap((filter) => deps.networkFilters.get(filter.extension)?.create(filter.config, context) ?? []),
-        transport: transportSocket.kind === "tls" ? deps.createServerTransport(transportSocket.tls, scope) : undefined,
+        transport: transportSocket.kind === "tls" ? deps.createServerTransport(transportSocket.tls, scope.scope("ssl")) : undefined,
       };
     };
     this.#chains = model.filterChains.map(compile);

@@ -19,6 +19,7 @@ import { RedirectTable } from "./redirect-table.ts";
 export interface ListenerManagerOptions extends FilterDeps {
   readonly networkFilters: ReadonlyMap<string, NetworkFilterSpec>;
   readonly listenerFilters: ReadonlyMap<string, ListenerFilterSpec>;
+  /** @param scope the `ssl` scope below the listener's */
   readonly createServerTransport: (tls: DownstreamTlsContext, scope: StatsScope) => ServerTransport;
   /** Other workers bind the same addresses. */
   readonly reusePort: boolean;

@@ -426,11 +426,19 @@ test("the portable relay carries TLS on either side unchanged", async (t) => {
   const results: RelayResult[] = [];
   const front = createServer({ pauseOnConnect: true, allowHalfOpen: true }, (downstream) => {
     downstream.on("error", () => {});
-    const secure = tlsConnect({ port: (upstream.address() as AddressInfo).port, host: "127.0.0.1", rejectUnauthorized: false, allowHalfOpen: true } as never);
+    const secure = tlsConnect({
+      port: (upstream.address() as AddressInfo).port,
+      host: "127.0.0.1",
+      rejectUnauthorized: false,
+      allowHalfOpen: true,
+    } as never);
     secure.on("error", () => {});
     secure.once("secureConnect", () => {
       const ends = { downstream: { socket: downstream, raw: true }, upstream: { socket: secure, raw: false } };
-      startRelay({ ...ends, initialBytes: undefined, idleTimeoutMs: 5_000, onEnd: (result) => results.push(result) }, { clock: systemClock });
+      startRelay(
+        { ...ends, initialBytes: undefined, idleTimeoutMs: 5_000, onEnd: (result) => results.push(result) },
+        { clock: systemClock },
+      );
     });
   });
   front.listen(0, "127.0.0.1");

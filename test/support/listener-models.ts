@@ -19,8 +19,20 @@ export function chainMatch(over: Partial<FilterChainMatch> = {}): FilterChainMat
 }
 
 /** A plaintext chain. */
-export function filterChain(filters: readonly FilterConfig[], match: Partial<FilterChainMatch> = {}, over: Partial<FilterChain> = {}): FilterChain {
-  return { name: "", match: chainMatch(match), filters, transportSocket: { kind: "raw_buffer" }, transportSocketConnectTimeoutMs: 0, metadata: {}, ...over };
+export function filterChain(
+  filters: readonly FilterConfig[],
+  match: Partial<FilterChainMatch> = {},
+  over: Partial<FilterChain> = {},
+): FilterChain {
+  return {
+    name: "",
+    match: chainMatch(match),
+    filters,
+    transportSocket: { kind: "raw_buffer" },
+    transportSocketConnectTimeoutMs: 0,
+    metadata: {},
+    ...over,
+  };
 }
 
 /** A filter as configured. */

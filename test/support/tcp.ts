@@ -5,7 +5,10 @@ import type { AddressInfo, Server, Socket } from "node:net";
 import type { TestContext } from "node:test";
 
 /** A server on 127.0.0.1; it and its connections are closed when the test ends. */
-export async function serve(t: TestContext, onConnection: (socket: Socket) => void): Promise<{ readonly port: number; readonly server: Server }> {
+export async function serve(
+  t: TestContext,
+  onConnection: (socket: Socket) => void,
+): Promise<{ readonly port: number; readonly server: Server }> {
   const sockets = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     sockets.add(socket);

@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
-import { BulkReader, keepReadBuffer } from "../../net/bulk-reader.ts";
+import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
 import { LazyDeadline } from "../../net/deadline.ts";
 import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { StreamInfo } from "../../telemetry/stream-info.ts";
@@ -36,7 +36,7 @@ export class Http1ServerConnection implements DownstreamCodec {
   readonly #limits: HeadLimits;
   readonly #body: BodyDecoder;
   readonly #timers: StreamTimers;
-  readonly #bulk: BulkReader;
+  readonly #reader: SocketReader;
   readonly #idle: LazyDeadline;
   readonly #headTimer: LazyDeadline;
   readonly #closeTimer: LazyDeadline;
@@ -91,8 +91,7 @@ export class Http1ServerConnection implements DownstreamCodec {
     }
     // A request answered by ACK and response alone must not wait for more bytes to fill a segment.
     socket.setNoDelay(true);
-    this.#bulk = new BulkReader(socket, connection.raw, (chunk) => this.#onData(chunk));
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    this.#reader = new SocketReader(socket, connection.raw, (chunk) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
     socket.on("error", () => this.#onClose());
     socket.on("close", () => this.#onClose());
@@ -124,7 +123,6 @@ export class Http1ServerConnection implements DownstreamCodec {
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#process();
     if (this.#rest.length > 0) keepReadBuffer();
-    if (this.#stream !== undefined && !this.#body.done) this.#bulk.note(chunk.length);
   }
 
   /** Works through the buffer; not reentrant, because a stream may end inside it. */
@@ -309,7 +307,7 @@ export class Http1ServerConnection implements DownstreamCodec {
     this.#rest = empty;
     for (const deadline of [this.#idle, this.#headTimer, this.#closeTimer]) deadline.dispose();
     this.#timers.dispose();
-    this.#bulk.release();
+    this.#reader.release();
     this.#socket.destroy();
     this.#onClosed(this);
   }

@@ -12,8 +12,15 @@ let spentBytes = 0;
 
 /** The read buffer of one direction of one connection. */
 export class AdaptiveBuffer {
-  #buffer = new Uint8Array(new ArrayBuffer(smallBytes));
+  readonly #small: number;
+  #buffer: Uint8Array;
   #smallReads = 0;
+
+  /** @param initialBytes where it starts and what it shrinks to; default 16 KiB */
+  constructor(initialBytes: number = smallBytes) {
+    this.#small = initialBytes;
+    this.#buffer = new Uint8Array(new ArrayBuffer(initialBytes));
+  }
 
   get current(): Uint8Array {
     return this.#buffer;
@@ -25,8 +32,8 @@ export class AdaptiveBuffer {
     if (bytes === size) {
       this.#smallReads = 0;
       if (size < largestBytes && spentBytes + size * growth <= budgetBytes) this.#resize(Math.min(size * growth, largestBytes));
-    } else if (size > smallBytes && bytes < size / 8) {
-      if (++this.#smallReads >= smallReadsToShrink) this.#resize(smallBytes);
+    } else if (size > this.#small && bytes < size / 8) {
+      if (++this.#smallReads >= smallReadsToShrink) this.#resize(this.#small);
     } else {
       this.#smallReads = 0;
     }
@@ -39,7 +46,7 @@ export class AdaptiveBuffer {
 
   /** Gives the memory back to the budget; the buffer must not be used for reading after. */
   release(): void {
-    this.#resize(smallBytes);
+    this.#resize(this.#small);
   }
 
   #resize(size: number): void {

@@ -229,7 +229,14 @@ class SplicedRelay implements Relay {
 
 // Bytes that Node still has to write, or an end that it still has to send, cannot be taken along.
 function transferable(socket: Socket): boolean {
-  return !socket.destroyed && !socket.readableEnded && !socket.connecting && socket.writableLength === 0 && !socket.writableEnded && socketFd(socket) >= 0;
+  return (
+    !socket.destroyed &&
+    !socket.readableEnded &&
+    !socket.connecting &&
+    socket.writableLength === 0 &&
+    !socket.writableEnded &&
+    socketFd(socket) >= 0
+  );
 }
 
 function destroySocket(socket: Socket): void {

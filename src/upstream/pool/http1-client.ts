@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { ProxyError } from "../../error.ts";
-import { BulkReader, keepReadBuffer } from "../../net/bulk-reader.ts";
+import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
 import type { LazyDeadline } from "../../net/deadline.ts";
 import { wasRefusedByPeer } from "../../net/socket-error.ts";
 import type { TlsPeer } from "../../telemetry/stream-info.ts";
@@ -59,7 +59,7 @@ export class Http1Client {
   readonly #owner: ClientOwner;
   readonly #limits: HeadLimits;
   readonly #body: BodyDecoder;
-  readonly #bulk: BulkReader;
+  readonly #reader: SocketReader;
   #handler: ResponseHandler | undefined;
   #method = "";
   #held = "";
@@ -94,8 +94,7 @@ export class Http1Client {
       cluster.stats.upstreamCxIdleTimeout.inc();
       this.close();
     });
-    this.#bulk = new BulkReader(socket, peer === undefined, (chunk) => this.#onData(chunk));
-    socket.on("data", (chunk: Buffer) => this.#onData(chunk));
+    this.#reader = new SocketReader(socket, peer === undefined, (chunk) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error: NodeJS.ErrnoException) => this.#onError(error));
     socket.on("close", () => this.#onClose());
@@ -255,7 +254,6 @@ export class Http1Client {
     }
     this.#reading = false;
     handler.onReadDone();
-    if (this.#inBody) this.#bulk.note(chunk.length);
     // More than was announced: the connection cannot be trusted for another request.
     if (at < buffer.length && this.#rest === undefined) this.#keepAlive = false;
     if (this.#handler === undefined && this.#requestDone && !this.#closed) this.#release();
@@ -337,7 +335,7 @@ export class Http1Client {
     if (this.#closed) return;
     this.#closed = true;
     this.idleDeadline.dispose();
-    this.#bulk.release();
+    this.#reader.release();
     const handler = this.#handler;
     this.#handler = undefined;
     this.#owner.onClosed(this);

@@ -48,7 +48,11 @@ suite("filter chain match", () => {
     },
     {
       title: "longest destination prefix, of its own family",
-      chains: { wide: { prefixRanges: [range("10.0.0.0/8"), range("fd00::/8")] }, narrow: { prefixRanges: [range("10.1.0.0/16")] }, any: {} },
+      chains: {
+        wide: { prefixRanges: [range("10.0.0.0/8"), range("fd00::/8")] },
+        narrow: { prefixRanges: [range("10.1.0.0/16")] },
+        any: {},
+      },
       finds: [
         [{ local: "10.2.0.1:1" }, "wide"],
         [{ local: "10.1.0.1:1" }, "narrow"],
@@ -171,13 +175,18 @@ suite("filter chain match", () => {
   for (const [title, first, second] of refused) {
     test(`refuses ${title}`, () => {
       const result = compileFilterChains({ filterChains: [filterChain([], first), filterChain([], second)] });
-      assert.deepEqual(result.issues.map((issue) => issue.path), [["filter_chains", 1, "filter_chain_match"]]);
+      assert.deepEqual(
+        result.issues.map((issue) => issue.path),
+        [["filter_chains", 1, "filter_chain_match"]],
+      );
       assert.equal(result.ok, false);
     });
   }
 
   test("refuses a range that is none, and says which chain", () => {
-    const result = compileFilterChains({ filterChains: [filterChain([], { sourcePrefixRanges: [{ addressPrefix: "10.0.0.0", prefixLen: 40 }] })] });
+    const result = compileFilterChains({
+      filterChains: [filterChain([], { sourcePrefixRanges: [{ addressPrefix: "10.0.0.0", prefixLen: 40 }] })],
+    });
     assert.equal(result.ok, false);
     assert.match(result.issues[0]?.message ?? "", /no IP range/);
   });

@@ -50,22 +50,39 @@ suite("CIDR", () => {
     ["::ffff:10.0.0.0/104", "10.200.0.1", true],
   ];
   for (const [range, address, expected] of inside) {
-    test(`${range} ${expected ? "contains" : "does not contain"} ${address}`, () => assert.equal(cidrContains(cidr(range), ip(address)), expected));
+    test(`${range} ${expected ? "contains" : "does not contain"} ${address}`, () =>
+      assert.equal(cidrContains(cidr(range), ip(address)), expected));
   }
 
-  for (const [addressPrefix, prefixLen] of [["10.0.0.0", 33], ["10.0.0.0", -1], ["::", 129], ["x", 8], ["10.0.0.0", 8.5]] as const) {
+  for (const [addressPrefix, prefixLen] of [
+    ["10.0.0.0", 33],
+    ["10.0.0.0", -1],
+    ["::", 129],
+    ["x", 8],
+    ["10.0.0.0", 8.5],
+  ] as const) {
     test(`${addressPrefix}/${prefixLen} is no range`, () => assert.equal(parseCidr({ addressPrefix, prefixLen }), undefined));
   }
 
   test("loopback is 127.0.0.0/8 and ::1", () => {
-    assert.deepEqual(["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].map((text) => isLoopback(ip(text))), [true, true, true, true]);
-    assert.deepEqual(["126.0.0.1", "128.0.0.1", "::2", "1::1"].map((text) => isLoopback(ip(text))), [false, false, false, false]);
+    assert.deepEqual(
+      ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].map((text) => isLoopback(ip(text))),
+      [true, true, true, true],
+    );
+    assert.deepEqual(
+      ["126.0.0.1", "128.0.0.1", "::2", "1::1"].map((text) => isLoopback(ip(text))),
+      [false, false, false, false],
+    );
   });
 
   test("the longest prefix wins, and equal ranges share a value", () => {
     const table = new PrefixTable<string>();
-    for (const range of ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "::/0", "fd00::/8"]) table.getOrAdd(cidr(range), () => range);
-    assert.equal(table.getOrAdd(cidr("10.77.0.0/8"), () => "another"), "10.0.0.0/8");
+    for (const range of ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "::/0", "fd00::/8"])
+      table.getOrAdd(cidr(range), () => range);
+    assert.equal(
+      table.getOrAdd(cidr("10.77.0.0/8"), () => "another"),
+      "10.0.0.0/8",
+    );
     const found = ["9.9.9.9", "10.9.9.9", "10.1.9.9", "10.1.2.3", "1::", "fd12::1"].map((text) => table.find(ip(text)));
     assert.deepEqual(found, ["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "::/0", "fd00::/8"]);
   });

@@ -30,7 +30,13 @@ suite("server names", () => {
   test("without a value for any name nothing is found", () => assert.equal(table("a.test").find("b.test"), undefined));
   test("the same pattern twice gives the same value", () => {
     const made = table("*.a.test");
-    assert.equal(made.getOrAdd("*.a.test", () => "second"), "*.a.test");
-    assert.equal(made.getOrAdd("*", () => "any"), made.getOrAdd("", () => "other"));
+    assert.equal(
+      made.getOrAdd("*.a.test", () => "second"),
+      "*.a.test",
+    );
+    assert.equal(
+      made.getOrAdd("*", () => "any"),
+      made.getOrAdd("", () => "other"),
+    );
   });
 });

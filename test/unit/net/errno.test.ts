@@ -40,6 +40,9 @@ suite("errno", () => {
   });
 
   test("the name is read from Node's errors only", () => {
-    assert.deepEqual([errnoOf(errno("EPIPE")), errnoOf(new Error("x")), errnoOf(undefined), errnoOf({ code: "EPIPE" })], ["EPIPE", "", "", ""]);
+    assert.deepEqual(
+      [errnoOf(errno("EPIPE")), errnoOf(new Error("x")), errnoOf(undefined), errnoOf({ code: "EPIPE" })],
+      ["EPIPE", "", "", ""],
+    );
   });
 });

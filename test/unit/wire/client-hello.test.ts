@@ -2,7 +2,15 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { inspectClientHello } from "../../../src/wire/client-hello.ts";
-import { alpnExtension, captureClientHello, extension, helloMessage, records, serverNameExtension, vector } from "../../support/client-hello.ts";
+import {
+  alpnExtension,
+  captureClientHello,
+  extension,
+  helloMessage,
+  records,
+  serverNameExtension,
+  vector,
+} from "../../support/client-hello.ts";
 import { seededRandom } from "../../support/cluster-models.ts";
 
 suite("client hello", () => {
@@ -35,13 +43,22 @@ suite("client hello", () => {
   });
 
   const message = (...extensions: Buffer[]): Buffer => records(helloMessage(extensions));
-  const hello = (serverName: string | undefined, ...alpn: string[]): object => (serverName === undefined ? { kind: "hello", alpn } : { kind: "hello", serverName, alpn });
+  const hello = (serverName: string | undefined, ...alpn: string[]): object =>
+    serverName === undefined ? { kind: "hello", alpn } : { kind: "hello", serverName, alpn };
   const grease = extension(0x2a2a, Buffer.from([0]));
   const cases: readonly (readonly [string, Buffer, object])[] = [
     ["one byte a record", records(helloMessage([serverNameExtension("x.test"), alpnExtension("h2")]), 1), hello("x.test", "h2")],
-    ["GREASE before, between and after", message(grease, serverNameExtension("x.test"), grease, alpnExtension("h2"), grease), hello("x.test", "h2")],
+    [
+      "GREASE before, between and after",
+      message(grease, serverNameExtension("x.test"), grease, alpnExtension("h2"), grease),
+      hello("x.test", "h2"),
+    ],
     ["upper case in the name", message(serverNameExtension("A.Example.COM")), hello("a.example.com")],
-    ["bytes of the next message behind the hello", Buffer.concat([message(serverNameExtension("x.test")), records(Buffer.from([20, 0, 0]))]), hello("x.test")],
+    [
+      "bytes of the next message behind the hello",
+      Buffer.concat([message(serverNameExtension("x.test")), records(Buffer.from([20, 0, 0]))]),
+      hello("x.test"),
+    ],
     ["no extensions block", records(helloMessage(undefined)), hello(undefined)],
     ["an empty extensions block", message(), hello(undefined)],
     ["a hello of 40,000 bytes", message(extension(21, Buffer.alloc(40_000)), serverNameExtension("x.test")), hello("x.test")],
@@ -56,7 +73,10 @@ suite("client hello", () => {
     ["a ServerHello", records(Buffer.from([2, 0, 0, 1, 0]))],
     ["an empty record", Buffer.from([22, 3, 1, 0, 0])],
     ["a record beyond 16 KiB", Buffer.from([22, 3, 1, 0x40, 1, 1])],
-    ["an alert between two parts of the hello", Buffer.concat([records(helloMessage([]).subarray(0, 9)), Buffer.from([21, 3, 1, 0, 2, 2, 40])])],
+    [
+      "an alert between two parts of the hello",
+      Buffer.concat([records(helloMessage([]).subarray(0, 9)), Buffer.from([21, 3, 1, 0, 2, 2, 40])]),
+    ],
     ["an empty hello", records(Buffer.from([1, 0, 0, 0]))],
     ["a hello that ends in its fixed part", records(Buffer.concat([Buffer.from([1]), vector(3, Buffer.alloc(20, 3))]))],
     ["bytes behind the extensions", records(Buffer.concat([Buffer.from([1]), vector(3, helloMessage([]).subarray(4), Buffer.from([0]))]))],
@@ -82,7 +102,8 @@ suite("client hello", () => {
     const origin = await captureClientHello({ servername: "a.example.com", ALPNProtocols: ["h2", "http/1.1"] });
     for (let round = 0; round < 20_000; round++) {
       const bytes = Buffer.from(origin);
-      for (let hits = 1 + Math.floor(random() * 4); hits > 0; hits--) bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
+      for (let hits = 1 + Math.floor(random() * 4); hits > 0; hits--)
+        bytes[Math.floor(random() * bytes.length)] = Math.floor(random() * 256);
       const found = inspectClientHello(bytes.subarray(0, 1 + Math.floor(random() * bytes.length)));
       assert.ok(["hello", "incomplete", "not-tls", "invalid"].includes(found.kind));
       if (found.kind === "hello") assert.ok((found.serverName ?? "").length <= 255 && found.alpn.every((name) => name.length > 0));

@@ -11,17 +11,31 @@ function v2(command: number, family: number, body: Buffer, length = body.length)
 }
 
 const v4Body = Buffer.from([10, 0, 0, 1, 10, 0, 0, 2, 0x1f, 0x90, 0, 80]);
-const v6Body = Buffer.concat([Buffer.from("20010db8000000000000000000000001", "hex"), Buffer.from("20010db8000000000000000000000002", "hex"), Buffer.from([0, 1, 255, 255])]);
+const v6Body = Buffer.concat([
+  Buffer.from("20010db8000000000000000000000001", "hex"),
+  Buffer.from("20010db8000000000000000000000002", "hex"),
+  Buffer.from([0, 1, 255, 255]),
+]);
 const v4Addresses = { source: { ip: "10.0.0.1", port: 8080 }, destination: { ip: "10.0.0.2", port: 80 } };
 
 suite("PROXY protocol", () => {
   const headers: readonly (readonly [string, Buffer, object | undefined, number])[] = [
     ["version 1 TCP4", Buffer.from("PROXY TCP4 10.0.0.1 10.0.0.2 8080 80\r\n"), v4Addresses, 0],
-    ["version 1 TCP6", Buffer.from("PROXY TCP6 2001:db8::1 ::1 1 65535\r\n"), { source: { ip: "2001:db8::1", port: 1 }, destination: { ip: "::1", port: 65535 } }, 0],
+    [
+      "version 1 TCP6",
+      Buffer.from("PROXY TCP6 2001:db8::1 ::1 1 65535\r\n"),
+      { source: { ip: "2001:db8::1", port: 1 }, destination: { ip: "::1", port: 65535 } },
+      0,
+    ],
     ["version 1 UNKNOWN", Buffer.from("PROXY UNKNOWN\r\n"), undefined, 0],
     ["version 1 UNKNOWN with anything behind it", Buffer.from("PROXY UNKNOWN ff:: x 1 2\r\n"), undefined, 0],
     ["version 2 IPv4", v2(0x21, 0x11, v4Body), v4Addresses, 0],
-    ["version 2 IPv6", v2(0x21, 0x21, v6Body), { source: { ip: "2001:db8::1", port: 1 }, destination: { ip: "2001:db8::2", port: 65535 } }, 0],
+    [
+      "version 2 IPv6",
+      v2(0x21, 0x21, v6Body),
+      { source: { ip: "2001:db8::1", port: 1 }, destination: { ip: "2001:db8::2", port: 65535 } },
+      0,
+    ],
     ["version 2 with TLVs", v2(0x21, 0x11, Buffer.concat([v4Body, Buffer.from([1, 0, 2, 104, 50, 0xea, 0, 0])])), v4Addresses, 2],
     ["version 2 LOCAL with addresses, which do not count", v2(0x20, 0x11, v4Body), undefined, 0],
     ["version 2 LOCAL with nothing", v2(0x20, 0, Buffer.alloc(0)), undefined, 0],
@@ -36,7 +50,8 @@ suite("PROXY protocol", () => {
       assert.equal(found.consumed, bytes.length);
       assert.deepEqual(found.addresses, addresses);
       assert.equal(found.tlvs.length, tlvs);
-      for (let length = 0; length < bytes.length; length++) assert.equal(parseProxyHeader(bytes.subarray(0, length)).kind, "incomplete", `${length} bytes`);
+      for (let length = 0; length < bytes.length; length++)
+        assert.equal(parseProxyHeader(bytes.subarray(0, length)).kind, "incomplete", `${length} bytes`);
     });
   }
 
@@ -65,7 +80,10 @@ suite("PROXY protocol", () => {
   test("never throws and never takes more than there is on random bytes", () => {
     const random = seededRandom(7);
     for (let round = 0; round < 20_000; round++) {
-      const bytes = Buffer.concat([random() < 0.5 ? signature : Buffer.from("PROXY TCP4 "), Buffer.from(Array.from({ length: Math.floor(random() * 64) }, () => Math.floor(random() * 256)))]);
+      const bytes = Buffer.concat([
+        random() < 0.5 ? signature : Buffer.from("PROXY TCP4 "),
+        Buffer.from(Array.from({ length: Math.floor(random() * 64) }, () => Math.floor(random() * 256))),
+      ]);
       if (random() < 0.5 && bytes.length > 13) bytes[12] = 0x21;
       const found = parseProxyHeader(bytes);
       if (found.kind === "header") assert.ok(found.consumed <= bytes.length);

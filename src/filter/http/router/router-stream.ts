@@ -7,7 +7,7 @@ import { replies, resetAfterResponseDetails, resetFlag, resetReply, type LocalRe
 import type { ClusterTarget, CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
 import { isGrpc } from "../../../http/grpc.ts";
 import type { HttpStream, TerminalFilter } from "../../../http/stream.ts";
-import { keepReadBuffer } from "../../../net/bulk-reader.ts";
+import { keepReadBuffer } from "../../../net/socket-reader.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";

@@ -30,16 +30,25 @@ suite("tls_inspector", () => {
     assert.deepEqual(filter.inspect(info, bytes.subarray(0, 20), -1), { kind: "needMore" });
     assert.deepEqual(filter.inspect(info, bytes, -1), { kind: "continue", consumed: 0 });
     assert.deepEqual([info.transportProtocol, info.serverName, info.applicationProtocols], ["tls", "a.test", ["istio", "h2"]]);
-    assert.deepEqual(["tls_found", "sni_found", "alpn_found", "tls_not_found"].map((name) => stats.value(`tls_inspector.${name}`)), [1, 1, 1, 0]);
+    assert.deepEqual(
+      ["tls_found", "sni_found", "alpn_found", "tls_not_found"].map((name) => stats.value(`tls_inspector.${name}`)),
+      [1, 1, 1, 0],
+    );
   });
 
   test("counts a hello that names nothing", () => {
     const { filter, stats } = create(tlsInspector);
     filter.inspect(connectionInfo(), records(helloMessage([])), -1);
-    assert.deepEqual(["tls_found", "sni_not_found", "alpn_not_found"].map((name) => stats.value(`tls_inspector.${name}`)), [1, 1, 1]);
+    assert.deepEqual(
+      ["tls_found", "sni_not_found", "alpn_not_found"].map((name) => stats.value(`tls_inspector.${name}`)),
+      [1, 1, 1],
+    );
   });
 
-  for (const [title, bytes] of [["plaintext", Buffer.from("GET /")], ["a broken hello", Buffer.from([22, 3, 1, 0, 0])]] as const) {
+  for (const [title, bytes] of [
+    ["plaintext", Buffer.from("GET /")],
+    ["a broken hello", Buffer.from([22, 3, 1, 0, 0])],
+  ] as const) {
     test(`lets ${title} pass as it is`, () => {
       const { filter, stats } = create(tlsInspector);
       const info = connectionInfo();
@@ -52,7 +61,10 @@ suite("tls_inspector", () => {
     const { filter, stats } = create(tlsInspector);
     const bytes = records(helloMessage([extension(21, Buffer.alloc(20_000))]));
     assert.deepEqual(filter.inspect(connectionInfo(), bytes.subarray(0, 16 * 1024 - 1), -1), { kind: "needMore" });
-    assert.deepEqual(filter.inspect(connectionInfo(), bytes.subarray(0, 16 * 1024), -1), { kind: "close", details: "client_hello_too_large" });
+    assert.deepEqual(filter.inspect(connectionInfo(), bytes.subarray(0, 16 * 1024), -1), {
+      kind: "close",
+      details: "client_hello_too_large",
+    });
     assert.equal(stats.value("tls_inspector.client_hello_too_large"), 1);
   });
 });
@@ -93,7 +105,10 @@ suite("proxy_protocol", () => {
     const { filter, stats } = create(proxyProtocol, proxyConfig);
     const info = connectionInfo({ remote: "10.0.0.9:1" });
     assert.deepEqual(filter.inspect(info, Buffer.concat([v1, Buffer.from("rest")]), -1), { kind: "continue", consumed: v1.length });
-    assert.deepEqual([info.remote, info.local, info.localRestored], [{ ip: "198.51.100.7", port: 5000 }, { ip: "203.0.113.1", port: 443 }, true]);
+    assert.deepEqual(
+      [info.remote, info.local, info.localRestored],
+      [{ ip: "198.51.100.7", port: 5000 }, { ip: "203.0.113.1", port: 443 }, true],
+    );
     assert.deepEqual(info.directRemote, { ip: "10.0.0.9", port: 1 });
     assert.equal(stats.value("proxy_proto.versions.v1.found"), 1);
   });
