@@ -54,6 +54,17 @@ export function cpuSeconds(pid: number): number {
   return total / ticksPerSecond;
 }
 
+/** Seconds that `core` was not idle since the machine started, whoever used it; undefined where processes are not pinned. */
+export function coreBusySeconds(core: number): number | undefined {
+  if (!canPin) return undefined;
+  const line = fs
+    .readFileSync("/proc/stat", "utf8")
+    .split("\n")
+    .find((text) => text.startsWith(`cpu${core} `));
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] = (line ?? "").split(/\s+/).slice(1).map(Number);
+  return (user + nice + system + irq + softirq + steal) / ticksPerSecond;
+}
+
 function readStat(pid: number): { pid: number; parent: number; ticks: number } | undefined {
   try {
     const text = fs.readFileSync(`/proc/${pid}/stat`, "utf8");

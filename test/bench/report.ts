@@ -22,6 +22,15 @@ export function formatTable(outcomes: readonly Outcome[], skipped: readonly Cont
       lines.push(row(figure.contender, figure.cpu.toFixed(1), rate, spread(figure), ratio));
     }
   }
+  const disturbed = outcomes.flatMap(({ benchmark, figures }) =>
+    figures
+      .filter((figure) => figure.disturbed > 0)
+      .map(
+        (figure) =>
+          `${benchmark.name}, ${figure.contender}: something else used its core in ${figure.disturbed} of ${figure.rounds.length} rounds`,
+      ),
+  );
+  if (disturbed.length > 0) lines.push("", "not to be relied on, run again on a quiet machine:", ...disturbed.map((line) => `  ${line}`));
   if (skipped.length > 0) lines.push("", ...skipped.map(({ name, missing }) => `skipped ${name}: ${missing}`));
   return `${lines.join("\n")}\n`;
 }

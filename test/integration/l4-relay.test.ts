@@ -265,6 +265,16 @@ for (const kind of ["portable", "splice"] as const) {
       assert.equal((await done).reason, "upstream_reset");
     });
 
+    relayTest("takes what came before a reset", async (t) => {
+      const upstream = await serve(t, (socket) => {
+        socket.once("data", () => socket.write("last words", () => socket.resetAndDestroy()));
+      });
+      const { port, ended } = await proxy(t, upstream.port, splice);
+      const done = ended();
+      client(t, port, "ping");
+      assert.deepEqual(await done, { reason: "upstream_reset", bytesReceived: 4, bytesSent: 10 });
+    });
+
     relayTest("notices a reset while it waits for the other side to take bytes", async (t) => {
       if (kind === "portable") return t.skip("Node does not watch a socket that it neither reads nor writes; the idle timeout ends these");
       const upstream = await serve(t, (socket) => socket.pause());
@@ -395,7 +405,8 @@ suite("splice thread", () => {
     const c = client(t, port, "ping");
     await c.saw(/ping/);
     await worker?.terminate();
-    assert.deepEqual(await first, { reason: "internal", bytesReceived: 4, bytesSent: 4 });
+    // Counts are written after the bytes have moved, and the thread may die in between.
+    assert.equal((await first).reason, "internal");
     assert.equal((await c.ended).ended, "ECONNRESET");
     const second = ended();
     const d = client(t, port, "again");

@@ -1,5 +1,5 @@
 // One way of a spliced connection: moves what can be moved without blocking and remembers what could not. Small messages go
-// through read(2) and write(2) on a buffer of the thread, which is cheaper for them; a direction that fills that buffer
+// through recv(2) and send(2) on a buffer of the thread, which is cheaper for them; a direction that fills that buffer
 // switches to splice(2), and back when it no longer does.
 import type { Libc } from "../native.ts";
 import type { Pipe, PipePool } from "./pipe-pool.ts";
@@ -18,9 +18,10 @@ export type PumpOutcome = "blocked" | "more" | "finished" | "source_failed" | "t
 const spliceMove = 1;
 const spliceNonblock = 2;
 const shutWr = 1;
+const msgNosignal = 0x4000;
 // Rounds of one pump, so that a fast connection cannot starve the others: at most 8 MiB.
 const maxRounds = 8;
-// A splice that moves less than this costs more than read and write.
+// A splice that moves less than this costs more than recv and send.
 const smallSpliceBytes = 16 * 1024;
 const smallSplicesToLeave = 4;
 
@@ -60,6 +61,11 @@ export class SpliceDirection {
     return this.#finished;
   }
 
+  /** Something was read that could not be written. */
+  get stuck(): boolean {
+    return this.#rest !== undefined || this.#piped > 0;
+  }
+
   /** Moves bytes until something blocks. */
   pump(): PumpOutcome {
     if (this.#finished) return "finished";
@@ -85,7 +91,7 @@ export class SpliceDirection {
   #flush(): PumpOutcome | undefined {
     const { libc } = this.#shared;
     while (this.#rest) {
-      const written = libc.write(this.#target, this.#restAddress + this.#restAt, this.#rest.length - this.#restAt);
+      const written = libc.send(this.#target, this.#restAddress + this.#restAt, this.#rest.length - this.#restAt, msgNosignal);
       if (written < 0) return this.#failed("target_failed");
       this.#restAt += written;
       if (this.#restAt === this.#rest.length) this.#rest = undefined;
@@ -100,13 +106,13 @@ export class SpliceDirection {
 
   #takeCopied(): PumpOutcome | undefined {
     const { libc, scratch, scratchAddress } = this.#shared;
-    const length = libc.read(this.#source, scratchAddress, scratch.length);
+    const length = libc.recv(this.#source, scratchAddress, scratch.length, 0);
     if (length <= 0) return this.#nothingTaken(length);
     this.bytes += length;
     // A short read has emptied the socket; the next byte raises a new edge. Not so when the end was announced already.
     if (length < scratch.length) this.readable = this.ending;
     else this.#bulk = true;
-    const written = libc.write(this.#target, scratchAddress, length);
+    const written = libc.send(this.#target, scratchAddress, length, msgNosignal);
     if (written === length) return undefined;
     if (written < 0 && this.#failed("target_failed") !== "blocked") return "target_failed";
     this.#keep(scratch.subarray(Math.max(0, written), length));

@@ -92,7 +92,7 @@ class SpliceLoop {
   run(): void {
     this.#post({ kind: "ready" });
     while (!this.#stopped) {
-      const waitMs = this.#turn.length > 0 ? 0 : Math.ceil(this.#idle.waitMs(performance.now(), maxWaitMs));
+      const waitMs = this.#turn.length > 0 ? 0 : Math.ceil(this.#idle.waitMs(this.#nowMs, maxWaitMs));
       const count = this.#libc.epoll_wait(this.#epoll, this.#eventsAddress, maxEvents, waitMs);
       if (count < 0 && this.#libc.errno() !== this.#libc.EINTR) throw new Error(`epoll_wait failed, errno ${this.#libc.errno()}`);
       this.#nowMs = performance.now();
@@ -125,14 +125,17 @@ class SpliceLoop {
     const connection = this.#connections[data >>> 1];
     if (!connection) return;
     const fromUpstream = (data & 1) === 1;
-    // A reset socket is dead both ways, even while its reader waits for the other side to take bytes.
-    if (events & epollErr) return this.#end(connection, fromUpstream ? "upstream_reset" : "downstream_reset", true);
-    const toRead = (events & (epollIn | epollRdHup | epollHup)) !== 0;
-    const toWrite = (events & epollOut) !== 0;
     const reader = fromUpstream ? connection.down : connection.up;
+    const writer = fromUpstream ? connection.up : connection.down;
+    const toRead = (events & (epollIn | epollRdHup | epollHup | epollErr)) !== 0;
     if (toRead) reader.readable = true;
-    if (events & (epollRdHup | epollHup)) reader.ending = true;
+    if (events & (epollRdHup | epollHup | epollErr)) reader.ending = true;
+    // Every event says "writable" too; only a writer that waited for it has anything to do.
+    const toWrite = (events & epollOut) !== 0 && writer.stuck;
     this.#pump(connection, fromUpstream ? toWrite : toRead, fromUpstream ? toRead : toWrite);
+    // What came before a reset is still read and delivered, and the read after it ends the connection. When the other side
+    // takes nothing that read never comes, and a reset socket is dead both ways.
+    if (events & epollErr && reader.stuck) this.#end(connection, fromUpstream ? "upstream_reset" : "downstream_reset", true);
   }
 
   #pump(connection: SpliceConnection, up: boolean, down: boolean): void {

@@ -30,7 +30,8 @@ export const tlsInspector: ListenerFilterSpec = {
       maxBytes: maxClientHelloBytes,
       inspect(info, bytes) {
         if (bytes.length === 0) return needMore;
-        const found = inspectClientHello(bytes);
+        // The same verdict whether a large hello comes in one piece or in many.
+        const found = inspectClientHello(bytes.length > maxClientHelloBytes ? bytes.subarray(0, maxClientHelloBytes) : bytes);
         switch (found.kind) {
           case "incomplete":
             if (bytes.length < maxClientHelloBytes) return needMore;
