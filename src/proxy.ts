@@ -11,7 +11,7 @@ import { bindProblem } from "./proxy/bind-problem.ts";
 import { startMeshDns } from "./proxy/mesh-dns.ts";
 import type { MeshDns } from "./proxy/mesh-dns.ts";
 import { localAddress } from "./proxy/local-address.ts";
-import type { Secret } from "./envoy/tls.ts";
+import type { Secret } from "./envoy/tls/tls.ts";
 import { watchFiles } from "./source/watch.ts";
 import type { FileWatch } from "./source/watch.ts";
 import { diffSnapshots, isEmptyUpdate } from "./snapshot/diff.ts";

@@ -7,7 +7,7 @@ import type {
   TlsCertificate,
   UpstreamTransportSocket,
   ValidationContext,
-} from "../envoy/tls.ts";
+} from "../envoy/tls/tls.ts";
 
 const dayMs = 86_400_000;
 const pem = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g;

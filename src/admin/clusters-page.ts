@@ -1,5 +1,5 @@
 // `/clusters`: the hosts of each cluster with their state, in Envoy's text and JSON.
-import type { CircuitBreakerThresholds } from "../envoy/cluster.ts";
+import type { CircuitBreakerThresholds } from "../envoy/cluster/cluster.ts";
 import type { ClusterDescription, HostDescription } from "../upstream/cluster-description.ts";
 
 type Fields = readonly (readonly [string, string | number | boolean])[];

@@ -3,15 +3,15 @@
 import type { Issue } from "../error.ts";
 import { decodeIpSocketAddress } from "./address.ts";
 import type { Bootstrap, Node, Resources } from "./bootstrap.ts";
-import { decodeCluster } from "./cluster-decoder.ts";
+import { decodeCluster } from "./cluster/cluster-decoder.ts";
 import { Cursor, type DecodeContext, type Decoder, describe, isObject } from "./decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "./decode/message.ts";
 import { list, nonEmpty, struct, text } from "./decode/scalars.ts";
-import { decodeClusterLoadAssignment, decodeLocality, noLocality } from "./endpoint.ts";
-import type { Listener } from "./listener.ts";
-import { decodeListener } from "./listener-decoder.ts";
-import { decodeRouteConfiguration } from "./route-decoder.ts";
-import { decodeSecret } from "./tls-decoder.ts";
+import { decodeClusterLoadAssignment, decodeLocality, noLocality } from "./cluster/endpoint.ts";
+import type { Listener } from "./listener/listener.ts";
+import { decodeListener } from "./listener/listener-decoder.ts";
+import { decodeRouteConfiguration } from "./route/route-decoder.ts";
+import { decodeSecret } from "./tls/tls-decoder.ts";
 
 /** Which list of resources. */
 export type ResourceKind = keyof Resources;

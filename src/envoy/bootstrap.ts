@@ -1,10 +1,10 @@
 // Envoy bootstrap.v3.Bootstrap, narrowed: the resources of one configuration, whatever source they came from.
 import type { SocketAddress } from "./address.ts";
-import type { Cluster } from "./cluster.ts";
-import type { ClusterLoadAssignment, Locality } from "./endpoint.ts";
-import type { Listener } from "./listener.ts";
-import type { RouteConfiguration } from "./route.ts";
-import type { Secret } from "./tls.ts";
+import type { Cluster } from "./cluster/cluster.ts";
+import type { ClusterLoadAssignment, Locality } from "./cluster/endpoint.ts";
+import type { Listener } from "./listener/listener.ts";
+import type { RouteConfiguration } from "./route/route.ts";
+import type { Secret } from "./tls/tls.ts";
 
 /** core.v3.Node. */
 export interface Node {

@@ -1,12 +1,12 @@
 // The table of extensions: every `@type` URL a filter may be configured with, what it is called, how its configuration is
 // decoded and what happens to it. A filter is made known here and nowhere else; whether a behaviour for it is registered is
 // asked when a snapshot is built. Access loggers, transport sockets and balancing policies are dispatched where they are decoded.
-import { decodeCors, decodeCorsPolicy } from "./cors.ts";
+import { decodeCors, decodeCorsPolicy } from "./http-filter/cors.ts";
 import { createExtensionTable, type Extension, type ExtensionKind } from "./decode/extension.ts";
-import { decodeFault, isInertFault } from "./fault.ts";
-import { decodeHttpConnectionManager } from "./http-connection-manager-decoder.ts";
-import { decodeIstioAlpn } from "./istio-alpn.ts";
-import { decodeJwtAuthn, decodeJwtPerRoute } from "./jwt-authn.ts";
+import { decodeFault, isInertFault } from "./http-filter/fault.ts";
+import { decodeHttpConnectionManager } from "./listener/http-connection-manager-decoder.ts";
+import { decodeIstioAlpn } from "./http-filter/istio-alpn.ts";
+import { decodeJwtAuthn, decodeJwtPerRoute } from "./http-filter/jwt-authn.ts";
 import {
   decodeHttpInspector,
   decodeOriginalDstFilter,
@@ -14,11 +14,11 @@ import {
   decodeSniCluster,
   decodeTlsInspector,
   decodeUpstreamCodec,
-} from "./listener-filters.ts";
-import { decodeLocalRateLimit, isInertLocalRateLimit } from "./local-ratelimit.ts";
-import { decodeHttpRbac, decodeHttpRbacPerRoute, decodeNetworkRbac } from "./rbac-decoder.ts";
-import { decodeRouter } from "./router.ts";
-import { decodeTcpProxy } from "./tcp-proxy.ts";
+} from "./listener/listener-filters.ts";
+import { decodeLocalRateLimit, isInertLocalRateLimit } from "./http-filter/local-ratelimit.ts";
+import { decodeHttpRbac, decodeHttpRbacPerRoute, decodeNetworkRbac } from "./http-filter/rbac-decoder.ts";
+import { decodeRouter } from "./http-filter/router.ts";
+import { decodeTcpProxy } from "./listener/tcp-proxy.ts";
 
 const anything = (): object => ({});
 

@@ -1,7 +1,7 @@
 // The contracts of listener and network filters, and what they are given. HTTP filters have theirs in http/filter.ts.
 import type { AccessLog } from "../envoy/access-log.ts";
-import type { Listener } from "../envoy/listener.ts";
-import type { RouteConfiguration } from "../envoy/route.ts";
+import type { Listener } from "../envoy/listener/listener.ts";
+import type { RouteConfiguration } from "../envoy/route/route.ts";
 import type { RouteLookup, RouteTable } from "../http/route/route-table.ts";
 import type { Clock } from "../clock.ts";
 import type { Connection } from "../net/connection.ts";

@@ -1,6 +1,6 @@
 // Every kind of filter this build can run, in one list per level. To add a filter: its folder, one line here, and its decoder
 // in envoy/extensions.ts. The order is the order of documentation; configuration decides the order of execution.
-import { routerExtension } from "../envoy/router.ts";
+import { routerExtension } from "../envoy/http-filter/router.ts";
 import type { HttpFilterSpec } from "../http/filter.ts";
 import type { ListenerFilterSpec, NetworkFilterSpec } from "./filter.ts";
 import { cors } from "./http/cors/cors.ts";

@@ -2,7 +2,7 @@
 // object per filter chain, shared by all its connections and streams; it has no per-stream state.
 import type { Clock } from "../clock.ts";
 import type { FilterDeps } from "../filter/filter.ts";
-import type { HttpConnectionManagerConfig } from "../envoy/http-connection-manager.ts";
+import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connection-manager.ts";
 import type { AccessLogger } from "../telemetry/access-logger.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { flag } from "../telemetry/response-flag.ts";

@@ -1,6 +1,6 @@
 // Path normalisation of requests, before routing and policy see the path: Envoy's normalize_path (RFC 3986 dot segments and
 // unreserved escapes, after Chromium's canonicaliser), merge_slashes and path_with_escaped_slashes_action.
-import type { EscapedSlashesAction } from "../envoy/http-connection-manager.ts";
+import type { EscapedSlashesAction } from "../envoy/listener/http-connection-manager.ts";
 
 /** What to do to paths; the names are the connection manager's. */
 export interface PathOptions {

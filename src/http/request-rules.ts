@@ -1,7 +1,7 @@
 // What the connection manager does to request headers before routing (Envoy's conn_manager_utility), compiled from its
 // configuration. The codec already dropped connection-specific fields.
 import { randomUUID } from "node:crypto";
-import type { HttpConnectionManagerConfig } from "../envoy/http-connection-manager.ts";
+import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connection-manager.ts";
 import type { FilterDeps } from "../filter/filter.ts";
 import type { TlsPeer } from "../telemetry/stream-info.ts";
 import type { HeaderMap } from "../wire/header-map.ts";

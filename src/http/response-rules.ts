@@ -1,6 +1,6 @@
 // What the connection manager does to response headers: `server`, `date`, `via`, the request id. Compiled from configuration.
 import type { Clock } from "../clock.ts";
-import type { HttpConnectionManagerConfig } from "../envoy/http-connection-manager.ts";
+import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connection-manager.ts";
 import type { HeaderMap } from "../wire/header-map.ts";
 import type { HttpStream } from "./stream.ts";
 

@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 import { connect } from "node:tls";
 import type { SecureContext, TLSSocket } from "node:tls";
 import type { Clock } from "../clock.ts";
-import type { UpstreamTlsContext } from "../envoy/tls.ts";
+import type { UpstreamTlsContext } from "../envoy/tls/tls.ts";
 import { ProxyError } from "../error.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";

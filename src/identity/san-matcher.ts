@@ -1,6 +1,6 @@
 // Subject alternative names against match_typed_subject_alt_names. Bytewise on the raw values; what cannot be compiled
 // matches nothing.
-import type { SanMatcher } from "../envoy/tls.ts";
+import type { SanMatcher } from "../envoy/tls/tls.ts";
 import type { StringMatcher } from "../envoy/string-matcher.ts";
 import { compileStringMatcher } from "../match/string-matcher.ts";
 import type { StringTest } from "../match/string-matcher.ts";

@@ -1,5 +1,5 @@
 // SDS secrets of this worker by name. Holds what a snapshot said last; transports compare object identity to see a change.
-import type { Secret } from "../envoy/tls.ts";
+import type { Secret } from "../envoy/tls/tls.ts";
 import type { ResourceUpdate, Versioned } from "../snapshot/update.ts";
 
 /** Hears which secrets an update added, replaced or removed. */

@@ -2,7 +2,7 @@
 import { constants, createHash } from "node:crypto";
 import { createSecureContext, getCiphers } from "node:tls";
 import type { SecureContext, SecureContextOptions } from "node:tls";
-import type { CommonTlsContext, TlsCertificate } from "../envoy/tls.ts";
+import type { CommonTlsContext, TlsCertificate } from "../envoy/tls/tls.ts";
 import type { Material } from "./context/material.ts";
 
 /** What a server context adds; a client leaves it out. */

@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../clock.ts";
-import type { DownstreamTlsContext } from "../envoy/tls.ts";
+import type { DownstreamTlsContext } from "../envoy/tls/tls.ts";
 import { ProxyError } from "../error.ts";
 import type { ProxyErrorCode } from "../error.ts";
 import type { Logger } from "../telemetry/logger.ts";

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
-import type { ValidationContext } from "../envoy/tls.ts";
+import type { ValidationContext } from "../envoy/tls/tls.ts";
 import { chainFailure } from "./failure-reason.ts";
 import type { VerifyFailure } from "./failure-reason.ts";
 import { compileSanMatchers } from "./san-matcher.ts";

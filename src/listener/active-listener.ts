@@ -1,6 +1,6 @@
 // One listener in force: its filter chains compiled, its connections on their way from accept to a network filter.
 import type { Socket } from "node:net";
-import type { FilterChain, Listener } from "../envoy/listener.ts";
+import type { FilterChain, Listener } from "../envoy/listener/listener.ts";
 import type { NetworkFilter, NetworkFilterContext } from "../filter/filter.ts";
 import type { ServerTransport } from "../identity/transport.ts";
 import type { Connection } from "../net/connection.ts";

@@ -3,7 +3,7 @@
 // connection can miss although a chain further up would have taken it (listener.v3.FilterChainMatch says so too).
 import type { Issue, Result } from "../error.ts";
 import type { CidrRange } from "../envoy/address.ts";
-import type { FilterChain, FilterChainMatch, Listener } from "../envoy/listener.ts";
+import type { FilterChain, FilterChainMatch, Listener } from "../envoy/listener/listener.ts";
 import { isLoopback, parseCidr, parseIp, PrefixTable } from "../match/cidr.ts";
 import { ServerNameTable } from "../match/sni.ts";
 import type { ConnectionInfo } from "../telemetry/stream-info.ts";

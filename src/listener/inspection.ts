@@ -2,7 +2,7 @@
 // deadline. What was read goes on with the connection.
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../clock.ts";
-import type { Listener, ListenerFilterConfig, ListenerFilterPredicate } from "../envoy/listener.ts";
+import type { Listener, ListenerFilterConfig, ListenerFilterPredicate } from "../envoy/listener/listener.ts";
 import type { ListenerFilter } from "../filter/filter.ts";
 import { socketFd } from "../net/descriptor.ts";
 import type { ConnectionInfo } from "../telemetry/stream-info.ts";

@@ -2,8 +2,8 @@
 // change does not concern.
 import type { Socket } from "node:net";
 import type { SocketAddress } from "../envoy/address.ts";
-import type { Listener } from "../envoy/listener.ts";
-import type { DownstreamTlsContext } from "../envoy/tls.ts";
+import type { Listener } from "../envoy/listener/listener.ts";
+import type { DownstreamTlsContext } from "../envoy/tls/tls.ts";
 import type { FilterDeps, ListenerFilterSpec, NetworkFilterSpec } from "../filter/filter.ts";
 import type { ServerTransport } from "../identity/transport.ts";
 import { bindAddress } from "../net/bind.ts";

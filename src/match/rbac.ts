@@ -1,7 +1,7 @@
 // RBAC rules (config.rbac.v3.RBAC) as one decision: which policy, if any, a request or connection meets. What follows from it
 // is the filter's business. Rules about requests never match a bare connection.
 import type { CidrRange } from "../envoy/address.ts";
-import type { RbacPermission, RbacPolicy, RbacPrincipal, RbacRules } from "../envoy/rbac.ts";
+import type { RbacPermission, RbacPolicy, RbacPrincipal, RbacRules } from "../envoy/http-filter/rbac.ts";
 import { cidrContains, parseCidr, parseIp } from "./cidr.ts";
 import type { HeaderSource } from "./header-matcher.ts";
 import { compileHeaderMatcher } from "./header-matcher.ts";

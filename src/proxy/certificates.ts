@@ -4,7 +4,7 @@ import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Resources } from "../envoy/bootstrap.ts";
-import type { CommonTlsContext, Secret, TlsCertificate } from "../envoy/tls.ts";
+import type { CommonTlsContext, Secret, TlsCertificate } from "../envoy/tls/tls.ts";
 
 /** The secrets of a folder, or one sentence for each thing wrong. */
 export type CertificatesResult =

@@ -1,6 +1,6 @@
 // Finds filter chains of a listener that would match the same connections with the same precision, which Envoy refuses.
 import type { CidrRange } from "../envoy/address.ts";
-import type { FilterChainMatch } from "../envoy/listener.ts";
+import type { FilterChainMatch } from "../envoy/listener/listener.ts";
 
 // A match with more combinations than this is compared as a whole, so that hostile lists cannot multiply into memory.
 const maxCombinations = 20_000;

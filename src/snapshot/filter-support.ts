@@ -1,10 +1,10 @@
 // Checks a listener's filters against what this build can run, and their order. A filter without a behaviour makes its listener
 // an error, unless its configuration does nothing: then it is left out.
 import { extensions } from "../envoy/extensions.ts";
-import type { HttpConnectionManagerConfig } from "../envoy/http-connection-manager.ts";
-import type { FilterChain, FilterConfig, Listener } from "../envoy/listener.ts";
-import type { RouteConfiguration } from "../envoy/route.ts";
-import { routerExtension } from "../envoy/router.ts";
+import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connection-manager.ts";
+import type { FilterChain, FilterConfig, Listener } from "../envoy/listener/listener.ts";
+import type { RouteConfiguration } from "../envoy/route/route.ts";
+import { routerExtension } from "../envoy/http-filter/router.ts";
 import type { Issue } from "../error.ts";
 import type { ResourceIssues } from "./resource-issue.ts";
 

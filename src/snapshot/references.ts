@@ -1,10 +1,10 @@
 // Checks names that resources refer to each other by. Envoy allows most of them to be missing for a while (a route answers 503,
 // a listener warms), so most are warnings.
-import type { Cluster } from "../envoy/cluster.ts";
-import type { Listener } from "../envoy/listener.ts";
-import type { ForwardAction, RouteConfiguration } from "../envoy/route.ts";
-import type { TcpProxyConfig } from "../envoy/tcp-proxy.ts";
-import type { CommonTlsContext } from "../envoy/tls.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { Listener } from "../envoy/listener/listener.ts";
+import type { ForwardAction, RouteConfiguration } from "../envoy/route/route.ts";
+import type { TcpProxyConfig } from "../envoy/listener/tcp-proxy.ts";
+import type { CommonTlsContext } from "../envoy/tls/tls.ts";
 import type { Issue } from "../error.ts";
 import { chainsOf, connectionManagerOf, tcpProxy } from "./filter-support.ts";
 import type { ResourceIssues } from "./resource-issue.ts";

@@ -2,11 +2,11 @@
 // A resource that is refused keeps its last good version when there is one. Nothing here has effects.
 import type { RejectedResource, ResourceKind } from "../envoy/bootstrap-decoder.ts";
 import type { Resources } from "../envoy/bootstrap.ts";
-import type { Cluster } from "../envoy/cluster.ts";
-import type { ClusterLoadAssignment } from "../envoy/endpoint.ts";
-import type { Listener } from "../envoy/listener.ts";
-import type { RouteConfiguration } from "../envoy/route.ts";
-import type { Secret } from "../envoy/tls.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { ClusterLoadAssignment } from "../envoy/cluster/endpoint.ts";
+import type { Listener } from "../envoy/listener/listener.ts";
+import type { RouteConfiguration } from "../envoy/route/route.ts";
+import type { Secret } from "../envoy/tls/tls.ts";
 import { contentVersion } from "./content-version.ts";
 import { overlappingChains } from "./filter-chain-overlap.ts";
 import { checkFilters, type SupportedFilters } from "./filter-support.ts";

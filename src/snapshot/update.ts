@@ -1,9 +1,9 @@
 // What crosses the worker boundary: decoded resources with a content version, as plain data.
-import type { Cluster } from "../envoy/cluster.ts";
-import type { ClusterLoadAssignment } from "../envoy/endpoint.ts";
-import type { Listener } from "../envoy/listener.ts";
-import type { RouteConfiguration } from "../envoy/route.ts";
-import type { Secret } from "../envoy/tls.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { ClusterLoadAssignment } from "../envoy/cluster/endpoint.ts";
+import type { Listener } from "../envoy/listener/listener.ts";
+import type { RouteConfiguration } from "../envoy/route/route.ts";
+import type { Secret } from "../envoy/tls/tls.ts";
 
 /** A resource and the hash of its content; equal versions mean nothing changed. */
 export interface Versioned<T> {

@@ -1,6 +1,6 @@
 // A cluster as plain data for admin views. A copy: reading it never disturbs the data path.
-import type { Cluster, CircuitBreakerThresholds } from "../envoy/cluster.ts";
-import type { Locality } from "../envoy/endpoint.ts";
+import type { Cluster, CircuitBreakerThresholds } from "../envoy/cluster/cluster.ts";
+import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { ResourceCounts } from "./cluster.ts";
 import type { UpstreamHost } from "./host.ts";
 import type { HostHealth } from "./lb/balancer.ts";

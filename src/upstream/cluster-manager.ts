@@ -2,9 +2,9 @@
 // carrying over of what outlives a change; what a cluster does with its hosts is managed-cluster.ts.
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.ts";
-import type { Cluster } from "../envoy/cluster.ts";
-import type { ClusterLoadAssignment } from "../envoy/endpoint.ts";
-import type { UpstreamTlsContext } from "../envoy/tls.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { ClusterLoadAssignment } from "../envoy/cluster/endpoint.ts";
+import type { UpstreamTlsContext } from "../envoy/tls/tls.ts";
 import type { ClientTransport, Pending } from "../identity/transport.ts";
 import type { ResourceUpdate, Versioned } from "../snapshot/update.ts";
 import type { Logger } from "../telemetry/logger.ts";

@@ -2,8 +2,8 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Address, Metadata } from "../envoy/address.ts";
-import type { Cluster } from "../envoy/cluster.ts";
-import type { Locality } from "../envoy/endpoint.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { ProxyError } from "../error.ts";
 import type { Pending } from "../identity/transport.ts";
 import type { Counter, Gauge, Histogram } from "../telemetry/stats.ts";

@@ -4,7 +4,7 @@ import { connect, isIP, Socket } from "node:net";
 import type { NetConnectOpts } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../clock.ts";
-import type { Cluster } from "../envoy/cluster.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
 import { ProxyError } from "../error.ts";
 import type { HandshakeHandler, Pending } from "../identity/transport.ts";
 import { connectError } from "../net/errno.ts";

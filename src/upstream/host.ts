@@ -1,7 +1,7 @@
 // One endpoint of a cluster. What the assignment says of it may change under it; its address (and with it its pools) does
 // not, except for a logical DNS host, whose new connections follow the name.
 import type { Address, Metadata } from "../envoy/address.ts";
-import type { Locality } from "../envoy/endpoint.ts";
+import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { Pending } from "../identity/transport.ts";
 import type { DialHandler, DialOptions, Host, HttpPoolHandle } from "./cluster.ts";
 import type { HostTransport } from "./transport-sockets.ts";

@@ -3,7 +3,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.ts";
 import type { Metadata } from "../envoy/address.ts";
-import type { Cluster } from "../envoy/cluster.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { Gauge, StatsScope } from "../telemetry/stats.ts";
 import type { ClusterStats, Host, LbContext, ResourceCounts, UpstreamCluster } from "./cluster.ts";
 import { OriginalDstHosts } from "./discovery/original-dst.ts";

@@ -2,8 +2,8 @@
 // metadata has. Decided when a host is made, never per connection.
 import { isDeepStrictEqual } from "node:util";
 import type { Metadata } from "../envoy/address.ts";
-import type { Cluster } from "../envoy/cluster.ts";
-import type { UpstreamTlsContext, UpstreamTransportSocket } from "../envoy/tls.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { UpstreamTlsContext, UpstreamTransportSocket } from "../envoy/tls/tls.ts";
 import type { ClientTransport } from "../identity/transport.ts";
 
 /** How to reach a host: plain when `tls` is undefined. The same object for every host with the same choice. */

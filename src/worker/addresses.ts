@@ -1,7 +1,7 @@
 // Addresses across workers: worker 0 lets the kernel choose where a port is 0, the others bind what it got; and before any
 // of them binds with SO_REUSEPORT, a plain bind shows whether somebody else owns the address.
 import type { SocketAddress } from "../envoy/address.ts";
-import type { Listener } from "../envoy/listener.ts";
+import type { Listener } from "../envoy/listener/listener.ts";
 import { bindAddress } from "../net/bind.ts";
 import type { SnapshotUpdate, Versioned } from "../snapshot/update.ts";
 import type { ListenerView } from "../telemetry/views.ts";

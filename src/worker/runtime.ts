@@ -1,7 +1,7 @@
 // The data path of one thread: every room below is made here, once, and brought from snapshot to snapshot.
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
-import type { RouteConfiguration } from "../envoy/route.ts";
+import type { RouteConfiguration } from "../envoy/route/route.ts";
 import type { FilterDeps } from "../filter/filter.ts";
 import { listenerFilters, networkFilters } from "../filter/registry.ts";
 import { compileRouteTable } from "../http/route/compile.ts";

@@ -7,7 +7,7 @@ import { after, suite, test } from "node:test";
 import { connect as connectTls } from "node:tls";
 import type { ConnectionOptions } from "node:tls";
 import { systemClock } from "../../src/clock.ts";
-import type { DownstreamTlsContext } from "../../src/envoy/tls.ts";
+import type { DownstreamTlsContext } from "../../src/envoy/tls/tls.ts";
 import type { ProxyError } from "../../src/error.ts";
 import { SecretStore } from "../../src/identity/secret-store.ts";
 import { createServerTransport } from "../../src/identity/server-transport.ts";

@@ -1,6 +1,6 @@
 // Clusters, assignments and balancing contexts for tests of the upstream room.
-import type { Cluster } from "../../src/envoy/cluster.ts";
-import type { ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints } from "../../src/envoy/endpoint.ts";
+import type { Cluster } from "../../src/envoy/cluster/cluster.ts";
+import type { ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints } from "../../src/envoy/cluster/endpoint.ts";
 import type { ResourceUpdate, Versioned } from "../../src/snapshot/update.ts";
 import { ConnectionInfo } from "../../src/telemetry/stream-info.ts";
 import type { LbContext } from "../../src/upstream/cluster.ts";

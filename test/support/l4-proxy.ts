@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import type { TestContext } from "node:test";
 import { systemClock } from "../../src/clock.ts";
-import type { Cluster } from "../../src/envoy/cluster.ts";
-import type { Listener } from "../../src/envoy/listener.ts";
+import type { Cluster } from "../../src/envoy/cluster/cluster.ts";
+import type { Listener } from "../../src/envoy/listener/listener.ts";
 import { listenerFilters, networkFilters } from "../../src/filter/registry.ts";
 import { createClientTransport } from "../../src/identity/client-transport.ts";
 import { SecretStore } from "../../src/identity/secret-store.ts";

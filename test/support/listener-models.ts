@@ -1,6 +1,6 @@
 // Listeners, filter chains and connections for tests of the listener room.
-import type { FilterChain, FilterChainMatch, FilterConfig, Listener } from "../../src/envoy/listener.ts";
-import type { TcpProxyConfig } from "../../src/envoy/tcp-proxy.ts";
+import type { FilterChain, FilterChainMatch, FilterConfig, Listener } from "../../src/envoy/listener/listener.ts";
+import type { TcpProxyConfig } from "../../src/envoy/listener/tcp-proxy.ts";
 import { ConnectionInfo } from "../../src/telemetry/stream-info.ts";
 
 /** A match of everything, narrowed by `over`. */

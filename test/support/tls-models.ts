@@ -1,5 +1,5 @@
 // TLS contexts, secrets and quiet dependencies for tests of the identity and upstream rooms.
-import type { CommonTlsContext, DownstreamTlsContext, Secret, UpstreamTlsContext, ValidationContext } from "../../src/envoy/tls.ts";
+import type { CommonTlsContext, DownstreamTlsContext, Secret, UpstreamTlsContext, ValidationContext } from "../../src/envoy/tls/tls.ts";
 import type { Versioned } from "../../src/snapshot/update.ts";
 import type { Logger } from "../../src/telemetry/logger.ts";
 import type { Issued } from "./certs.ts";

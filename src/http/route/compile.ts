@@ -1,6 +1,6 @@
 // RouteConfiguration to RouteTable: everything that can be decided when configuration is applied is decided here, so that a
 // request costs one domain lookup and a walk over its virtual host's routes.
-import type { Route, RouteConfiguration, VirtualHost } from "../../envoy/route.ts";
+import type { Route, RouteConfiguration, VirtualHost } from "../../envoy/route/route.ts";
 import type { Issue, Result } from "../../error.ts";
 import { compileDomains } from "../../match/domains.ts";
 import type { FilterOverrides } from "./filter-overrides.ts";

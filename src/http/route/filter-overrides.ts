@@ -1,5 +1,5 @@
 // Per-filter overrides of configuration, virtual host, route and weighted cluster, resolved once per route.
-import type { PerFilterConfig } from "../../envoy/route.ts";
+import type { PerFilterConfig } from "../../envoy/route/route.ts";
 import type { CompiledRoute } from "./route-table.ts";
 
 /** Looks up the override of a filter by its name in the connection manager's configuration. */

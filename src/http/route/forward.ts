@@ -1,5 +1,5 @@
 // Forward actions compiled: which cluster, which path and host, which hash.
-import type { ForwardAction, RouteMatch, WeightedCluster } from "../../envoy/route.ts";
+import type { ForwardAction, RouteMatch, WeightedCluster } from "../../envoy/route/route.ts";
 import type { Issue } from "../../error.ts";
 import { compileHashPolicies } from "./hash-policy.ts";
 import type { FormatCompiler } from "./header-mutator.ts";

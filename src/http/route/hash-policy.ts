@@ -1,5 +1,5 @@
 // Hash policies of a route: the number by which consistent-hash balancers pick, and the cookie that makes it stick.
-import type { HashPolicy } from "../../envoy/route.ts";
+import type { HashPolicy } from "../../envoy/route/route.ts";
 import { queryParameter } from "../../match/query-matcher.ts";
 import type { Hash64 } from "../../match/xxhash64.ts";
 import { hashToHex, xxHash64 } from "../../match/xxhash64.ts";

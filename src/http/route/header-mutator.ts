@@ -1,5 +1,5 @@
 // Header additions and removals of route, virtual host and configuration, compiled into one mutator.
-import type { HeaderMutations, HeaderValueOption } from "../../envoy/route.ts";
+import type { HeaderMutations, HeaderValueOption } from "../../envoy/route/route.ts";
 import type { Issue, Result } from "../../error.ts";
 import type { Formatter } from "../../telemetry/access-logger.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";

@@ -1,6 +1,6 @@
 // route.v3.RouteMatch without its path, as one predicate: headers, query parameters, gRPC, TLS and the runtime share.
 import { isGrpc } from "../grpc.ts";
-import type { RouteMatch } from "../../envoy/route.ts";
+import type { RouteMatch } from "../../envoy/route/route.ts";
 import { compileAllHeaders } from "../../match/header-matcher.ts";
 import { compileQueryMatcher } from "../../match/query-matcher.ts";
 import type { RouteRequest } from "./route-table.ts";

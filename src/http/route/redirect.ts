@@ -1,5 +1,5 @@
 // Redirects: RedirectAction compiled, and the redirect to https of virtual hosts that require TLS.
-import type { RedirectAction, RouteMatch } from "../../envoy/route.ts";
+import type { RedirectAction, RouteMatch } from "../../envoy/route/route.ts";
 import { portStart } from "../../match/domains.ts";
 import { compilePathRewrite } from "./rewrite.ts";
 import type { CompiledRedirect, RouteRequest } from "./route-table.ts";

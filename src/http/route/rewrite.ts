@@ -1,5 +1,5 @@
 // Path and host rewriting of forward actions and of redirects. Paths include the query, which always survives.
-import type { HostRewrite, RouteMatch } from "../../envoy/route.ts";
+import type { HostRewrite, RouteMatch } from "../../envoy/route/route.ts";
 import { withoutQuery } from "../../match/path-matcher.ts";
 import { requireRegex } from "../../match/string-matcher.ts";
 import type { CompiledForward } from "./route-table.ts";

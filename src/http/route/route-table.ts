@@ -1,5 +1,5 @@
 // Contract of compiled routes: what the connection manager and the router see of a RouteConfiguration.
-import type { ForwardAction, Route, VirtualHost } from "../../envoy/route.ts";
+import type { ForwardAction, Route, VirtualHost } from "../../envoy/route/route.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { HeaderMap } from "../../wire/header-map.ts";
 

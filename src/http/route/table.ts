@@ -1,5 +1,5 @@
 // The compiled route table at work: authority to virtual host, then the first route that matches. Runs for every request.
-import type { VirtualHost, WeightedCluster } from "../../envoy/route.ts";
+import type { VirtualHost, WeightedCluster } from "../../envoy/route/route.ts";
 import type { PathMatcher } from "../../envoy/string-matcher.ts";
 import type { DomainTable } from "../../match/domains.ts";
 import type { PathTest } from "../../match/path-matcher.ts";

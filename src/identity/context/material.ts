@@ -1,6 +1,6 @@
 // Certificates and validation of one TLS context with its SDS references filled in, and whether that changed since the
 // last handshake. Secrets rotate by publish; nothing here watches files.
-import type { CommonTlsContext, Secret, TlsCertificate, ValidationContext } from "../../envoy/tls.ts";
+import type { CommonTlsContext, Secret, TlsCertificate, ValidationContext } from "../../envoy/tls/tls.ts";
 import type { Versioned } from "../../snapshot/update.ts";
 import type { SecretLookup } from "../secret-store.ts";
 

@@ -2,7 +2,7 @@
 // selects, the verifier of client certificates, and whether one is asked for.
 import { createHash, X509Certificate } from "node:crypto";
 import type { SecureContext } from "node:tls";
-import type { DownstreamTlsContext, TlsCertificate } from "../../envoy/tls.ts";
+import type { DownstreamTlsContext, TlsCertificate } from "../../envoy/tls/tls.ts";
 import type { Material } from "./material.ts";
 import { dnsNameMatches } from "../san-matcher.ts";
 import { buildSecureContext, fingerprint } from "../secure-context.ts";

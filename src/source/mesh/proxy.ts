@@ -1,6 +1,6 @@
 // What a node's identity means for its configuration: Istio's reading of core.v3.Node and its metadata.
 import { isIP } from "node:net";
-import type { Locality } from "../../envoy/endpoint.ts";
+import type { Locality } from "../../envoy/cluster/endpoint.ts";
 import type { Node } from "../../envoy/bootstrap.ts";
 import { isMapping } from "./object/fields.ts";
 

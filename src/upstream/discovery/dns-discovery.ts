@@ -2,8 +2,8 @@
 // lookup finds something else; a failing resolver takes nothing away.
 import { isIP } from "node:net";
 import type { Clock, Timer } from "../../clock.ts";
-import type { Cluster } from "../../envoy/cluster.ts";
-import type { LbEndpoint, LocalityLbEndpoints } from "../../envoy/endpoint.ts";
+import type { Cluster } from "../../envoy/cluster/cluster.ts";
+import type { LbEndpoint, LocalityLbEndpoints } from "../../envoy/cluster/endpoint.ts";
 import type { StatsScope } from "../../telemetry/stats.ts";
 import type { ResolvedEndpoint } from "../host.ts";
 import type { HostLookup, ResolvedAddress } from "./host-lookup.ts";

@@ -1,7 +1,7 @@
 // Names to addresses for DNS clusters: the system's resolver (hosts file included), or c-ares where TTLs are wanted. One
 // lookup of a name is shared by all clusters that ask for it at the same time.
 import { promises as dns } from "node:dns";
-import type { Cluster } from "../../envoy/cluster.ts";
+import type { Cluster } from "../../envoy/cluster/cluster.ts";
 
 /** An address and how long it may be kept; TTL undefined = not known. */
 export interface ResolvedAddress {

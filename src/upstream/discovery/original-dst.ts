@@ -1,7 +1,7 @@
 // Hosts of an ORIGINAL_DST cluster: made on demand for where the client wanted to go, shared while in use, swept when not.
 import { isIP } from "node:net";
 import type { Clock, Timer } from "../../clock.ts";
-import type { Cluster } from "../../envoy/cluster.ts";
+import type { Cluster } from "../../envoy/cluster/cluster.ts";
 import type { LbContext } from "../cluster.ts";
 import { formatAddress } from "../host.ts";
 import type { ResolvedEndpoint, UpstreamHost } from "../host.ts";

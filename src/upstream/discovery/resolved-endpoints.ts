@@ -1,6 +1,6 @@
 // An assignment's endpoints flattened to what hosts are made of.
 import type { Address } from "../../envoy/address.ts";
-import type { ClusterLoadAssignment, HealthStatus, LbEndpoint, LocalityLbEndpoints } from "../../envoy/endpoint.ts";
+import type { ClusterLoadAssignment, HealthStatus, LbEndpoint, LocalityLbEndpoints } from "../../envoy/cluster/endpoint.ts";
 import { formatAddress } from "../host.ts";
 import type { ResolvedEndpoint } from "../host.ts";
 import type { HostHealth } from "../lb/balancer.ts";

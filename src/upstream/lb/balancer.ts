@@ -1,7 +1,7 @@
 // The choice of a host in a cluster: priority by load, then locality by weight, then a host by the cluster's policy. One
 // balancer belongs to one list of hosts and is replaced whole when the list or a host's health changes.
-import type { LbPolicy } from "../../envoy/cluster.ts";
-import type { Locality } from "../../envoy/endpoint.ts";
+import type { LbPolicy } from "../../envoy/cluster/cluster.ts";
+import type { Locality } from "../../envoy/cluster/endpoint.ts";
 import { EdfSchedule } from "./edf.ts";
 import type { Candidate, HostPicker, Random } from "./host-picker.ts";
 import { createHostPicker } from "./policy.ts";

@@ -1,5 +1,5 @@
 // The table of load-balancing policies: which picker a cluster's policy means.
-import type { LbPolicy } from "../../envoy/cluster.ts";
+import type { LbPolicy } from "../../envoy/cluster/cluster.ts";
 import type { Candidate, HostPicker, Random } from "./host-picker.ts";
 import { createLeastRequestPicker } from "./least-request.ts";
 import { createMaglevPicker } from "./maglev.ts";

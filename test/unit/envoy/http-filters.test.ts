@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { decodeCorsPolicy } from "../../../src/envoy/cors.ts";
-import { decodeFault, isInertFault } from "../../../src/envoy/fault.ts";
-import { decodeJwtAuthn } from "../../../src/envoy/jwt-authn.ts";
-import { decodeProxyProtocol } from "../../../src/envoy/listener-filters.ts";
-import { decodeLocalRateLimit, isInertLocalRateLimit } from "../../../src/envoy/local-ratelimit.ts";
-import { decodeHttpRbac, decodeNetworkRbac } from "../../../src/envoy/rbac-decoder.ts";
+import { decodeCorsPolicy } from "../../../src/envoy/http-filter/cors.ts";
+import { decodeFault, isInertFault } from "../../../src/envoy/http-filter/fault.ts";
+import { decodeJwtAuthn } from "../../../src/envoy/http-filter/jwt-authn.ts";
+import { decodeProxyProtocol } from "../../../src/envoy/listener/listener-filters.ts";
+import { decodeLocalRateLimit, isInertLocalRateLimit } from "../../../src/envoy/http-filter/local-ratelimit.ts";
+import { decodeHttpRbac, decodeNetworkRbac } from "../../../src/envoy/http-filter/rbac-decoder.ts";
 import { accepted, any, issuesOf } from "./decoding.ts";
 
 const lost = "is not supported, and leaving it out could change who may reach whom";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { EscapedSlashesAction } from "../../../src/envoy/http-connection-manager.ts";
+import type { EscapedSlashesAction } from "../../../src/envoy/listener/http-connection-manager.ts";
 import { isNormalPath, normalizePath } from "../../../src/http/path.ts";
 
 const plain = { normalizePath: true, mergeSlashes: false, escapedSlashesAction: "KEEP_UNCHANGED" } as const;

@@ -1,7 +1,7 @@
 // SAN matchers against raw names: kinds, types, wildcards, and names made to deceive.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import type { SanMatcher } from "../../../src/envoy/tls.ts";
+import type { SanMatcher } from "../../../src/envoy/tls/tls.ts";
 import { compileSanMatchers, dnsNameMatches } from "../../../src/identity/san-matcher.ts";
 import type { CertificateNames, San } from "../../../src/identity/x509/certificate-names.ts";
 

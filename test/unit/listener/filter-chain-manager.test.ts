@@ -1,7 +1,7 @@
 // Filter-chain matching: Envoy's order, most specific first, never back.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import type { FilterChainMatch } from "../../../src/envoy/listener.ts";
+import type { FilterChainMatch } from "../../../src/envoy/listener/listener.ts";
 import { compileFilterChains } from "../../../src/listener/filter-chain-manager.ts";
 import type { FilterChainMatcher } from "../../../src/listener/filter-chain-manager.ts";
 import { connectionInfo, filterChain } from "../../support/listener-models.ts";

@@ -6,7 +6,7 @@ import { diffSnapshots, isEmptyUpdate } from "../../../src/snapshot/diff.ts";
 import { overlappingChains } from "../../../src/snapshot/filter-chain-overlap.ts";
 import { buildSnapshot, type Snapshot, type SnapshotOptions } from "../../../src/snapshot/snapshot.ts";
 import { formatPath } from "../../../src/source/yaml-document.ts";
-import { anyFilterChainMatch } from "../../../src/envoy/listener-decoder.ts";
+import { anyFilterChainMatch } from "../../../src/envoy/listener/listener-decoder.ts";
 import { address, any, connectionManager, context, filter, router, staticCluster, tcpProxy } from "../envoy/decoding.ts";
 
 const supported = {

@@ -7,7 +7,7 @@ import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
 import type { Clock } from "../../../src/clock.ts";
-import type { Listener } from "../../../src/envoy/listener.ts";
+import type { Listener } from "../../../src/envoy/listener/listener.ts";
 import type { SnapshotUpdate } from "../../../src/snapshot/update.ts";
 import type { Logger } from "../../../src/telemetry/logger.ts";
 import { StatsSlab } from "../../../src/telemetry/stats-slab.ts";

@@ -1,6 +1,6 @@
 // envoy.filters.http.cors: answers preflights and marks responses for the origins a route's policy allows. Without a policy on
 // the route it does nothing.
-import type { CorsPolicy } from "../../../envoy/cors.ts";
+import type { CorsPolicy } from "../../../envoy/http-filter/cors.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import { perRoute } from "../../../http/route/per-route.ts";
 import type { HttpStream } from "../../../http/stream.ts";

@@ -1,6 +1,6 @@
 // envoy.filters.http.fault: delays and aborts a share of the requests, to see how callers take it.
 import type { Timer } from "../../../clock.ts";
-import type { FaultConfig } from "../../../envoy/fault.ts";
+import type { FaultConfig } from "../../../envoy/http-filter/fault.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import type { LocalReply } from "../../../http/local-reply.ts";
 import { perRoute } from "../../../http/route/per-route.ts";

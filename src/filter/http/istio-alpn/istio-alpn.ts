@@ -1,6 +1,6 @@
 // istio.alpn: offers Istio's ALPN names to the upstream instead of the cluster's own, by the protocol that the upstream speaks,
 // so that the server side can tell mesh traffic.
-import type { IstioAlpnConfig } from "../../../envoy/istio-alpn.ts";
+import type { IstioAlpnConfig } from "../../../envoy/http-filter/istio-alpn.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import type { UpstreamCluster } from "../../../upstream/cluster.ts";

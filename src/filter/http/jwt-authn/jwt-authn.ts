@@ -1,6 +1,6 @@
 // envoy.filters.http.jwt_authn: lets requests pass that carry the tokens their rule requires. Keys are local; what cannot be
 // verified does not pass.
-import type { JwtAuthnConfig, JwtPerRoute, JwtRequirement, JwtRule } from "../../../envoy/jwt-authn.ts";
+import type { JwtAuthnConfig, JwtPerRoute, JwtRequirement, JwtRule } from "../../../envoy/http-filter/jwt-authn.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import { compileConditions } from "../../../http/route/match-request.ts";
 import { perRoute } from "../../../http/route/per-route.ts";

@@ -1,5 +1,5 @@
 // JWT requirements compiled: what a request must carry to pass. All local, so every answer is there at once.
-import type { JwtProvider, JwtRequirement } from "../../../envoy/jwt-authn.ts";
+import type { JwtProvider, JwtRequirement } from "../../../envoy/http-filter/jwt-authn.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import type { KeySet } from "./jwks.ts";
 import { readKeySet } from "./jwks.ts";

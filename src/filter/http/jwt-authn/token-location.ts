@@ -1,5 +1,5 @@
 // Where a provider's tokens are in a request, and how they are taken out of it.
-import type { JwtProvider } from "../../../envoy/jwt-authn.ts";
+import type { JwtProvider } from "../../../envoy/http-filter/jwt-authn.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { queryParameter } from "../../../match/query-matcher.ts";
 

@@ -1,6 +1,6 @@
 // envoy.filters.http.local_ratelimit: refuses requests over a token bucket's rate. Buckets belong to one worker: with several
 // workers each lets the configured rate pass.
-import type { LocalRateLimitConfig } from "../../../envoy/local-ratelimit.ts";
+import type { LocalRateLimitConfig } from "../../../envoy/http-filter/local-ratelimit.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import type { HeaderMutator } from "../../../http/route/route-table.ts";
 import { compileLevel } from "../../../http/route/header-mutator.ts";

@@ -1,6 +1,6 @@
 // A token bucket that fills continuously, as Envoy's does: tokens_per_fill spread over fill_interval. One worker's own.
 import type { Clock } from "../../../clock.ts";
-import type { TokenBucket as TokenBucketModel } from "../../../envoy/local-ratelimit.ts";
+import type { TokenBucket as TokenBucketModel } from "../../../envoy/http-filter/local-ratelimit.ts";
 
 /** A token bucket, full at first. */
 export class TokenBucket {

@@ -1,5 +1,5 @@
 // envoy.filters.http.rbac: refuses requests that the rules do not let pass.
-import type { HttpRbacConfig, HttpRbacPerRoute, RbacRules } from "../../../envoy/rbac.ts";
+import type { HttpRbacConfig, HttpRbacPerRoute, RbacRules } from "../../../envoy/http-filter/rbac.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import type { LocalReply } from "../../../http/local-reply.ts";
 import { perRoute } from "../../../http/route/per-route.ts";

@@ -1,7 +1,7 @@
 // Whether a failed attempt may be made again: Envoy's retry conditions, compiled from the route's policy once, and the state
 // of one request's retries.
 import type { Clock } from "../../../clock.ts";
-import type { RetryPolicy } from "../../../envoy/route.ts";
+import type { RetryPolicy } from "../../../envoy/route/route.ts";
 import type { ProxyError } from "../../../error.ts";
 import { compileFieldMatcher } from "../../../match/header-matcher.ts";
 import type { Host, UpstreamCluster } from "../../../upstream/cluster.ts";

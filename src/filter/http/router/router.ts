@@ -1,6 +1,6 @@
 // The router: the terminal of every HTTP filter chain. Answers redirects and direct responses itself; a forward is a
 // RouterStream of its own (router-stream.ts).
-import type { RouterConfig } from "../../../envoy/router.ts";
+import type { RouterConfig } from "../../../envoy/http-filter/router.ts";
 import type { Terminal } from "../../../http/connection-manager.ts";
 import type { HttpFilterContext } from "../../../http/filter.ts";
 import { plainReply, replies } from "../../../http/local-reply.ts";

@@ -1,5 +1,5 @@
 // envoy.filters.listener.proxy_protocol: takes the client's address from a PROXY protocol header and drops the header.
-import type { ProxyProtocolConfig } from "../../../envoy/listener-filters.ts";
+import type { ProxyProtocolConfig } from "../../../envoy/listener/listener-filters.ts";
 import { parseProxyHeader } from "../../../wire/proxy-protocol.ts";
 import type { ListenerFilterSpec, ListenerFilterVerdict } from "../../filter.ts";
 

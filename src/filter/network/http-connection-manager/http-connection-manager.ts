@@ -1,7 +1,7 @@
 // The HTTP connection manager as a network filter: compiles HTTP filters, router and routes once per filter chain, and gives
 // each connection to the HTTP/1 codec.
-import type { HttpConnectionManagerConfig } from "../../../envoy/http-connection-manager.ts";
-import { routerExtension, type RouterConfig } from "../../../envoy/router.ts";
+import type { HttpConnectionManagerConfig } from "../../../envoy/listener/http-connection-manager.ts";
+import { routerExtension, type RouterConfig } from "../../../envoy/http-filter/router.ts";
 import { HttpManager, type Terminal } from "../../../http/connection-manager.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import { Http1ServerConnection } from "../../../http/h1/server-connection.ts";

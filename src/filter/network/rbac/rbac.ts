@@ -1,6 +1,6 @@
 // envoy.filters.network.rbac: refuses connections that the rules do not let pass. Decided when the connection arrives, before
 // anything is dialled: unlike Envoy, which waits for the first byte, a server that speaks first tells a refused client nothing.
-import type { NetworkRbacConfig } from "../../../envoy/rbac.ts";
+import type { NetworkRbacConfig } from "../../../envoy/http-filter/rbac.ts";
 import { compileRbac, type RbacTest } from "../../../match/rbac.ts";
 import type { NetworkFilter, NetworkFilterContext, NetworkFilterSpec } from "../../filter.ts";
 

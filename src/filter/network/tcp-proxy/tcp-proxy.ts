@@ -1,7 +1,7 @@
 // tcp_proxy: relays a connection to a host of a cluster. Configuration is compiled here once per filter chain; what happens to
 // one connection is in tcp-session.ts.
 import type { Timer } from "../../../clock.ts";
-import type { TcpProxyConfig } from "../../../envoy/tcp-proxy.ts";
+import type { TcpProxyConfig } from "../../../envoy/listener/tcp-proxy.ts";
 import { xxHash64 } from "../../../match/xxhash64.ts";
 import type { Connection } from "../../../net/connection.ts";
 import type { AccessLogger } from "../../../telemetry/access-logger.ts";

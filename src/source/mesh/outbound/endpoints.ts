@@ -1,5 +1,5 @@
 // Which endpoints of a port a node may use, by locality, with other networks behind their gateways.
-import type { Locality } from "../../../envoy/endpoint.ts";
+import type { Locality } from "../../../envoy/cluster/endpoint.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { NodeView } from "../node-view.ts";

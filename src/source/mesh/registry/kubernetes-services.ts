@@ -1,5 +1,5 @@
 // Joins one cluster's Kubernetes objects into services with endpoints: slices with their pods, pods with their nodes.
-import type { Locality } from "../../../envoy/endpoint.ts";
+import type { Locality } from "../../../envoy/cluster/endpoint.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { KubernetesCluster, KubernetesEndpoint, KubernetesPod, KubernetesService } from "./kubernetes-objects.ts";
 import type { Networks } from "./networks.ts";

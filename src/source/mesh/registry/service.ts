@@ -1,5 +1,5 @@
 // The model both registries yield: a service as the whole mesh sees it, with the endpoints of all clusters.
-import type { Locality } from "../../../envoy/endpoint.ts";
+import type { Locality } from "../../../envoy/cluster/endpoint.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { Protocol } from "./protocol.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { HashPolicy, HostRewrite, RedirectAction } from "../../../../src/envoy/route.ts";
+import type { HashPolicy, HostRewrite, RedirectAction } from "../../../../src/envoy/route/route.ts";
 import type { PathMatcher } from "../../../../src/envoy/string-matcher.ts";
 import { hashToHex, xxHash64 } from "../../../../src/match/xxhash64.ts";
 import {

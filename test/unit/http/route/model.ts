@@ -9,7 +9,7 @@ import type {
   RouteMatch,
   VirtualHost,
   WeightedCluster,
-} from "../../../../src/envoy/route.ts";
+} from "../../../../src/envoy/route/route.ts";
 import type { PathMatcher } from "../../../../src/envoy/string-matcher.ts";
 import type { CompiledRoute, RouteRequest, RouteTable } from "../../../../src/http/route/route-table.ts";
 import { compileRouteTable } from "../../../../src/http/route/compile.ts";

@@ -1,7 +1,7 @@
 // The policies by themselves: shares over many picks, and what a policy does with load or a hash.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import type { LbPolicy } from "../../../../src/envoy/cluster.ts";
+import type { LbPolicy } from "../../../../src/envoy/cluster/cluster.ts";
 import { createHostPicker } from "../../../../src/upstream/lb/policy.ts";
 import { seededRandom } from "../../../support/cluster-models.ts";
 

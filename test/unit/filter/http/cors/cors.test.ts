@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { CorsPolicy } from "../../../../../src/envoy/cors.ts";
+import type { CorsPolicy } from "../../../../../src/envoy/http-filter/cors.ts";
 import { cors } from "../../../../../src/filter/http/cors/cors.ts";
 import type { Asked } from "../stand-ins.ts";
 import { filterUnderTest, respond, streamFor } from "../stand-ins.ts";

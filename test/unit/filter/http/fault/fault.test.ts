@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { FaultConfig } from "../../../../../src/envoy/fault.ts";
+import type { FaultConfig } from "../../../../../src/envoy/http-filter/fault.ts";
 import { fault } from "../../../../../src/filter/http/fault/fault.ts";
 import { flag } from "../../../../../src/telemetry/response-flag.ts";
 import type { Asked } from "../stand-ins.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHmac, generateKeyPairSync, type KeyObject, sign, constants } from "node:crypto";
 import { test } from "node:test";
-import type { JwtAuthnConfig, JwtProvider, JwtRequirement } from "../../../../../src/envoy/jwt-authn.ts";
+import type { JwtAuthnConfig, JwtProvider, JwtRequirement } from "../../../../../src/envoy/http-filter/jwt-authn.ts";
 import { jwtAuthn } from "../../../../../src/filter/http/jwt-authn/jwt-authn.ts";
 import { readKeySet } from "../../../../../src/filter/http/jwt-authn/jwks.ts";
 import { parseJwt } from "../../../../../src/filter/http/jwt-authn/jwt.ts";

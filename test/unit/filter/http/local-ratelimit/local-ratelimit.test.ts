@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { LocalRateLimitConfig } from "../../../../../src/envoy/local-ratelimit.ts";
+import type { LocalRateLimitConfig } from "../../../../../src/envoy/http-filter/local-ratelimit.ts";
 import { localRateLimit } from "../../../../../src/filter/http/local-ratelimit/local-ratelimit.ts";
 import { TokenBucket } from "../../../../../src/filter/http/local-ratelimit/token-bucket.ts";
 import { flag } from "../../../../../src/telemetry/response-flag.ts";

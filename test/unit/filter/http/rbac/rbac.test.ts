@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RbacPermission, RbacPrincipal, RbacRules } from "../../../../../src/envoy/rbac.ts";
+import type { RbacPermission, RbacPrincipal, RbacRules } from "../../../../../src/envoy/http-filter/rbac.ts";
 import { rbac } from "../../../../../src/filter/http/rbac/rbac.ts";
 import type { Asked } from "../stand-ins.ts";
 import { filterUnderTest, streamFor } from "../stand-ins.ts";

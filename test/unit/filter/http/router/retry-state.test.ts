@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import type { RetryPolicy } from "../../../../../src/envoy/route.ts";
+import type { RetryPolicy } from "../../../../../src/envoy/route/route.ts";
 import { ProxyError, type ProxyErrorCode } from "../../../../../src/error.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "../../../../../src/filter/http/router/retry-state.ts";
 import type { UpstreamCluster } from "../../../../../src/upstream/cluster.ts";

@@ -1,0 +1,136 @@
+// Decoder of how a cluster speaks HTTP: HttpProtocolOptions and the older fields on the cluster itself.
+import type { UpstreamHttpOptions, UpstreamProtocol } from "./cluster.ts";
+import { anyOf, unsupportedType } from "../decode/any.ts";
+import { type Cursor, type Decoder, isObject } from "../decode/cursor.ts";
+import { type Fields, message } from "../decode/message.ts";
+import { bool, duration, enumeration, integer, uint32 } from "../decode/scalars.ts";
+import { decodeHttpFilter } from "../listener/filter-config.ts";
+
+type CommonOptions = Omit<UpstreamHttpOptions, "protocol" | "enableTrailers">;
+type Protocol = Pick<UpstreamHttpOptions, "protocol" | "enableTrailers">;
+
+/** Envoy's defaults: 1 h idle, no limits, 100 headers. */
+export const defaultHttpOptions: UpstreamHttpOptions = {
+  protocol: "http1",
+  idleTimeoutMs: 3_600_000,
+  maxRequestsPerConnection: 0,
+  maxConnectionDurationMs: 0,
+  maxHeadersCount: 100,
+  // Observed: Envoy accepts response headers of 70 KiB without a limit being configured.
+  maxResponseHeadersKb: 80,
+  enableTrailers: false,
+};
+
+const decodeCommonOptions: Decoder<CommonOptions> = message("envoy.config.core.v3.HttpProtocolOptions", (m) => ({
+  idleTimeoutMs: m.field("idle_timeout", duration, defaultHttpOptions.idleTimeoutMs),
+  maxRequestsPerConnection: m.field("max_requests_per_connection", uint32, 0),
+  maxConnectionDurationMs: m.field("max_connection_duration", duration, 0),
+  maxHeadersCount: m.field("max_headers_count", integer(1, 0xffff_ffff), defaultHttpOptions.maxHeadersCount),
+  maxResponseHeadersKb: m.field("max_response_headers_kb", integer(1, 8192), defaultHttpOptions.maxResponseHeadersKb),
+}));
+
+// These weaken or strengthen the check of the server's identity, so they must not be lost.
+const decodeUpstreamOptions = message(
+  "envoy.config.core.v3.UpstreamHttpProtocolOptions",
+  (m) =>
+    m.refuse(
+      "give sni and match_typed_subject_alt_names in the TLS context",
+      "auto_sni",
+      "auto_san_validation",
+      "override_auto_sni_header",
+    ),
+  { unhandled: "error" },
+);
+
+// Codec settings: which of them are present decides the protocol; most of their contents tune Envoy's codecs.
+const decodeHttp1Settings = message("envoy.config.core.v3.Http1ProtocolOptions", (m) => m.field("enable_trailers", bool, false));
+const decodeHttp2Settings = message("envoy.config.core.v3.Http2ProtocolOptions", () => true as const);
+
+const plainHttp1: Protocol = { protocol: "http1", enableTrailers: false };
+
+function codecSettings(m: Fields, protocol: UpstreamProtocol): Protocol {
+  const enableTrailers = m.field("http_protocol_options", decodeHttp1Settings, false);
+  m.field("http2_protocol_options", decodeHttp2Settings, false);
+  return { protocol, enableTrailers };
+}
+
+const decodeExplicit: Decoder<Protocol> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig", (m) => {
+  m.refuse("HTTP/3", "http3_protocol_options");
+  return m.requiredOneof<Protocol>(
+    {
+      http_protocol_options: (json, at) => ({ protocol: "http1", enableTrailers: decodeHttp1Settings(json, at) }),
+      http2_protocol_options: (json, at) => (decodeHttp2Settings(json, at), { protocol: "http2", enableTrailers: false }),
+    },
+    plainHttp1,
+  );
+});
+const decodeDownstream: Decoder<Protocol> = message(
+  "envoy.extensions.upstreams.http.v3.HttpProtocolOptions.UseDownstreamHttpConfig",
+  (m) => {
+    m.ignore("http3_protocol_options");
+    return codecSettings(m, "downstream");
+  },
+);
+const decodeAuto: Decoder<Protocol> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions.AutoHttpConfig", (m) => {
+  m.refuse("HTTP/3", "http3_protocol_options", "alternate_protocols_cache_options");
+  return codecSettings(m, "auto");
+});
+
+const decodeProtocolOptions: Decoder<UpstreamHttpOptions> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", (m) => {
+  m.field("upstream_http_protocol_options", decodeUpstreamOptions, undefined);
+  m.field("http_filters", upstreamFilters, undefined);
+  return {
+    ...m.field("common_http_protocol_options", decodeCommonOptions, defaultHttpOptions),
+    ...m.requiredOneof<Protocol>(
+      { explicit_http_config: decodeExplicit, use_downstream_protocol_config: decodeDownstream, auto_config: decodeAuto },
+      plainHttp1,
+    ),
+  };
+});
+
+const codecFilter = "envoy.filters.http.upstream_codec";
+
+// The codec is always there and last; any other filter on this side has no behaviour here.
+const upstreamFilters: Decoder<void> = (json, at) => {
+  if (!Array.isArray(json)) return at.error("expected a list");
+  json.forEach((entry: unknown, index) => {
+    const filter = at.in(index, decodeHttpFilter, entry);
+    if (filter && filter.extension !== codecFilter) at.error(`${filter.extension} is not supported as an upstream filter`, index);
+  });
+};
+
+const extensionName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+const decodeProtocolAny = anyOf<UpstreamHttpOptions>(
+  { "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": decodeProtocolOptions },
+  (type, at) => {
+    at.error(unsupportedType(type, [extensionName]));
+    return defaultHttpOptions;
+  },
+);
+
+const decodeExtensionOptions: Decoder<UpstreamHttpOptions | undefined> = (json: unknown, at: Cursor) => {
+  let options: UpstreamHttpOptions | undefined;
+  if (!isObject(json)) at.error("expected an object of extension names to options");
+  else {
+    for (const [name, value] of Object.entries(json)) {
+      if (name === extensionName) options = at.in(name, decodeProtocolAny, value);
+      else at.warn("is not honoured", name);
+    }
+  }
+  return options;
+};
+
+const selection = enumeration({ USE_CONFIGURED_PROTOCOL: 0, USE_DOWNSTREAM_PROTOCOL: 1 });
+
+/** The HTTP options of a cluster.v3.Cluster, from typed_extension_protocol_options or the deprecated fields. */
+export function decodeClusterHttp(m: Fields): UpstreamHttpOptions {
+  const typed = m.field("typed_extension_protocol_options", decodeExtensionOptions, undefined);
+  m.field("upstream_http_protocol_options", decodeUpstreamOptions, undefined);
+  const common = m.field("common_http_protocol_options", decodeCommonOptions, defaultHttpOptions);
+  const enableTrailers = m.field("http_protocol_options", decodeHttp1Settings, false);
+  const http2 = m.field("http2_protocol_options", decodeHttp2Settings, false);
+  const downstream = m.field("protocol_selection", selection, "USE_CONFIGURED_PROTOCOL") === "USE_DOWNSTREAM_PROTOCOL";
+  const maxRequestsPerConnection = m.field("max_requests_per_connection", uint32, common.maxRequestsPerConnection);
+  if (typed) return typed;
+  return { ...common, maxRequestsPerConnection, enableTrailers, protocol: downstream ? "downstream" : http2 ? "http2" : "http1" };
+}

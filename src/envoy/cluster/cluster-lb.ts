@@ -1,0 +1,161 @@
+// Decoders of a cluster's load-balancing policy: the old lb_policy with its own settings, and the extension list that replaces it.
+import type { LbPolicy } from "./cluster.ts";
+import { anyOf, typedExtension, unsupportedType } from "../decode/any.ts";
+import { type Decoder, describe } from "../decode/cursor.ts";
+import { emptyMessage, type Fields, message } from "../decode/message.ts";
+import { enumeration, integer, int64 } from "../decode/scalars.ts";
+
+/** A policy, and whether localities are weighted. */
+export interface LoadBalancing {
+  readonly lbPolicy: LbPolicy;
+  readonly localityWeightedLb: boolean;
+}
+
+// Envoy's defaults and bounds (ring_hash.v3, maglev.v3): rings of 1024 to 8 Mi entries, tables of 65537.
+const maxRingSize = 8_388_608;
+const ringSize = integer(1, maxRingSize);
+const choices = integer(2, 0xffff_ffff);
+const hashFunction = enumeration({ XX_HASH: 0, MURMUR_HASH_2: 1 });
+const newHashFunction = enumeration({ DEFAULT_HASH: 0, XX_HASH: 1, MURMUR_HASH_2: 2 });
+const roundRobin: LbPolicy = { kind: "ROUND_ROBIN" };
+
+function ringHash(m: Fields, functions: Decoder<string>): LbPolicy {
+  if (m.field("hash_function", functions, "XX_HASH") === "MURMUR_HASH_2")
+    m.at.warn("is not honoured: the ring is hashed with xxHash", "hash_function");
+  const minimumRingSize = m.field("minimum_ring_size", ringSize, 1024);
+  const maximumRingSize = m.field("maximum_ring_size", ringSize, maxRingSize);
+  if (minimumRingSize > maximumRingSize) m.at.error(`above maximum_ring_size ${maximumRingSize}`, "minimum_ring_size");
+  return { kind: "RING_HASH", minimumRingSize, maximumRingSize };
+}
+
+function maglev(m: Fields): LbPolicy {
+  const tableSize = m.field("table_size", int64, 65_537);
+  if (tableSize > 5_000_011 || !isPrime(tableSize)) m.at.error(`expected a prime of at most 5000011, got ${tableSize}`, "table_size");
+  return { kind: "MAGLEV", tableSize };
+}
+
+function isPrime(value: number): boolean {
+  if (value < 2) return false;
+  for (let divisor = 2; divisor * divisor <= value; divisor++) if (value % divisor === 0) return false;
+  return true;
+}
+
+const decodeOldRingHash = message("envoy.config.cluster.v3.Cluster.RingHashLbConfig", (m) => ringHash(m, hashFunction));
+const decodeOldMaglev = message("envoy.config.cluster.v3.Cluster.MaglevLbConfig", maglev);
+const decodeOldLeastRequest = message("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", (m) => m.field("choice_count", choices, 2));
+const decodeOldRoundRobin = message("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", () => true as const);
+
+const oldPolicy = enumeration({
+  ROUND_ROBIN: 0,
+  LEAST_REQUEST: 1,
+  RING_HASH: 2,
+  RANDOM: 3,
+  MAGLEV: 5,
+  CLUSTER_PROVIDED: 6,
+  LOAD_BALANCING_POLICY_CONFIG: 7,
+});
+
+const decodeLocality = message("envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig", (m) => {
+  const weighted = m.has("locality_weighted_lb_config");
+  return weighted;
+});
+
+const withLocality = (m: Fields, lbPolicy: LbPolicy): LoadBalancing => ({
+  lbPolicy,
+  localityWeightedLb: m.field("locality_lb_config", decodeLocality, false),
+});
+const flat = (decoder: Decoder<LbPolicy>): Decoder<LoadBalancing> => {
+  return (json, at) => ({ lbPolicy: decoder(json, at), localityWeightedLb: false });
+};
+const decodeClusterProvided = emptyMessage("envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided");
+
+const decodeWrrLocality = message("envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality", (m) => ({
+  lbPolicy: m.required("endpoint_picking_policy", decodeLoadBalancingPolicy).lbPolicy,
+  localityWeightedLb: true,
+}));
+
+const policies: Readonly<Record<string, Decoder<LoadBalancing>>> = {
+  "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin": message(
+    "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
+    (m) => withLocality(m, roundRobin),
+  ),
+  "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest": message(
+    "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
+    (m) => withLocality(m, { kind: "LEAST_REQUEST", choiceCount: m.field("choice_count", choices, 2) }),
+  ),
+  "envoy.extensions.load_balancing_policies.random.v3.Random": message("envoy.extensions.load_balancing_policies.random.v3.Random", (m) =>
+    withLocality(m, { kind: "RANDOM" }),
+  ),
+  "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash": flat(
+    message("envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash", (m) => ringHash(m, newHashFunction)),
+  ),
+  "envoy.extensions.load_balancing_policies.maglev.v3.Maglev": flat(
+    message("envoy.extensions.load_balancing_policies.maglev.v3.Maglev", maglev),
+  ),
+  "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality": decodeWrrLocality,
+  "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided": (json, at) => {
+    decodeClusterProvided(json, at);
+    return { lbPolicy: { kind: "CLUSTER_PROVIDED" }, localityWeightedLb: false };
+  },
+};
+
+const decodePolicy = message("envoy.config.cluster.v3.LoadBalancingPolicy.Policy", (m) =>
+  m.required(
+    "typed_extension_config",
+    typedExtension(anyOf<LoadBalancing | { readonly unknown: string }>(policies, (type) => ({ unknown: type }))),
+  ),
+);
+
+/** cluster.v3.LoadBalancingPolicy: the first policy that is known, as in Envoy. */
+export const decodeLoadBalancingPolicy: Decoder<LoadBalancing> = message("envoy.config.cluster.v3.LoadBalancingPolicy", (m) => {
+  const unknown: string[] = [];
+  const found = m.required("policies", (json, at): LoadBalancing | undefined => {
+    if (!Array.isArray(json)) {
+      at.error(`expected a list, got ${describe(json)}`);
+      return undefined;
+    }
+    for (const [index, entry] of json.entries()) {
+      const policy = at.in(index, decodePolicy, entry);
+      if (!("unknown" in policy)) return policy;
+      unknown.push(policy.unknown);
+    }
+    at.error(unknown.length === 0 ? "must not be empty" : unknown.map((type) => unsupportedType(type, Object.keys(policies))).join("; "));
+    return undefined;
+  });
+  return found ?? { lbPolicy: roundRobin, localityWeightedLb: false };
+});
+
+/** The load balancing of a cluster.v3.Cluster. */
+export function decodeClusterLb(m: Fields): LoadBalancing {
+  m.refuse("subset load balancing", "lb_subset_config");
+  const policy = m.field("lb_policy", oldPolicy, "ROUND_ROBIN");
+  const ring = m.field("ring_hash_lb_config", decodeOldRingHash, {
+    kind: "RING_HASH",
+    minimumRingSize: 1024,
+    maximumRingSize: maxRingSize,
+  } as const);
+  const table = m.field("maglev_lb_config", decodeOldMaglev, { kind: "MAGLEV", tableSize: 65_537 } as const);
+  const choiceCount = m.field("least_request_lb_config", decodeOldLeastRequest, 2);
+  m.field("round_robin_lb_config", decodeOldRoundRobin, true);
+  const extension = m.field("load_balancing_policy", decodeLoadBalancingPolicy, undefined);
+  if (extension) return extension;
+  if (policy === "LOAD_BALANCING_POLICY_CONFIG")
+    m.at.error("load_balancing_policy is required with lb_policy LOAD_BALANCING_POLICY_CONFIG", "lb_policy");
+  return { lbPolicy: old(), localityWeightedLb: false };
+
+  function old(): LbPolicy {
+    switch (policy) {
+      case "LEAST_REQUEST":
+        return { kind: "LEAST_REQUEST", choiceCount };
+      case "RING_HASH":
+        return ring;
+      case "MAGLEV":
+        return table;
+      case "RANDOM":
+      case "CLUSTER_PROVIDED":
+        return { kind: policy };
+      default:
+        return roundRobin;
+    }
+  }
+}

@@ -1,0 +1,86 @@
+// Envoy cluster.v3.Cluster, narrowed.
+import type { Metadata, SocketAddress } from "../address.ts";
+import type { ClusterLoadAssignment } from "./endpoint.ts";
+import type { UpstreamTransportSocket } from "../tls/tls.ts";
+
+/** How a cluster finds its hosts. */
+export type DiscoveryType = "STATIC" | "STRICT_DNS" | "LOGICAL_DNS" | "EDS" | "ORIGINAL_DST";
+
+/** Load-balancing policies; RING_HASH and MAGLEV need a hash policy to be more than random. */
+export type LbPolicy =
+  | { readonly kind: "ROUND_ROBIN" }
+  | { readonly kind: "LEAST_REQUEST"; readonly choiceCount: number }
+  | { readonly kind: "RANDOM" }
+  | { readonly kind: "RING_HASH"; readonly minimumRingSize: number; readonly maximumRingSize: number }
+  | { readonly kind: "MAGLEV"; readonly tableSize: number }
+  | { readonly kind: "CLUSTER_PROVIDED" };
+
+/** One priority's circuit breaker limits (Envoy's defaults 1024/1024/1024/3). */
+export interface CircuitBreakerThresholds {
+  readonly maxConnections: number;
+  readonly maxPendingRequests: number;
+  readonly maxRequests: number;
+  readonly maxRetries: number;
+}
+
+/** transport_socket_matches: the first whose `match` is a subset of the endpoint's metadata wins. */
+export interface TransportSocketMatch {
+  readonly name: string;
+  readonly match: Readonly<Record<string, unknown>>;
+  readonly transportSocket: UpstreamTransportSocket;
+}
+
+/** How the cluster speaks HTTP upstream (HttpProtocolOptions). */
+export type UpstreamProtocol = "http1" | "http2" | "auto" | "downstream";
+
+/** HttpProtocolOptions.common_http_protocol_options and the rest that is honoured. */
+export interface UpstreamHttpOptions {
+  readonly protocol: UpstreamProtocol;
+  /** Idle time after which a pooled connection is closed; default 1 h, 0 = never. */
+  readonly idleTimeoutMs: number;
+  /** Requests on one connection, 0 = unlimited. */
+  readonly maxRequestsPerConnection: number;
+  /** 0 = unlimited. */
+  readonly maxConnectionDurationMs: number;
+  /** Default 100. */
+  readonly maxHeadersCount: number;
+  /** Default 80: Envoy 1.40 was seen to accept a 70 KB response header. */
+  readonly maxResponseHeadersKb: number;
+  /** http_protocol_options.enable_trailers: trailers are dropped otherwise (Envoy's default). */
+  readonly enableTrailers: boolean;
+}
+
+/** cluster.v3.Cluster. */
+export interface Cluster {
+  readonly name: string;
+  readonly altStatName: string;
+  readonly type: DiscoveryType;
+  /** EDS service name; the cluster's own name when not given. */
+  readonly edsServiceName: string;
+  /** Inline assignment for STATIC, STRICT_DNS and LOGICAL_DNS. */
+  readonly loadAssignment?: ClusterLoadAssignment;
+  /** Default 5 s. */
+  readonly connectTimeoutMs: number;
+  readonly lbPolicy: LbPolicy;
+  /** Percent, default 50. */
+  readonly healthyPanicThreshold: number;
+  /** common_lb_config.locality_weighted_lb_config is present. */
+  readonly localityWeightedLb: boolean;
+  readonly circuitBreakers: { readonly default: CircuitBreakerThresholds; readonly high: CircuitBreakerThresholds };
+  readonly http: UpstreamHttpOptions;
+  readonly transportSocket: UpstreamTransportSocket;
+  readonly transportSocketMatches: readonly TransportSocketMatch[];
+  /** upstream_bind_config.source_address (port 0 = any). */
+  readonly sourceAddress?: SocketAddress;
+  /** Seconds probes etc. of upstream_connection_options.tcp_keepalive; absent = off. */
+  readonly tcpKeepalive?: { readonly timeMs: number; readonly intervalMs: number; readonly probes: number };
+  /** DNS clusters: default 5 s. */
+  readonly dnsRefreshRateMs: number;
+  readonly respectDnsTtl: boolean;
+  readonly dnsLookupFamily: "AUTO" | "V4_ONLY" | "V6_ONLY" | "V4_PREFERRED" | "ALL";
+  /** ORIGINAL_DST: take the destination from this header (default off) or override the port (0 = keep). */
+  readonly originalDst: { readonly useHttpHeader: string; readonly portOverride: number };
+  /** Soft limit on bytes buffered per upstream connection, default 1 MiB. */
+  readonly perConnectionBufferLimitBytes: number;
+  readonly metadata: Metadata;
+}

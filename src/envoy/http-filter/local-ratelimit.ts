@@ -1,0 +1,94 @@
+// Envoy extensions.filters.http.local_ratelimit.v3.LocalRateLimit, narrowed to one token bucket a filter or route.
+import type { Decoder } from "../decode/cursor.ts";
+import { message } from "../decode/message.ts";
+import { bool, enumeration, integer, list, nonEmpty, positiveDuration } from "../decode/scalars.ts";
+import { decodeHeaderValueOption } from "../route/header-mutations.ts";
+import { decodeRuntimeShare } from "../percent.ts";
+import type { HeaderValueOption } from "../route/route.ts";
+
+/** type.v3.TokenBucket. */
+export interface TokenBucket {
+  readonly maxTokens: number;
+  readonly tokensPerFill: number;
+  readonly fillIntervalMs: number;
+}
+
+/** LocalRateLimit; also its per-route form. */
+export interface LocalRateLimitConfig {
+  readonly statPrefix: string;
+  /** Status of limited requests, default 429. */
+  readonly status: number;
+  /** Absent: nothing is limited. */
+  readonly tokenBucket?: TokenBucket;
+  /** Share of requests that are counted, 0..1; default 0. */
+  readonly enabledFraction: number;
+  /** Share of counted requests that are refused when over the limit, 0..1; default 0. */
+  readonly enforcedFraction: number;
+  readonly requestHeadersToAddWhenNotEnforced: readonly HeaderValueOption[];
+  readonly responseHeadersToAdd: readonly HeaderValueOption[];
+  /** enable_x_ratelimit_headers is DRAFT_VERSION_03. */
+  readonly xRateLimitHeaders: boolean;
+  /** A bucket for each connection and not one for all. */
+  readonly perConnection: boolean;
+  /** Limited gRPC requests end with RESOURCE_EXHAUSTED and not UNAVAILABLE. */
+  readonly asResourceExhausted: boolean;
+}
+
+// Envoy fills at most every 50 ms.
+const minFillIntervalMs = 50;
+
+/** type.v3.TokenBucket. */
+export const decodeTokenBucket: Decoder<TokenBucket> = message("envoy.type.v3.TokenBucket", (m) => {
+  const fillIntervalMs = m.required("fill_interval", positiveDuration);
+  if (m.has("fill_interval") && fillIntervalMs < minFillIntervalMs) m.at.error("Envoy's shortest fill interval is 0.050s", "fill_interval");
+  return {
+    maxTokens: m.required("max_tokens", integer(1, 0xffff_ffff)),
+    tokensPerFill: m.field("tokens_per_fill", integer(1, 0xffff_ffff), 1),
+    fillIntervalMs,
+  };
+});
+
+const decodeStatus = message("envoy.type.v3.HttpStatus", (m) => {
+  const code = m.required("code", (json, at) => statusCode(statusNames.get(json) ?? json, at));
+  // Envoy turns statuses that are not errors into 429.
+  return code < 400 ? 429 : code;
+});
+// The enum's names that make sense for a limit; others are given as numbers.
+const statusNames = new Map<unknown, number>([
+  ["TooManyRequests", 429],
+  ["ServiceUnavailable", 503],
+  ["Forbidden", 403],
+  ["BadRequest", 400],
+]);
+const statusCode = integer(100, 599);
+const xHeaders = enumeration({ OFF: 0, DRAFT_VERSION_03: 1 });
+const limitedHeaders = list(decodeHeaderValueOption, { max: 10 });
+
+/** LocalRateLimit. */
+export const decodeLocalRateLimit: Decoder<LocalRateLimitConfig> = message(
+  "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+  (m) => {
+    m.accept("stage", "vh_rate_limits", "always_consume_default_token_bucket", "max_dynamic_descriptors");
+    m.refuse("limits by descriptor", "descriptors", "rate_limits");
+    m.refuse("sharing a limit among proxies", "local_cluster_rate_limit");
+    return {
+      statPrefix: m.required("stat_prefix", nonEmpty),
+      status: m.field("status", decodeStatus, 429),
+      ...m.maybe("tokenBucket", "token_bucket", decodeTokenBucket),
+      enabledFraction: m.field("filter_enabled", decodeRuntimeShare, 0),
+      enforcedFraction: m.field("filter_enforced", decodeRuntimeShare, 0),
+      requestHeadersToAddWhenNotEnforced: m.field("request_headers_to_add_when_not_enforced", limitedHeaders, []),
+      responseHeadersToAdd: m.field("response_headers_to_add", limitedHeaders, []),
+      xRateLimitHeaders: m.field("enable_x_ratelimit_headers", xHeaders, "OFF") === "DRAFT_VERSION_03",
+      perConnection: m.field("local_rate_limit_per_downstream_connection", bool, false),
+      asResourceExhausted: m.field("rate_limited_as_resource_exhausted", bool, false),
+    };
+  },
+  { unhandled: "error" },
+);
+
+/** True when this configuration limits nothing. */
+export function isInertLocalRateLimit(config: unknown): boolean {
+  const limit = config as LocalRateLimitConfig;
+  return limit.tokenBucket === undefined || limit.enabledFraction === 0;
+}

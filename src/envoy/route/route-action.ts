@@ -1,0 +1,124 @@
+// Decoders of what a route does: forward, redirect, answer directly.
+import { decodeLbMetadata } from "../address.ts";
+import { decodeDataSource } from "../data-source.ts";
+import type { Decoder } from "../decode/cursor.ts";
+import { type Fields, message } from "../decode/message.ts";
+import { bool, duration, enumeration, headerName, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
+import { decodePerFilterConfig } from "../listener/filter-config.ts";
+import { decodeHeaderMutations } from "./header-mutations.ts";
+import type { DirectResponseAction, ForwardAction, HostRewrite, RedirectAction, WeightedCluster } from "./route.ts";
+import { decodeHashPolicies, decodeMirrorPolicy, decodeRetryPolicy, decodeUpgrades } from "./route-policy.ts";
+import { decodeRegexSubstitution } from "../string-matcher.ts";
+
+type Target = ForwardAction["target"];
+
+const decodeClusterWeight: Decoder<WeightedCluster> = message("envoy.config.route.v3.WeightedCluster.ClusterWeight", (m) => {
+  m.refuse("weighted clusters chosen by header; give name", "cluster_header");
+  m.refuse("put metadata_match on the route", "metadata_match");
+  return {
+    name: m.required("name", nonEmpty),
+    weight: m.field("weight", uint32, 0),
+    headers: decodeHeaderMutations(m),
+    ...m.maybe("hostRewriteLiteral", "host_rewrite_literal", text),
+    typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),
+  };
+});
+
+const decodeWeightedClusters = message("envoy.config.route.v3.WeightedCluster", (m): Target => {
+  m.accept("runtime_key_prefix");
+  const clusters = m.required("clusters", list(decodeClusterWeight, { min: 1 }));
+  const sum = clusters.reduce((total, cluster) => total + cluster.weight, 0);
+  const totalWeight = m.field("total_weight", uint32, sum);
+  if (totalWeight !== sum) m.at.error(`the weights sum up to ${sum}, not to ${totalWeight}`, "total_weight");
+  if (sum === 0 && m.has("clusters")) m.at.error("the weights sum up to 0", "clusters");
+  if (sum > 0xffff_ffff) m.at.error("the weights sum up to more than 4294967295", "clusters");
+  return { kind: "weighted", clusters, totalWeight };
+});
+
+const notFoundCode = enumeration({ SERVICE_UNAVAILABLE: 0, NOT_FOUND: 1, INTERNAL_SERVER_ERROR: 2 });
+const notFoundStatus = { SERVICE_UNAVAILABLE: 503, NOT_FOUND: 404, INTERNAL_SERVER_ERROR: 500 };
+const priority = enumeration({ DEFAULT: 0, HIGH: 1 });
+
+const decodeMaxStreamDuration = message("envoy.config.route.v3.RouteAction.MaxStreamDuration", (m) => ({
+  ...m.maybe("maxStreamDurationMs", "max_stream_duration", duration),
+  ...m.maybe("grpcTimeoutHeaderMaxMs", "grpc_timeout_header_max", duration),
+}));
+
+function hostRewrite(m: Fields): { readonly hostRewrite?: HostRewrite } {
+  const rewrite = m.oneof<HostRewrite | undefined>({
+    host_rewrite_literal: (json, at) => ({ kind: "literal", value: text(json, at) }),
+    auto_host_rewrite: (json, at) => (bool(json, at) ? { kind: "auto" } : undefined),
+    host_rewrite_header: (json, at) => ({ kind: "header", name: headerName(json, at) }),
+    host_rewrite_path_regex: (json, at) => ({ kind: "pathRegex", ...decodeRegexSubstitution(json, at) }),
+  });
+  return rewrite ? { hostRewrite: rewrite } : {};
+}
+
+/** route.v3.RouteAction; `includeAttemptCount` comes from the virtual host. */
+export function decodeForwardAction(includeAttemptCount: boolean): Decoder<ForwardAction> {
+  return message("envoy.config.route.v3.RouteAction", (m) => {
+    m.refuse("cluster specifier plugins", "cluster_specifier_plugin", "inline_cluster_specifier_plugin");
+    m.refuse("other ways to rewrite the path", "path_rewrite_policy", "path_rewrite");
+    m.refuse("formatted hosts", "host_rewrite");
+    m.accept("early_data_policy");
+    // Older name of max_stream_duration.grpc_timeout_header_max, still sent by istiod.
+    const grpcMax = m.maybe("grpcTimeoutHeaderMaxMs", "max_grpc_timeout", duration);
+    const prefixRewrite = m.maybe("prefixRewrite", "prefix_rewrite", text);
+    const regexRewrite = m.maybe("regexRewrite", "regex_rewrite", decodeRegexSubstitution);
+    if (prefixRewrite.prefixRewrite && regexRewrite.regexRewrite)
+      m.at.error("give either this or prefix_rewrite, not both", "regex_rewrite");
+    return {
+      kind: "route",
+      target: m.requiredOneof<Target>(
+        {
+          cluster: (json, at) => ({ kind: "cluster", name: nonEmpty(json, at) }),
+          cluster_header: (json, at) => ({ kind: "clusterHeader", name: headerName(json, at) }),
+          weighted_clusters: decodeWeightedClusters,
+        },
+        { kind: "cluster", name: "" },
+      ),
+      clusterNotFoundStatus: notFoundStatus[m.field("cluster_not_found_response_code", notFoundCode, "SERVICE_UNAVAILABLE")],
+      metadataMatch: m.field("metadata_match", decodeLbMetadata, {}),
+      ...prefixRewrite,
+      ...regexRewrite,
+      ...hostRewrite(m),
+      appendXForwardedHost: m.field("append_x_forwarded_host", bool, false),
+      timeoutMs: m.field("timeout", duration, 15_000),
+      ...m.maybe("idleTimeoutMs", "idle_timeout", duration),
+      ...grpcMax,
+      ...m.field("max_stream_duration", decodeMaxStreamDuration, {}),
+      ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
+      mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
+      hashPolicy: m.field("hash_policy", decodeHashPolicies, []),
+      priority: m.field("priority", priority, "DEFAULT"),
+      upgrades: m.field("upgrade_configs", decodeUpgrades, {}),
+      includeAttemptCount,
+    };
+  });
+}
+
+const redirectCode = enumeration({ MOVED_PERMANENTLY: 0, FOUND: 1, SEE_OTHER: 2, TEMPORARY_REDIRECT: 3, PERMANENT_REDIRECT: 4 });
+const redirectStatus = { MOVED_PERMANENTLY: 301, FOUND: 302, SEE_OTHER: 303, TEMPORARY_REDIRECT: 307, PERMANENT_REDIRECT: 308 } as const;
+
+/** route.v3.RedirectAction. */
+export const decodeRedirectAction: Decoder<RedirectAction> = message("envoy.config.route.v3.RedirectAction", (m) => ({
+  kind: "redirect",
+  ...m.maybe("schemeRedirect", "scheme_redirect", nonEmpty),
+  httpsRedirect: m.field("https_redirect", bool, false),
+  ...m.maybe("hostRedirect", "host_redirect", nonEmpty),
+  ...m.maybe("portRedirect", "port_redirect", integer(1, 65535)),
+  path: m.oneof<RedirectAction["path"]>({
+    path_redirect: (json, at) => ({ kind: "path", value: text(json, at) }),
+    prefix_rewrite: (json, at) => ({ kind: "prefix", value: text(json, at) }),
+    regex_rewrite: (json, at) => ({ kind: "regex", ...decodeRegexSubstitution(json, at) }),
+  }) ?? { kind: "none" },
+  responseCode: redirectStatus[m.field("response_code", redirectCode, "MOVED_PERMANENTLY")],
+  stripQuery: m.field("strip_query", bool, false),
+}));
+
+/** route.v3.DirectResponseAction. */
+export const decodeDirectResponseAction: Decoder<DirectResponseAction> = message("envoy.config.route.v3.DirectResponseAction", (m) => ({
+  kind: "direct_response",
+  status: m.required("status", integer(200, 599)),
+  body: Buffer.from(m.field("body", decodeDataSource, new Uint8Array())).toString("latin1"),
+}));

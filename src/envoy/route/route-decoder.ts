@@ -1,0 +1,129 @@
+// Decoders of route.v3.RouteConfiguration, VirtualHost and Route, with the checks Envoy makes on the table as a whole.
+import { decodeMetadata } from "../address.ts";
+import type { Cursor, Decoder } from "../decode/cursor.ts";
+import { emptyMessage, message } from "../decode/message.ts";
+import { bool, enumeration, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
+import { decodePerFilterConfig } from "../listener/filter-config.ts";
+import { decodeHeaderMutations } from "./header-mutations.ts";
+import type { Route, RouteActionModel, RouteConfiguration, VirtualHost } from "./route.ts";
+import { decodeDirectResponseAction, decodeForwardAction, decodeRedirectAction } from "./route-action.ts";
+import { decodeRouteMatch } from "./route-match.ts";
+import { decodeRetryPolicy } from "./route-policy.ts";
+
+const decodeNonForwarding = emptyMessage("envoy.config.route.v3.NonForwardingAction");
+
+const decodeDecorator = message("envoy.config.route.v3.Decorator", (m) => {
+  m.accept("propagate");
+  return m.required("operation", nonEmpty);
+});
+
+function routeDecoder(includeAttemptCount: boolean): Decoder<Route> {
+  const forward = decodeForwardAction(includeAttemptCount);
+  return message("envoy.config.route.v3.Route", (m) => {
+    m.refuse("filter actions", "filter_action");
+    return {
+      name: m.field("name", text, ""),
+      match: m.required("match", decodeRouteMatch),
+      action: m.requiredOneof<RouteActionModel>(
+        {
+          route: forward,
+          redirect: decodeRedirectAction,
+          direct_response: decodeDirectResponseAction,
+          non_forwarding_action: (json, at) => (decodeNonForwarding(json, at), { kind: "non_forwarding" }),
+        },
+        { kind: "non_forwarding" },
+      ),
+      headers: decodeHeaderMutations(m),
+      metadata: m.field("metadata", decodeMetadata, {}),
+      ...m.maybe("decoratorOperation", "decorator", decodeDecorator),
+      typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),
+    };
+  });
+}
+
+const routesPlain = list(routeDecoder(false));
+const routesWithAttemptCount = list(routeDecoder(true));
+
+const domain: Decoder<string> = (json, at) => {
+  const value = nonEmpty(json, at).toLowerCase();
+  if (value.length > 1 && value.slice(1, -1).includes("*")) at.error("a wildcard stands only at the beginning or the end of a domain");
+  else if (value.length > 1 && value.startsWith("*") && value.endsWith("*")) at.error("a domain has one wildcard at most");
+  return value;
+};
+
+const tlsRequirement = enumeration({ NONE: 0, EXTERNAL_ONLY: 1, ALL: 2 });
+
+const decodeVirtualHost: Decoder<VirtualHost> = message("envoy.config.route.v3.VirtualHost", (m) => {
+  m.refuse("matcher trees; give routes", "matcher");
+  const includeRequestAttemptCount = m.field("include_request_attempt_count", bool, false);
+  return {
+    name: m.required("name", nonEmpty),
+    domains: m.required("domains", list(domain, { min: 1 })),
+    routes: m.field("routes", includeRequestAttemptCount ? routesWithAttemptCount : routesPlain, []),
+    requireTls: m.field("require_tls", tlsRequirement, "NONE"),
+    headers: decodeHeaderMutations(m),
+    includeRequestAttemptCount,
+    includeAttemptCountInResponse: m.field("include_attempt_count_in_response", bool, false),
+    ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
+    typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),
+  };
+});
+
+/**
+ * route.v3.RouteConfiguration.
+ * @param validateByDefault Envoy checks clusters of inline tables and trusts those from RDS, unless validate_clusters says otherwise
+ */
+function routeConfiguration(validateByDefault: boolean): Decoder<RouteConfiguration> {
+  return message("envoy.config.route.v3.RouteConfiguration", (m) => {
+    m.refuse("VHDS", "vhds");
+    m.refuse("cluster specifier plugins", "cluster_specifier_plugins");
+    m.refuse("choosing the virtual host by another header", "vhost_header");
+    m.refuse("path parameters take part in matching", "ignore_path_parameters_in_path_matching");
+    const config = {
+      name: m.field("name", text, ""),
+      virtualHosts: m.field("virtual_hosts", list(decodeVirtualHost), []),
+      headers: decodeHeaderMutations(m),
+      mostSpecificHeaderMutationsWins: m.field("most_specific_header_mutations_wins", bool, false),
+      validateClusters: m.field("validate_clusters", bool, validateByDefault),
+      ignorePortInHostMatching: m.field("ignore_port_in_host_matching", bool, false),
+      maxDirectResponseBodySizeBytes: m.field("max_direct_response_body_size_bytes", uint32, 4096),
+      typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),
+    };
+    m.accept("metadata");
+    checkTable(config, m.at);
+    return config;
+  });
+}
+
+function checkTable(config: RouteConfiguration, at: Cursor): void {
+  const names = new Set<string>();
+  const domains = new Map<string, string>();
+  config.virtualHosts.forEach((host, index) => {
+    if (host.name !== "" && names.has(host.name))
+      at.error(`a virtual host named ${host.name} is already there`, "virtual_hosts", index, "name");
+    names.add(host.name);
+    host.domains.forEach((name, position) => {
+      const owner = domains.get(name);
+      if (owner !== undefined) at.error(`${name} already belongs to virtual host ${owner}`, "virtual_hosts", index, "domains", position);
+      else domains.set(name, host.name);
+    });
+    host.routes.forEach((route, position) => {
+      const { action } = route;
+      if (action.kind !== "direct_response" || action.body.length <= config.maxDirectResponseBodySizeBytes) return;
+      const problem = `the body has ${action.body.length} bytes, max_direct_response_body_size_bytes is ${config.maxDirectResponseBodySizeBytes}`;
+      at.error(problem, "virtual_hosts", index, "routes", position, "direct_response", "body");
+    });
+  });
+}
+
+/** A route configuration within a connection manager. */
+export const decodeInlineRouteConfiguration = routeConfiguration(true);
+
+const decodeFromSource = routeConfiguration(false);
+
+/** A route configuration that stands by itself and is referred to by name. */
+export const decodeRouteConfiguration: Decoder<RouteConfiguration> = (json, at) => {
+  const config = decodeFromSource(json, at);
+  if (config.name === "") at.error("required: listeners refer to it by name", "name");
+  return config;
+};

@@ -1,0 +1,181 @@
+// Envoy route.v3.RouteConfiguration, narrowed. Policies that later filters and balancers honour are carried as data.
+import type { Metadata } from "../address.ts";
+import type { HeaderMatcher, PathMatcher, QueryParameterMatcher } from "../string-matcher.ts";
+
+/** core.v3.HeaderValueOption. `value` may hold `%COMMAND%` operators. `key` is lower case. */
+export interface HeaderValueOption {
+  readonly key: string;
+  readonly value: string;
+  readonly appendAction: "APPEND_IF_EXISTS_OR_ADD" | "ADD_IF_ABSENT" | "OVERWRITE_IF_EXISTS_OR_ADD" | "OVERWRITE_IF_EXISTS";
+  readonly keepEmptyValue: boolean;
+}
+
+/** Header changes of one level (route configuration, virtual host, route or weighted cluster). */
+export interface HeaderMutations {
+  readonly requestAdd: readonly HeaderValueOption[];
+  readonly requestRemove: readonly string[];
+  readonly responseAdd: readonly HeaderValueOption[];
+  readonly responseRemove: readonly string[];
+}
+
+/** route.v3.RetryPolicy. */
+export interface RetryPolicy {
+  /** Conditions, e.g. `5xx`, `connect-failure`, `reset-before-request`. */
+  readonly retryOn: readonly string[];
+  readonly numRetries: number;
+  /** 0 = none. */
+  readonly perTryTimeoutMs: number;
+  readonly perTryIdleTimeoutMs: number;
+  readonly retriableStatusCodes: readonly number[];
+  readonly retriableHeaders: readonly HeaderMatcher[];
+  /** Default 25 ms, and ten times that for the maximum. */
+  readonly backOffBaseMs: number;
+  readonly backOffMaxMs: number;
+  /** retry_host_predicate previous_hosts is configured. */
+  readonly avoidPreviousHosts: boolean;
+  readonly hostSelectionRetryMaxAttempts: number;
+}
+
+/** route.v3.RouteAction.HashPolicy. */
+export type HashPolicy =
+  | { readonly kind: "header"; readonly name: string; readonly terminal: boolean }
+  | { readonly kind: "cookie"; readonly name: string; readonly ttlMs?: number; readonly path: string; readonly terminal: boolean }
+  | { readonly kind: "sourceIp"; readonly terminal: boolean }
+  | { readonly kind: "queryParameter"; readonly name: string; readonly terminal: boolean };
+
+/** One target of a route with its share and own header changes. */
+export interface WeightedCluster {
+  readonly name: string;
+  readonly weight: number;
+  readonly headers: HeaderMutations;
+  readonly hostRewriteLiteral?: string;
+  readonly typedPerFilterConfig: PerFilterConfig;
+}
+
+/** Per-filter overrides: decoded filter config, or `disabled`. */
+export type PerFilterConfig = Readonly<Record<string, { readonly disabled: boolean; readonly config?: unknown }>>;
+
+/** A request mirror (route.v3.RouteAction.RequestMirrorPolicy). */
+export interface MirrorPolicy {
+  readonly cluster: string;
+  /** Share 0..1. */
+  readonly fraction: number;
+  readonly disableShadowHostSuffixAppend: boolean;
+}
+
+/** How the host header changes. */
+export type HostRewrite =
+  | { readonly kind: "literal"; readonly value: string }
+  | { readonly kind: "auto" }
+  | { readonly kind: "header"; readonly name: string }
+  | { readonly kind: "pathRegex"; readonly regex: string; readonly substitution: string };
+
+/** route.v3.RouteAction: forward. */
+export interface ForwardAction {
+  readonly kind: "route";
+  readonly target:
+    | { readonly kind: "cluster"; readonly name: string }
+    | { readonly kind: "weighted"; readonly clusters: readonly WeightedCluster[]; readonly totalWeight: number }
+    | { readonly kind: "clusterHeader"; readonly name: string };
+  /** Status when the cluster is unknown, default 503. */
+  readonly clusterNotFoundStatus: number;
+  readonly metadataMatch: Readonly<Record<string, unknown>>;
+  readonly prefixRewrite?: string;
+  readonly regexRewrite?: { readonly regex: string; readonly substitution: string };
+  readonly hostRewrite?: HostRewrite;
+  readonly appendXForwardedHost: boolean;
+  /** Whole-response timeout, default 15 s; 0 = none. */
+  readonly timeoutMs: number;
+  /** Undefined: the connection manager's stream_idle_timeout. 0 = none. */
+  readonly idleTimeoutMs?: number;
+  /** Undefined: not set at the route. 0 = none. */
+  readonly maxStreamDurationMs?: number;
+  /** max_stream_duration.grpc_timeout_header_max: 0 = the header's own value, undefined = header ignored. */
+  readonly grpcTimeoutHeaderMaxMs?: number;
+  readonly retryPolicy?: RetryPolicy;
+  readonly mirrors: readonly MirrorPolicy[];
+  readonly hashPolicy: readonly HashPolicy[];
+  readonly priority: "DEFAULT" | "HIGH";
+  /** Upgrade type (lower case) to enabled; overrides the connection manager's. */
+  readonly upgrades: Readonly<Record<string, boolean>>;
+  readonly includeAttemptCount: boolean;
+}
+
+/** route.v3.RedirectAction. */
+export interface RedirectAction {
+  readonly kind: "redirect";
+  readonly schemeRedirect?: string;
+  readonly httpsRedirect: boolean;
+  readonly hostRedirect?: string;
+  readonly portRedirect?: number;
+  readonly path:
+    | { readonly kind: "none" }
+    | { readonly kind: "path" | "prefix"; readonly value: string }
+    | { readonly kind: "regex"; readonly regex: string; readonly substitution: string };
+  readonly responseCode: 301 | 302 | 303 | 307 | 308;
+  readonly stripQuery: boolean;
+}
+
+/** route.v3.DirectResponseAction; the body is inline, files were read by the source. */
+export interface DirectResponseAction {
+  readonly kind: "direct_response";
+  readonly status: number;
+  /** Latin1 string of the body's bytes. */
+  readonly body: string;
+}
+
+/** Envoy's `non_forwarding_action`: a route on a server that does not forward. */
+export interface NonForwardingAction {
+  readonly kind: "non_forwarding";
+}
+
+/** What a matched route does. */
+export type RouteActionModel = ForwardAction | RedirectAction | DirectResponseAction | NonForwardingAction;
+
+/** route.v3.RouteMatch. */
+export interface RouteMatch {
+  readonly path: PathMatcher;
+  readonly headers: readonly HeaderMatcher[];
+  readonly queryParameters: readonly QueryParameterMatcher[];
+  readonly grpc: boolean;
+  /** runtime_fraction's default share 0..1; 1 = always. */
+  readonly runtimeFraction: number;
+  readonly tls?: { readonly presented?: boolean; readonly validated?: boolean };
+}
+
+/** route.v3.Route. */
+export interface Route {
+  readonly name: string;
+  readonly match: RouteMatch;
+  readonly action: RouteActionModel;
+  readonly headers: HeaderMutations;
+  readonly metadata: Metadata;
+  readonly decoratorOperation?: string;
+  readonly typedPerFilterConfig: PerFilterConfig;
+}
+
+/** route.v3.VirtualHost. */
+export interface VirtualHost {
+  readonly name: string;
+  /** Lower case; exact, `*.suffix`, `prefix.*` or `*`. */
+  readonly domains: readonly string[];
+  readonly routes: readonly Route[];
+  readonly requireTls: "NONE" | "EXTERNAL_ONLY" | "ALL";
+  readonly headers: HeaderMutations;
+  readonly includeRequestAttemptCount: boolean;
+  readonly includeAttemptCountInResponse: boolean;
+  readonly retryPolicy?: RetryPolicy;
+  readonly typedPerFilterConfig: PerFilterConfig;
+}
+
+/** route.v3.RouteConfiguration. */
+export interface RouteConfiguration {
+  readonly name: string;
+  readonly virtualHosts: readonly VirtualHost[];
+  readonly headers: HeaderMutations;
+  readonly mostSpecificHeaderMutationsWins: boolean;
+  readonly validateClusters: boolean;
+  readonly ignorePortInHostMatching: boolean;
+  readonly maxDirectResponseBodySizeBytes: number;
+  readonly typedPerFilterConfig: PerFilterConfig;
+}
