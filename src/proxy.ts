@@ -286,7 +286,8 @@ class Runner implements Proxy {
       reader: this.stats,
       version: `isthmus/${this.#options.version}/node-${process.versions.node}/openssl-${process.versions.openssl}`,
       options: { concurrency: this.#options.concurrency, drain_time: `${this.#options.drainTimeMs / 1000}s`, log_level: logger.level },
-      state: () => this.#state,
+      // Between a crash of every worker and their return nothing is served, whatever was true before.
+      state: () => (this.#state === "LIVE" && this.#pool.live === 0 ? "INITIALIZING" : this.#state),
       uptimeMs,
       wallMs: () => clock.wallMs(),
       node: () => this.#config?.node ?? { id: "", cluster: "", locality: { region: "", zone: "", subZone: "" }, metadata: {} },

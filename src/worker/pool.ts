@@ -118,6 +118,11 @@ export class WorkerPool {
     this.#tell({ kind: "setLogLevel", level });
   }
 
+  /** Threads that run. None means that nothing is served. */
+  get live(): number {
+    return this.#handles().length;
+  }
+
   /** Makes every worker open its log files again. */
   reopenLogs(): void {
     this.#tell({ kind: "reopenLogs" });
@@ -150,6 +155,10 @@ export class WorkerPool {
     for (const outcome of outcomes)
       for (const failure of outcome.failures) if (!failures.has(failure.name)) failures.set(failure.name, failure);
     const all = [...failures.values()];
+    // Before the first success nothing serves: that is a failed start, not a crash to recover from.
+    if (outcomes.length === 0 && this.#full === undefined) {
+      return [...all, { name: "workers", message: "no worker thread took the configuration; the log above says why" }];
+    }
     this.#full = full(all);
     return all;
   }

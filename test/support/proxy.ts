@@ -64,7 +64,7 @@ export async function startTestProxy(t: TestContext, bootstrap: unknown, concurr
         if (lines.length >= count) return lines.map((line) => JSON.parse(line) as Record<string, unknown>);
         await new Promise((resolve) => setTimeout(resolve, 5));
       }
-      throw new Error(`no ${count} access-log records within 5 s`);
+      throw new Error(`no ${count} access-log records within 5 s: ${await readFile(log, "utf8").catch(String)}`);
     },
   };
 }

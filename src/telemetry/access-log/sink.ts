@@ -188,7 +188,8 @@ export class LogSink {
       done?.();
       if (this.#closed) {
         if (this.#fd > 2) close(this.#fd);
-      } else if (this.#pendingBytes >= this.#flushBytes) this.#flush();
+        // A timer that fired during the write flushed nothing; what it was set for must not wait for the next record.
+      } else if (this.#timer === undefined || this.#pendingBytes >= this.#flushBytes) this.#flush();
     });
   }
 

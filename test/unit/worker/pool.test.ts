@@ -49,7 +49,7 @@ interface Fixture {
   readonly errors: string[];
 }
 
-function start(t: TestContext, concurrency: number, clock: Clock = systemClock): Fixture {
+function start(t: TestContext, concurrency: number, clock: Clock = systemClock, entry = "./protocol-worker.ts"): Fixture {
   const errors: string[] = [];
   const logger: Logger = {
     debug: () => undefined,
@@ -67,7 +67,7 @@ function start(t: TestContext, concurrency: number, clock: Clock = systemClock):
     logger,
     reader,
     stats: main.root,
-    entry: new URL("./protocol-worker.ts", import.meta.url),
+    entry: new URL(entry, import.meta.url),
   });
   main.flush();
   t.after(() => pool.stop());
@@ -138,6 +138,7 @@ suite("worker pool", { concurrency: false }, () => {
   test("a worker that does not answer delays a publish no longer than the deadline", async (t) => {
     // Deadlines pass at once; nothing else of the clock is used here.
     const { pool, errors } = start(t, 1, { ...systemClock, after: (ms, fire) => systemClock.after(ms > 10_000 ? 50 : ms, fire) });
+    assert.deepEqual(await pool.publish(update(listener("fine")), () => update()), []);
     assert.deepEqual(await pool.publish(update(listener("hang")), () => update()), []);
     assert.deepEqual(errors, ["a worker did not take the configuration"]);
     assert.deepEqual(await pool.publish(update(listener("odd")), () => update()), []);
@@ -164,5 +165,14 @@ suite("worker pool", { concurrency: false }, () => {
     await pool.stop();
     assert.deepEqual(await pool.clusters(), []);
     assert.equal(reader.value("server.worker_restarts"), 0);
+  });
+
+  test("a first publish that no thread takes is a failure, so that nothing is called ready", async (t) => {
+    const { pool } = start(t, 2, systemClock, "./missing-worker.ts");
+    const failures = await pool.publish(update(listener("main")), () => update());
+    assert.deepEqual(
+      failures.map(({ name }) => name),
+      ["workers"],
+    );
   });
 });
