@@ -1,10 +1,10 @@
 // What the connection manager does to request headers before routing (Envoy's conn_manager_utility), compiled from its
 // configuration. The codec already dropped connection-specific fields.
-import { randomUUID } from "node:crypto";
 import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connection-manager.ts";
 import type { FilterDeps } from "../filter/filter.ts";
 import type { TlsPeer } from "../telemetry/stream-info.ts";
 import type { HeaderMap } from "../wire/header-map.ts";
+import { createRequestId } from "./request-id.ts";
 import type { HttpStream } from "./stream.ts";
 
 /** Compiled request header rules. */
@@ -64,7 +64,7 @@ export function createRequestRules(config: HttpConnectionManagerConfig, deps: Fi
 
   const requestId = (headers: HeaderMap): void => {
     const force = useRemoteAddress && !config.preserveExternalRequestId;
-    if (force || !headers.has("x-request-id")) headers.set("x-request-id", randomUUID());
+    if (force || !headers.has("x-request-id")) headers.set("x-request-id", createRequestId());
   };
 
   return {

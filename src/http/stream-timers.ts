@@ -29,27 +29,28 @@ export class StreamTimers {
   start(stream: HttpStream): void {
     this.#stream = stream;
     const { config } = stream.manager;
-    this.setIdle(config.streamIdleTimeoutMs);
-    if (config.requestTimeoutMs > 0 && !stream.requestComplete) this.#request.set(config.requestTimeoutMs);
-    if (config.maxStreamDurationMs > 0) this.#duration.set(config.maxStreamDurationMs);
+    const { nowMs } = stream;
+    this.setIdle(config.streamIdleTimeoutMs, nowMs);
+    if (config.requestTimeoutMs > 0 && !stream.requestComplete) this.#request.set(config.requestTimeoutMs, nowMs);
+    if (config.maxStreamDurationMs > 0) this.#duration.set(config.maxStreamDurationMs, nowMs);
   }
 
   /** Changes the idle timeout (a route may); 0 = none. */
-  setIdle(idleMs: number): void {
+  setIdle(idleMs: number, nowMs: number): void {
     this.#idleMs = idleMs;
-    if (idleMs > 0) this.#idle.set(idleMs);
+    if (idleMs > 0) this.#idle.set(idleMs, nowMs);
     else this.#idle.clear();
   }
 
   /** Changes the longest duration of the exchange, counted from now; 0 = none. */
-  setDuration(durationMs: number): void {
-    if (durationMs > 0) this.#duration.set(durationMs);
+  setDuration(durationMs: number, nowMs: number): void {
+    if (durationMs > 0) this.#duration.set(durationMs, nowMs);
     else this.#duration.clear();
   }
 
   /** Bytes moved. */
-  touch(): void {
-    if (this.#idleMs > 0) this.#idle.set(this.#idleMs);
+  touch(nowMs: number): void {
+    if (this.#idleMs > 0) this.#idle.set(this.#idleMs, nowMs);
   }
 
   /** The stream is over. */

@@ -80,6 +80,8 @@ export class HttpStream implements RouteRequest {
   responseComplete = false;
   /** Header changes for local replies: the router sets the route's, so that its own replies carry them too (as in Envoy). */
   replyMutator: HeaderMutator | undefined = undefined;
+  /** The clock's time in the socket event that is being worked off: asked for once an event, read by everything in it. */
+  nowMs: number;
   /** Ask for `connection: close` on the response. */
   closeAfterResponse = false;
   #terminal: TerminalFilter | undefined = undefined;
@@ -117,7 +119,8 @@ export class HttpStream implements RouteRequest {
     this.upgrade = request.upgrade;
     this.expectContinue = request.expectContinue;
     const { clock } = manager;
-    const info = new StreamInfo(connection, clock.wallMs(), clock.nowMs());
+    this.nowMs = clock.nowMs();
+    const info = new StreamInfo(connection, clock.wallMs(), this.nowMs);
     info.protocol = request.protocol;
     info.requestHeaders = request.headers;
     this.info = info;
@@ -189,7 +192,7 @@ export class HttpStream implements RouteRequest {
     if (this.#done) return;
     this.info.bytesReceived += data.length;
     this.requestComplete = endStream;
-    this.timers.touch();
+    this.#stamp();
     const terminal = this.#terminal;
     if (terminal === undefined) {
       if (this.responseStarted) {
@@ -221,11 +224,17 @@ export class HttpStream implements RouteRequest {
     terminal.onRequestData(bytes, endStream);
   }
 
+  /** An event of its own moved bytes. */
+  #stamp(): void {
+    this.nowMs = this.manager.clock.nowMs();
+    this.timers.touch(this.nowMs);
+  }
+
   /** Trailers from the codec; the request is complete. */
   onRequestTrailers(trailers: HeaderMap): void {
     if (this.#done) return;
     this.requestComplete = true;
-    this.timers.touch();
+    this.#stamp();
     if (this.#terminal === undefined) {
       this.#held ??= [];
       this.#heldTrailers = trailers;
@@ -255,6 +264,8 @@ export class HttpStream implements RouteRequest {
   /** Sends a reply of the proxy's own instead of whatever would have come. Nothing happens when a response has begun. */
   sendLocalReply(reply: LocalReply): void {
     if (this.responseStarted || this.#done) return;
+    // A timer or a filter may have brought it here long after the last event.
+    this.nowMs = this.manager.clock.nowMs();
     const { info } = this;
     info.flags |= reply.flags;
     info.responseCodeDetails = reply.details;
@@ -306,7 +317,7 @@ export class HttpStream implements RouteRequest {
     this.info.responseCode = status;
     this.responseHeaders = headers;
     this.info.responseHeaders = headers;
-    this.timers.touch();
+    this.timers.touch(this.nowMs);
     this.#runResponseFilters(this.manager.responseHeaderFilters.length - 1, endStream);
   }
 
@@ -324,7 +335,7 @@ export class HttpStream implements RouteRequest {
     }
     this.manager.prepareResponse(this, this.responseHeaders!);
     const { info } = this;
-    info.firstDownstreamTxMs = this.manager.clock.nowMs();
+    info.firstDownstreamTxMs = this.nowMs;
     this.codec.encodeHeaders(this, info.responseCode, this.responseHeaders!, endStream);
     if (endStream) this.#finishResponse();
   }
@@ -357,7 +368,7 @@ export class HttpStream implements RouteRequest {
     const filters = this.manager.responseDataFilters;
     if (filters.length > 0) keepReadBuffer();
     for (let i = filters.length - 1; i >= 0; i--) bytes = filters[i]!.filter.onResponseData!(this, bytes, endStream, filters[i]!.index);
-    this.timers.touch();
+    this.timers.touch(this.nowMs);
     this.info.bytesSent += bytes.length;
     const ok = bytes.length === 0 && !endStream ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, endStream);
     if (endStream) this.#finishResponse();

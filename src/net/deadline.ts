@@ -22,9 +22,12 @@ export class LazyDeadline {
     return this.#deadlineMs !== Infinity;
   }
 
-  /** Moves the deadline to `delayMs` from now. */
-  set(delayMs: number): void {
-    const deadlineMs = this.#clock.nowMs() + delayMs;
+  /**
+   * Moves the deadline to `delayMs` from now.
+   * @param nowMs the clock's time, from a caller that has just asked for it
+   */
+  set(delayMs: number, nowMs: number = this.#clock.nowMs()): void {
+    const deadlineMs = nowMs + delayMs;
     this.#deadlineMs = deadlineMs;
     if (deadlineMs >= this.#firesMs) return;
     this.#timer?.cancel();

@@ -70,6 +70,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #resent = false;
   #paused = false;
   #ended = false;
+  /** The stream's time is that of the read that is being worked off. */
+  #stamped = false;
   #setCookie: string | undefined;
   hash: number | undefined;
 
@@ -122,8 +124,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const stream = this.#stream;
     const { timers } = stream;
     const { model } = this.#action;
-    if (endStream) this.#completeMs = this.#deps.clock.nowMs();
-    if (model.idleTimeoutMs !== undefined) timers.setIdle(model.idleTimeoutMs);
+    if (endStream) this.#completeMs = stream.nowMs;
+    if (model.idleTimeoutMs !== undefined) timers.setIdle(model.idleTimeoutMs, stream.nowMs);
     this.#applyMaxDuration();
     timers.onResponseTimeout = this.#onResponseTimeout;
     timers.onPerTryTimeout = this.#onPerTryTimeout;
@@ -146,7 +148,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
           model.grpcTimeoutHeaderMaxMs > 0 && (asked === 0 || asked > model.grpcTimeoutHeaderMaxMs) ? model.grpcTimeoutHeaderMaxMs : asked;
       }
     }
-    if (durationMs !== undefined) this.#stream.timers.setDuration(durationMs);
+    if (durationMs !== undefined) this.#stream.timers.setDuration(durationMs, this.#stream.nowMs);
   }
 
   /** Envoy's order: expected timeout, attempt count, header changes, host, path. */
@@ -217,10 +219,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const pool = poolOf(host, cluster, stream.upstreamAlpn, stream.upstreamAlpnKey, this.#deps.clock);
     this.#pool = pool;
     const client = pool.acquire(this);
-    if (client !== undefined) this.onPoolReady(client);
+    if (client !== undefined) this.#attach(client);
   }
 
-  onPoolReady(client: Http1Client): void {
+  #attach(client: Http1Client): void {
     const stream = this.#stream;
     const { info } = stream;
     const { stats, resources } = this.#cluster;
@@ -234,7 +236,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     info.upstreamLocalAddress = client.localAddress;
     info.upstreamTls = client.peer;
     info.upstreamProtocol = "HTTP/1.1";
-    if (info.firstUpstreamTxMs === 0) info.firstUpstreamTxMs = this.#deps.clock.nowMs();
+    if (info.firstUpstreamTxMs === 0) info.firstUpstreamTxMs = stream.nowMs;
     const bodyWaits = !this.#bodiless;
     client.send(this, stream.method, this.#encodeHead(), this.#chunked, this.#bodiless);
     const replay = this.#replay;
@@ -249,6 +251,12 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       if (this.#paused) this.onWritable();
     }
     if (this.#requestComplete) this.#armTimeouts();
+  }
+
+  /** A connection that had to be waited for. */
+  onPoolReady(client: Http1Client): void {
+    this.#stream.nowMs = this.#deps.clock.nowMs();
+    this.#attach(client);
   }
 
   onPoolFailure(error: ProxyError): void {
@@ -273,8 +281,9 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const { timers } = this.#stream;
     const timeoutMs = this.#timeoutMs;
     if (timeoutMs > 0 && this.#deadlineMs === 0) {
-      this.#deadlineMs = this.#deps.clock.nowMs() + timeoutMs;
-      timers.response.set(timeoutMs);
+      const { nowMs } = this.#stream;
+      this.#deadlineMs = nowMs + timeoutMs;
+      timers.response.set(timeoutMs, nowMs);
     }
     const model = this.#retry?.policy.model;
     if (model === undefined || !this.#attached) return;
@@ -305,7 +314,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onRequestComplete(): void {
     this.#requestComplete = true;
-    this.#completeMs = this.#deps.clock.nowMs();
+    if (this.#completeMs === 0) this.#completeMs = this.#stream.nowMs;
     if (!this.#ended) this.#armTimeouts();
   }
 
@@ -365,6 +374,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const { stats } = this.#cluster;
     const { status, headers } = head;
     const now = this.#deps.clock.nowMs();
+    stream.nowMs = now;
+    this.#stamped = true;
     info.firstUpstreamRxMs = now;
     stream.timers.perTry.clear();
     if (status === 101 && stream.upgrade === "") {
@@ -437,6 +448,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
 
   onResponseData(data: Buffer, endStream: boolean): void {
+    if (!this.#stamped) {
+      this.#stamped = true;
+      this.#stream.nowMs = this.#deps.clock.nowMs();
+    }
     if (endStream) this.#end();
     const ok = this.#stream.respondData(data, endStream);
     if (!ok && !endStream) this.#client?.pauseReading(true);
@@ -449,6 +464,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
 
   onReadDone(): void {
+    this.#stamped = false;
     this.#stream.onResponseReadDone();
   }
 
