@@ -30,6 +30,8 @@ export interface ProxyOptions {
   /** Wins over the bootstrap's own; neither = no admin server. */
   readonly admin: SocketAddress | undefined;
   readonly dns: SocketAddress | undefined;
+  /** Where a sidecar answers DNS when `dns` says nothing; a gateway then answers none, since it has no application. */
+  readonly sidecarDns?: SocketAddress | undefined;
   /** Servers for names that are not the mesh's; undefined = resolv.conf's. */
   readonly dnsForward: readonly SocketAddress[] | undefined;
   /** Folder of the workload's certificate, served as the secrets `default` and `ROOTCA`. */
@@ -82,6 +84,9 @@ export async function startProxy(options: ProxyOptions, deps: ProxyDeps): Promis
   await runner.stop();
   return { ok: false, problems };
 }
+
+/** Gateways are named `router~...` in Istio's node ids. */
+const isRouter = (nodeId: string): boolean => nodeId.startsWith("router~");
 
 class Runner implements Proxy {
   readonly stats = new StatsReader();
@@ -136,7 +141,8 @@ class Runner implements Proxy {
     for (const issue of this.#issues) this.#deps.logger.warn("configuration is not honoured in full", { issue: issue.text });
     const failures = await this.#publish(loaded.snapshot);
     if (failures.length > 0) return failures;
-    const { dns, dnsForward, admin = loaded.config.admin } = this.#options;
+    const { dnsForward, admin = loaded.config.admin } = this.#options;
+    const dns = this.#options.dns ?? (isRouter(loaded.config.node.id) ? undefined : this.#options.sidecarDns);
     try {
       if (dns)
         this.#dns = await startMeshDns({ address: dns, forward: dnsForward, config: loaded.config, stats: this.#slab.root, ...this.#deps });

@@ -25,8 +25,8 @@ interface RunFlags {
   readonly serviceAccount?: string;
   readonly nodeFile?: string;
   readonly concurrency?: number;
-  readonly admin?: SocketAddress;
-  readonly dns?: SocketAddress;
+  readonly admin?: SocketAddress | "off";
+  readonly dns?: SocketAddress | "off";
   readonly dnsForward?: readonly SocketAddress[];
   readonly certs?: string;
   readonly drainTimeS: number;
@@ -50,8 +50,8 @@ export function registerRun(program: Command, edge: CliEdge, setExit: (code: num
     .option("--service-account <name>", "service account of its workload")
     .option("--node-file <file>", "core.v3.Node as JSON or YAML, in place of the flags above")
     .option("--concurrency <n>", "worker threads (default: cores, at most 2 as a sidecar)", positiveInteger)
-    .option("--admin <host:port>", "admin server (default: the bootstrap's, otherwise none)", hostPort)
-    .option("--dns <host:port>", "answer DNS for the mesh's names, UDP and TCP", hostPort)
+    .option("--admin <host:port|off>", "admin server (default: the bootstrap's; 127.0.0.1:15000 with --mesh)", hostPortOrOff)
+    .option("--dns <host:port|off>", "DNS for the mesh's names (default: 127.0.0.1:15053 for a sidecar with --mesh)", hostPortOrOff)
     .option("--dns-forward <host:port>", "ask here for other names, may be repeated (default: resolv.conf)", collectHostPorts)
     .option("--certs <dir>", "workload certificate: cert-chain.pem, key.pem, root-cert.pem")
     .option("--drain-time-s <seconds>", "longest wait for connections to end after SIGTERM", seconds, 5)
@@ -95,20 +95,30 @@ async function run(flags: RunFlags, edge: CliEdge): Promise<number> {
   return 0;
 }
 
+// Istio's ports. In a network namespace of its own, as a sidecar usually is, they are free.
+const adminDefault: SocketAddress = { address: "127.0.0.1", port: 15000 };
+const dnsDefault: SocketAddress = { address: "127.0.0.1", port: 15053 };
+
+function given(flag: SocketAddress | "off" | undefined, otherwise: SocketAddress | undefined): SocketAddress | undefined {
+  return flag === "off" ? undefined : (flag ?? otherwise);
+}
+
 function proxyOptions(flags: RunFlags, edge: CliEdge): ProxyOptions {
-  const sidecar = flags.mesh !== undefined && !(flags.node ?? "").startsWith("router~");
+  const mesh = flags.mesh !== undefined;
+  const sidecar = mesh && !(flags.node ?? "").startsWith("router~");
   const { node, cluster, network, labels, locality, serviceAccount } = flags;
-  const given = Object.fromEntries(
+  const named = Object.fromEntries(
     Object.entries({ node, cluster, network, labels, locality, serviceAccount }).filter(([, value]) => value !== undefined),
   );
   return {
     source:
       flags.mesh === undefined
         ? createBootstrapSource({ file: flags.config ?? "", environment: edge.environment })
-        : createMeshSource({ folder: flags.mesh, flags: given, nodeFile: flags.nodeFile, environment: edge.environment }),
+        : createMeshSource({ folder: flags.mesh, flags: named, nodeFile: flags.nodeFile, environment: edge.environment }),
     concurrency: flags.concurrency ?? (sidecar ? Math.min(2, availableParallelism()) : availableParallelism()),
-    admin: flags.admin,
-    dns: flags.dns,
+    admin: given(flags.admin, mesh ? adminDefault : undefined),
+    dns: given(flags.dns, undefined),
+    sidecarDns: mesh && flags.dns === undefined ? dnsDefault : undefined,
     dnsForward: flags.dnsForward,
     certsFolder: flags.certs,
     drainTimeMs: flags.drainTimeS * 1000,
@@ -138,5 +148,7 @@ function hostPort(text: string): SocketAddress {
     throw new InvalidArgumentError("Expected HOST:PORT, e.g. 127.0.0.1:15000 or [::1]:15000.");
   return { address, port: Number(port) };
 }
+
+const hostPortOrOff = (text: string): SocketAddress | "off" => (text === "off" ? "off" : hostPort(text));
 
 const collectHostPorts = (text: string, before: readonly SocketAddress[] = []): readonly SocketAddress[] => [...before, hostPort(text)];

@@ -90,7 +90,7 @@ export async function startTwoClusters(folder: string, processes: ChildProcesses
     const { name, node } = cast[key];
     const certs = certificates[key] ?? "";
     const run = ["run", "--mesh", mesh.folder, "--node", node, "--certs", certs, "--admin", admin, ...proxyFlags];
-    const withDns = key === "sleep" ? ["--dns", dns, "--dns-forward", `${loopback}:${clusterDns.port}`] : [];
+    const withDns = key === "sleep" ? ["--dns", dns, "--dns-forward", `${loopback}:${clusterDns.port}`] : ["--dns", "off"];
     const child = processes.start(name, [...process.execArgv, process.argv[1] ?? "", ...run, ...withDns]);
     started[key] = { name, workload: workloads[key], admin, certificates: certs, pid: child.pid };
   }
