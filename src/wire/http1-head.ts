@@ -187,6 +187,7 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
       // obs-fold: continue the previous value, joined by one space (RFC 9112 section 5.2). Fields that frame the message
       // must not be continued: what another parser makes of them is anybody's guess.
       if (previous === undefined || (previous.kind !== fieldKind.keep && previous.kind !== fieldKind.join)) return "codec_error";
+      if (++count > limits.maxHeaders) return "too_many_headers";
       const more = trim(text, at, lineEnd);
       if (names.length > 0) values[values.length - 1] = `${values[values.length - 1]!} ${more}`.trim();
       at = next;

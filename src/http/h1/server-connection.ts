@@ -21,6 +21,8 @@ const noBody: BodyFraming = { kind: "none" };
 const chunkedBody: BodyFraming = { kind: "chunked" };
 const bodyUntilClose: BodyFraming = { kind: "close" };
 const empty = Buffer.alloc(0);
+const space = 32;
+const lineFeed = 10;
 
 // Pipelined bytes kept while a response is under way; past it the client waits.
 const pipelineLimitBytes = 64 * 1024;
@@ -43,6 +45,10 @@ export class Http1ServerConnection implements DownstreamCodec {
   readonly #encodeFields: (headers: HeaderMap) => string;
   #stream: HttpStream | undefined;
   #rest: Buffer = empty;
+  /** A head is under way, its method known; `#pieces` came since the last line end. */
+  #headBegun = false;
+  #pieces: Buffer[] = [];
+  #pieceBytes = 0;
   #sawBytes = false;
   #processing = false;
   #paused = false;
@@ -120,9 +126,28 @@ export class Http1ServerConnection implements DownstreamCodec {
     if (this.#closing || this.#closed) return;
     this.#sawBytes = true;
     this.#manager.stats.downstreamCxRxBytesTotal.add(chunk.length);
+    if (this.#waitsForLine(chunk)) return;
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#process();
     if (this.#rest.length > 0) keepReadBuffer();
+  }
+
+  /**
+   * A head that comes in tiny pieces must not be parsed again for each of them, or its sender decides how much CPU it costs:
+   * pieces wait until one ends a line (there are at most max_headers_count lines) or the limit is reached.
+   */
+  #waitsForLine(chunk: Buffer): boolean {
+    if (!this.#headBegun) return false;
+    const bytes = this.#pieceBytes + chunk.length;
+    if (chunk.includes(lineFeed) || this.#rest.length + bytes > this.#limits.maxBytes) {
+      if (this.#pieces.length > 0) this.#rest = Buffer.concat([this.#rest, ...this.#pieces]);
+      this.#pieces = [];
+      this.#pieceBytes = 0;
+      return false;
+    }
+    this.#pieces.push(Buffer.from(chunk));
+    this.#pieceBytes = bytes;
+    return true;
   }
 
   /** Works through the buffer; not reentrant, because a stream may end inside it. */
@@ -165,9 +190,12 @@ export class Http1ServerConnection implements DownstreamCodec {
     if (head === "incomplete") {
       const timeoutMs = this.#manager.config.requestHeadersTimeoutMs;
       if (timeoutMs > 0 && !this.#headTimer.armed) this.#headTimer.set(timeoutMs);
+      // Until its method is complete a request line may still be refused early.
+      this.#headBegun = this.#rest.includes(space);
       return false;
     }
     this.#headTimer.clear();
+    this.#headBegun = false;
     if (typeof head === "string") {
       this.#refuse(headErrorReplies[head]);
       return false;

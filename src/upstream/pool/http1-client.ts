@@ -199,6 +199,16 @@ export class Http1Client {
   }
 
   #onData(chunk: Buffer): void {
+    try {
+      this.#read(chunk);
+    } catch (thrown) {
+      // A fault in here concerns this connection and its request alone.
+      this.#reading = false;
+      this.#fail(new ProxyError("internal", { side: "internal", cause: thrown }));
+    }
+  }
+
+  #read(chunk: Buffer): void {
     this.#cluster.stats.upstreamCxRxBytesTotal.add(chunk.length);
     let buffer = chunk;
     if (this.#rest !== undefined) {

@@ -281,3 +281,22 @@ test("HTTP/1.0 is served where it is accepted, with its own framing", async (t) 
   assert.equal(await client.ended, "fin");
   assert.match(client.received, /^HTTP\/1\.0 200 OK\r\n.*connection: close\r\n\r\nhello$/s);
 });
+
+test("a head that comes byte by byte is served, and one without an end is refused at the limit", async (t) => {
+  const { port, requests } = await lab(t, ({ socket }) => reply(socket, "whole"));
+  const slow = await connectRaw(port);
+  slow.socket.setNoDelay(true);
+  for (const byte of get("/slow", "X-A: b\r\n folded\r\n")) {
+    slow.socket.write(byte);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.match(await slow.until(hasResponses(1)), /whole$/);
+  assert.ok(requests[0]!.fields.includes("x-a: b folded"));
+  const endless = await connectRaw(port);
+  endless.socket.write("GET / HTTP/1.1\r\nHost: lab\r\nX: ");
+  for (let i = 0; i < 61 && !endless.received; i++) {
+    endless.socket.write("a".repeat(1024));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.match(await endless.until(hasResponses(1)), /^HTTP\/1\.1 431 /);
+});
