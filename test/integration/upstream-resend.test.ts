@@ -1,0 +1,88 @@
+// What makes resending a request safe: the peer's kernel refused its bytes, so nobody has seen it.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
+import { test, type TestContext } from "node:test";
+import { systemClock } from "../../src/clock.ts";
+import type { ProxyError } from "../../src/error.ts";
+import { LazyDeadline } from "../../src/net/deadline.ts";
+import { loadLibc } from "../../src/net/native.ts";
+import type { Host, UpstreamCluster } from "../../src/upstream/cluster.ts";
+import { Http1Client, type ResponseHandler } from "../../src/upstream/pool/http1-client.ts";
+import { listenRaw } from "../support/raw-http.ts";
+
+const counter = { inc: () => undefined, add: () => undefined };
+const stats = new Proxy({}, { get: () => counter });
+const cluster = { stats } as unknown as UpstreamCluster;
+const limits = { maxBytes: 8192, maxHeaders: 10, underscores: "ALLOW" } as const;
+const request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+
+interface Outcome {
+  readonly status: number | undefined;
+  readonly error: ProxyError | undefined;
+}
+
+/** Sends a request and tells how it went. */
+function exchange(client: Http1Client): Promise<Outcome> {
+  return new Promise((resolve) => {
+    let status: number | undefined;
+    const handler: ResponseHandler = {
+      onInformational: () => undefined,
+      onResponseHead: (head, endStream) => {
+        status = head.status;
+        if (endStream) resolve({ status, error: undefined });
+      },
+      onResponseData: (_data, endStream) => void (endStream && resolve({ status, error: undefined })),
+      onResponseTrailers: () => resolve({ status, error: undefined }),
+      onResponseReset: (error) => resolve({ status, error }),
+      onReadDone: () => undefined,
+      onWritable: () => undefined,
+    };
+    client.send(handler, "GET", request, false, true);
+  });
+}
+
+/** A connection that has served one request, and the server's end of it. */
+async function usedConnection(t: TestContext): Promise<{ client: Http1Client; peer: net.Socket }> {
+  let peer: net.Socket | undefined;
+  const server = await listenRaw((socket) => {
+    peer = socket;
+    socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"));
+  });
+  t.after(() => server.close());
+  const socket = net.connect({ host: "127.0.0.1", port: server.port });
+  await once(socket, "connect");
+  const owner = { onIdle: () => undefined, onClosed: () => undefined };
+  const client = new Http1Client(socket, {} as Host, cluster, undefined, owner, limits, (fire) => new LazyDeadline(systemClock, fire));
+  assert.equal((await exchange(client)).status, 200);
+  return { client, peer: peer! };
+}
+
+test(
+  "a request that met a connection its peer had closed may be sent again",
+  { skip: loadLibc() ? false : "needs koffi on Linux to ask the kernel" },
+  async (t) => {
+    const { client, peer } = await usedConnection(t);
+    // Both in one turn: the FIN is on its way, and this side cannot have seen it when it writes.
+    peer.destroy();
+    assert.equal(client.usable, true);
+    const { error } = await exchange(client);
+    assert.equal(error?.code, "upstream_closed");
+    assert.equal(error.retryable, true);
+  },
+);
+
+test("a request that its peer read before closing must not be sent again", async (t) => {
+  const { client, peer } = await usedConnection(t);
+  peer.once("data", () => peer.end());
+  const { error } = await exchange(client);
+  assert.equal(error?.code, "upstream_closed");
+  assert.equal(error.retryable, false);
+});
+
+test("nor one whose peer read it and reset", async (t) => {
+  const { client, peer } = await usedConnection(t);
+  peer.once("data", () => peer.resetAndDestroy());
+  const { error } = await exchange(client);
+  assert.equal(error?.retryable, false);
+});
