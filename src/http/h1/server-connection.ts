@@ -3,18 +3,20 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
+import { Http1Writer } from "../../net/http1-writer.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
 import { LazyDeadline } from "../../net/deadline.ts";
 import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { StreamInfo } from "../../telemetry/stream-info.ts";
 import { HeaderMap } from "../../wire/header-map.ts";
 import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
-import { encodeFields, encodeFieldsProperCase, encodeLastChunk } from "../../wire/http1-encode.ts";
+import { encodeFields, encodeFieldsProperCase } from "../../wire/http1-encode.ts";
 import { parseRequestHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
 import { statusLine } from "../../wire/http-status.ts";
 import type { HttpManager } from "../connection-manager.ts";
 import { headErrorReplies, replies, type LocalReply } from "../local-reply.ts";
 import { StreamTimers } from "../stream-timers.ts";
+import { readTarget } from "./request-target.ts";
 import { HttpStream, type DownstreamCodec } from "../stream.ts";
 
 const noBody: BodyFraming = { kind: "none" };
@@ -26,8 +28,6 @@ const lineFeed = 10;
 
 // Pipelined bytes kept while a response is under way; past it the client waits.
 const pipelineLimitBytes = 64 * 1024;
-// Body bytes up to this size are joined with the head into one string and so one write.
-const joinLimitBytes = 8192;
 
 /** A downstream HTTP/1.x connection. */
 export class Http1ServerConnection implements DownstreamCodec {
@@ -39,6 +39,7 @@ export class Http1ServerConnection implements DownstreamCodec {
   readonly #body: BodyDecoder;
   readonly #timers: StreamTimers;
   readonly #reader: SocketReader;
+  readonly #writer: Http1Writer;
   readonly #idle: LazyDeadline;
   readonly #headTimer: LazyDeadline;
   readonly #closeTimer: LazyDeadline;
@@ -62,9 +63,7 @@ export class Http1ServerConnection implements DownstreamCodec {
   #isHead = false;
   #keepAlive10 = false;
   #clientCloses = false;
-  #chunkedResponse = false;
   #closeDelimited = false;
-  #held = "";
   #abnormal = false;
 
   constructor(connection: Connection, manager: HttpManager, onClosed: (connection: Http1ServerConnection) => void) {
@@ -97,6 +96,7 @@ export class Http1ServerConnection implements DownstreamCodec {
     }
     // A request answered by ACK and response alone must not wait for more bytes to fill a segment.
     socket.setNoDelay(true);
+    this.#writer = new Http1Writer(socket, stats.downstreamCxTxBytesTotal);
     this.#reader = new SocketReader(socket, connection.raw, (chunk) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
     socket.on("error", () => this.#onClose());
@@ -217,18 +217,8 @@ export class Http1ServerConnection implements DownstreamCodec {
       this.#refuse(headErrorReplies.low_version);
       return;
     }
-    let path = head.target;
-    let authority = head.host;
-    if (head.method === "CONNECT") authority = head.target;
-    else if (path.charCodeAt(0) !== 47 && path !== "*") {
-      // absolute-form: its authority replaces Host (RFC 9112 section 3.2.2).
-      const authorityStart = path.indexOf("//") + 2;
-      const end = path.slice(authorityStart).search(/[/?#]/);
-      authority = end < 0 ? path.slice(authorityStart) : path.slice(authorityStart, authorityStart + end);
-      const rest = end < 0 ? "" : path.slice(authorityStart + end);
-      path = rest.startsWith("/") ? rest : `/${rest}`;
-    }
-    if (authority === undefined && head.minorVersion === 0) authority = config.defaultHostForHttp10 || undefined;
+    const { path, authority: named } = readTarget(head);
+    const authority = named ?? (head.minorVersion === 0 ? config.defaultHostForHttp10 || undefined : undefined);
     const tunnelling = head.upgrade !== "" && head.upgrade !== "h2c";
     const framing: BodyFraming = tunnelling
       ? bodyUntilClose
@@ -304,7 +294,7 @@ export class Http1ServerConnection implements DownstreamCodec {
     headers.add("content-length", String(reply.body.length));
     headers.add("content-type", "text/plain");
     this.#manager.decorateReply(headers);
-    this.#write(`${statusLine(reply.status, 1)}${this.#encodeFields(headers)}connection: close\r\n\r\n${reply.body}`);
+    this.#writer.text(`${statusLine(reply.status, 1)}${this.#encodeFields(headers)}connection: close\r\n\r\n${reply.body}`);
     this.#manager.log(info);
     this.#rest = empty;
     this.#beginClose(true);
@@ -397,14 +387,14 @@ export class Http1ServerConnection implements DownstreamCodec {
     text += this.#encodeFields(headers);
     let tail = "";
     const hasLength = headers.has("content-length");
-    this.#chunkedResponse = false;
+    let chunked = false;
     this.#closeDelimited = false;
     if (status === 101) this.#tunnel = true;
     else if (endStream) {
       if (!hasLength && !bodiless) tail = "content-length: 0\r\n";
     } else if (!hasLength) {
       if (this.#minorVersion === 1) {
-        this.#chunkedResponse = true;
+        chunked = true;
         tail = "transfer-encoding: chunked\r\n";
       } else {
         this.#closeDelimited = true;
@@ -415,50 +405,26 @@ export class Http1ServerConnection implements DownstreamCodec {
     else if (this.#keepAlive10) tail = `connection: keep-alive\r\n${tail}`;
     if (this.#manager.config.properCaseHeaders && tail !== "")
       tail = tail.replace(/(?<=^|\n|-)[a-z](?=[^\r]*:)/g, (start) => start.toUpperCase());
-    this.#held = `${text}${tail}\r\n`;
-    if (endStream || status === 101) this.flush();
+    this.#writer.begin(`${text}${tail}\r\n`, chunked, endStream || status === 101);
   }
 
   encodeInformational(status: number, headers: HeaderMap): void {
-    this.#write(`${statusLine(status, 1)}${this.#encodeFields(headers)}\r\n`);
+    this.#writer.text(`${statusLine(status, 1)}${this.#encodeFields(headers)}\r\n`);
   }
 
   encodeData(data: Buffer, endStream: boolean): boolean {
     if (this.#closed) return true;
-    if (data.length <= joinLimitBytes) {
-      let text = this.#held;
-      this.#held = "";
-      if (data.length > 0)
-        text += this.#chunkedResponse ? `${data.length.toString(16)}\r\n${data.toString("latin1")}\r\n` : data.toString("latin1");
-      if (endStream && this.#chunkedResponse) text += "0\r\n\r\n";
-      const ok = text === "" || this.#write(text);
-      if (endStream && this.#tunnel) this.#socket.end();
-      return ok;
-    }
-    const socket = this.#socket;
-    socket.cork();
-    this.flush();
-    if (this.#chunkedResponse) this.#write(`${data.length.toString(16)}\r\n`);
-    this.#manager.stats.downstreamCxTxBytesTotal.add(data.length);
-    let ok = socket.write(data);
-    if (this.#chunkedResponse) ok = this.#write(endStream ? "\r\n0\r\n\r\n" : "\r\n");
-    socket.uncork();
-    // After a false nothing is read until the write is done; otherwise the bytes may still be waiting when the next read comes.
-    if (socket.writableLength > 0 && (ok || endStream)) keepReadBuffer();
-    if (endStream && this.#tunnel) socket.end();
+    const ok = this.#writer.data(data, endStream);
+    if (endStream && this.#tunnel) this.#socket.end();
     return ok;
   }
 
   encodeTrailers(trailers: HeaderMap): void {
-    this.flush();
-    if (this.#chunkedResponse) this.#write(encodeLastChunk(this.#manager.config.enableTrailers ? trailers : undefined));
+    if (!this.#closed) this.#writer.trailers(this.#manager.config.enableTrailers ? trailers : undefined);
   }
 
   flush(): void {
-    if (this.#held === "" || this.#closed) return;
-    const text = this.#held;
-    this.#held = "";
-    this.#write(text);
+    if (!this.#closed) this.#writer.flush();
   }
 
   resetStream(): void {
@@ -498,10 +464,5 @@ export class Http1ServerConnection implements DownstreamCodec {
       // Not at once: the upstream connection that just answered is free only after this returns, and the next request wants it.
       if (!this.#processing) queueMicrotask(() => this.#process());
     }
-  }
-
-  #write(text: string): boolean {
-    this.#manager.stats.downstreamCxTxBytesTotal.add(text.length);
-    return this.#socket.write(text, "latin1");
   }
 }

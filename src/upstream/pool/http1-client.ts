@@ -3,13 +3,13 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { ProxyError } from "../../error.ts";
+import { Http1Writer } from "../../net/http1-writer.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
 import type { LazyDeadline } from "../../net/deadline.ts";
 import { wasRefusedByPeer } from "../../net/socket-error.ts";
 import type { TlsPeer } from "../../telemetry/stream-info.ts";
 import type { HeaderMap } from "../../wire/header-map.ts";
 import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
-import { encodeLastChunk } from "../../wire/http1-encode.ts";
 import { parseResponseHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
 import type { Host, UpstreamCluster } from "../cluster.ts";
 
@@ -43,9 +43,6 @@ const chunkedBody: BodyFraming = { kind: "chunked" };
 const bodyUntilClose: BodyFraming = { kind: "close" };
 const none = Buffer.alloc(0);
 
-// Body bytes up to this size are joined with the head into one string and so one write; copying more costs more than writev.
-const joinLimitBytes = 8192;
-
 /** An upstream HTTP/1.1 connection. */
 export class Http1Client {
   readonly socket: Socket | TLSSocket;
@@ -60,14 +57,13 @@ export class Http1Client {
   readonly #limits: HeadLimits;
   readonly #body: BodyDecoder;
   readonly #reader: SocketReader;
+  readonly #writer: Http1Writer;
   #handler: ResponseHandler | undefined;
   #method = "";
-  #held = "";
   #rest: Buffer | undefined;
   #inBody = false;
   #tunnel = false;
   #reading = false;
-  #chunkedRequest = false;
   #requestDone = true;
   #keepAlive = true;
   #closed = false;
@@ -94,6 +90,7 @@ export class Http1Client {
       cluster.stats.upstreamCxIdleTimeout.inc();
       this.close();
     });
+    this.#writer = new Http1Writer(socket, cluster.stats.upstreamCxTxBytesTotal);
     this.#reader = new SocketReader(socket, peer === undefined, (chunk) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
     socket.on("error", (error: NodeJS.ErrnoException) => this.#onError(error));
@@ -115,45 +112,22 @@ export class Http1Client {
     this.#handler = handler;
     this.#method = method;
     this.#requestDone = endStream;
-    this.#chunkedRequest = chunked;
     this.#tunnel = false;
     this.#responseBytes = 0;
     this.requests++;
-    if (endStream) this.socket.write(head, "latin1");
-    else this.#held = head;
+    this.#writer.begin(head, chunked, endStream);
   }
 
   /** Writes a head that was held back for the first body bytes. */
   flush(): void {
-    if (this.#held === "" || this.#closed) return;
-    const head = this.#held;
-    this.#held = "";
-    this.socket.write(head, "latin1");
+    if (!this.#closed) this.#writer.flush();
   }
 
   /** Writes request body bytes; false means wait for `onWritable`. */
   write(data: Buffer, endStream: boolean): boolean {
     if (this.#closed) return true;
     this.#requestDone = endStream;
-    const { socket } = this;
-    let ok: boolean;
-    if (data.length <= joinLimitBytes) {
-      let text = this.#held;
-      this.#held = "";
-      if (data.length > 0)
-        text += this.#chunkedRequest ? `${data.length.toString(16)}\r\n${data.toString("latin1")}\r\n` : data.toString("latin1");
-      if (endStream && this.#chunkedRequest) text += "0\r\n\r\n";
-      ok = text === "" || socket.write(text, "latin1");
-    } else {
-      socket.cork();
-      this.flush();
-      if (this.#chunkedRequest) socket.write(`${data.length.toString(16)}\r\n`, "latin1");
-      ok = socket.write(data);
-      if (this.#chunkedRequest) ok = socket.write(endStream ? "\r\n0\r\n\r\n" : "\r\n", "latin1");
-      socket.uncork();
-      // After a false nothing is read until the write is done; otherwise the bytes may still be waiting when the next read comes.
-      if (socket.writableLength > 0 && (ok || endStream)) keepReadBuffer();
-    }
+    const ok = this.#writer.data(data, endStream);
     if (endStream) this.#requestEnded();
     return ok;
   }
@@ -161,9 +135,8 @@ export class Http1Client {
   /** Ends a chunked request with trailers. */
   writeTrailers(trailers: HeaderMap): void {
     if (this.#closed) return;
-    this.flush();
     this.#requestDone = true;
-    if (this.#chunkedRequest) this.socket.write(encodeLastChunk(trailers), "latin1");
+    this.#writer.trailers(trailers);
     this.#requestEnded();
   }
 

@@ -1,0 +1,21 @@
+// The request target and Host of an HTTP/1 request as path and authority (RFC 9112 section 3.2).
+import type { Head } from "../../wire/http1-head.ts";
+
+/** Where a request goes. */
+export interface RequestTarget {
+  readonly path: string;
+  /** Undefined: the client named no host. */
+  readonly authority: string | undefined;
+}
+
+/** Reads origin-form, absolute-form (whose authority replaces Host), authority-form and asterisk-form. */
+export function readTarget(head: Head): RequestTarget {
+  const { target, host } = head;
+  if (head.method === "CONNECT") return { path: target, authority: target };
+  if (target.charCodeAt(0) === 47 || target === "*") return { path: target, authority: host };
+  const start = target.indexOf("//") + 2;
+  const length = target.slice(start).search(/[/?#]/);
+  if (length < 0) return { path: "/", authority: target.slice(start) };
+  const rest = target.slice(start + length);
+  return { path: rest.startsWith("/") ? rest : `/${rest}`, authority: target.slice(start, start + length) };
+}
