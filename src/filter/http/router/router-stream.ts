@@ -7,16 +7,16 @@ import { replies, resetAfterResponseDetails, resetFlag, resetReply, type LocalRe
 import type { ClusterTarget, CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
 import { isGrpc } from "../../../http/grpc.ts";
 import type { HttpStream, TerminalFilter } from "../../../http/stream.ts";
-import { keepReadBuffer } from "../../../net/socket-reader.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { Http1Client, ResponseHandler } from "../../../upstream/pool/http1-client.ts";
 import { poolOf, type Http1Pool, type PoolWaiter } from "../../../upstream/pool/http1-pool.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
-import { encodeFields } from "../../../wire/http1-encode.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
+import { ReplayBuffer } from "./replay-buffer.ts";
+import { encodeRequestHead, finishRequestHeaders, rewriteHost, type RequestRoute } from "./request-headers.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "./retry-state.ts";
 
 /** What the router needs beside the stream. */
@@ -41,8 +41,6 @@ const http2NotSupported: LocalReply = {
 
 // Body kept for a resend when a reused connection turns out to be closed and no retry policy asks for more.
 const resendLimitBytes = 64 * 1024;
-// Methods whose requests carry no `content-length: 0` (Envoy's requestShouldHaveNoBody).
-const bodilessMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
 
 /** A request on its way to a cluster. */
 export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler, LbContext {
@@ -50,6 +48,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   readonly #route: CompiledRoute;
   readonly #action: CompiledForward;
   readonly #target: ClusterTarget;
+  readonly #by: RequestRoute;
   readonly #cluster: UpstreamCluster;
   readonly #deps: RouterDeps;
   readonly #retry: RetryState | undefined;
@@ -60,9 +59,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #pool: Http1Pool | undefined;
   #host: Host | undefined;
   #backOff: { cancel(): void } | undefined;
-  /** Body seen so far, as far as it may be needed again; undefined once it is too much. */
-  #replay: Buffer[] | undefined;
-  #replayBytes = 0;
+  readonly #replay = new ReplayBuffer();
   #requestComplete: boolean;
   #completeMs = 0;
   #deadlineMs = 0;
@@ -87,6 +84,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#route = route;
     this.#action = action;
     this.#target = target;
+    this.#by = { route, action, target, suppressEnvoyHeaders: deps.suppressEnvoyHeaders };
     this.#cluster = cluster;
     this.#deps = deps;
     const policy = action.model.retryPolicy ?? route.virtualHost.retryPolicy;
@@ -134,7 +132,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.hash = hash;
       this.#setCookie = setCookie;
     }
-    this.#finishHeaders();
+    finishRequestHeaders(stream, this.#by, this.#expectedTimeoutMs(this.#timeoutMs));
     this.#attempt();
   }
 
@@ -149,37 +147,6 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       }
     }
     if (durationMs !== undefined) this.#stream.timers.setDuration(durationMs, this.#stream.nowMs);
-  }
-
-  /** Envoy's order: expected timeout, attempt count, header changes, host, path. */
-  #finishHeaders(): void {
-    const stream = this.#stream;
-    const { headers, info } = stream;
-    const expected = this.#expectedTimeoutMs(this.#timeoutMs);
-    if (expected > 0 && !this.#deps.suppressEnvoyHeaders) headers.set("x-envoy-expected-rq-timeout-ms", String(expected));
-    if (this.#route.includeAttemptCount && !this.#deps.suppressEnvoyHeaders) headers.set("x-envoy-attempt-count", "1");
-    this.#target.requestHeaders?.apply(headers, info);
-    this.#route.requestHeaders?.apply(headers, info);
-    // The route's rewrite has the last word over its weighted cluster's.
-    const host = this.#action.rewriteHost?.(stream) ?? this.#target.hostRewrite;
-    if (host !== undefined && host !== "") this.#rewriteHost(host);
-    const rewritten = this.#action.rewritePath?.(stream.path);
-    if (rewritten !== undefined) {
-      if (!this.#deps.suppressEnvoyHeaders) headers.set("x-envoy-original-path", stream.path);
-      stream.path = rewritten;
-      info.path = rewritten;
-    }
-  }
-
-  #rewriteHost(host: string): void {
-    const stream = this.#stream;
-    if (!this.#deps.suppressEnvoyHeaders) stream.headers.set("x-envoy-original-host", stream.authority);
-    if (this.#action.model.appendXForwardedHost) {
-      const before = stream.headers.get("x-forwarded-host");
-      stream.headers.set("x-forwarded-host", before === undefined ? stream.authority : `${before},${stream.authority}`);
-    }
-    stream.authority = host;
-    stream.info.authority = host;
   }
 
   #expectedTimeoutMs(leftMs: number): number {
@@ -209,7 +176,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#host = host;
     this.#retry?.tried?.add(host);
     info.upstreamHost = host.addressText;
-    if (this.#action.model.hostRewrite?.kind === "auto" && host.hostname !== "") this.#rewriteHost(host.hostname);
+    if (this.#action.model.hostRewrite?.kind === "auto" && host.hostname !== "") rewriteHost(stream, this.#by, host.hostname);
     const counts = cluster.resources.default;
     if (counts.requests >= cluster.model.circuitBreakers.default.maxRequests) {
       cluster.stats.upstreamRqPendingOverflow.inc();
@@ -238,15 +205,15 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     info.upstreamProtocol = "HTTP/1.1";
     if (info.firstUpstreamTxMs === 0) info.firstUpstreamTxMs = stream.nowMs;
     const bodyWaits = !this.#bodiless;
-    client.send(this, stream.method, this.#encodeHead(), this.#chunked, this.#bodiless);
-    const replay = this.#replay;
-    if (replay !== undefined) {
-      for (let i = 0; i < replay.length && this.#client === client; i++)
-        client.write(replay[i]!, this.#requestComplete && i === replay.length - 1);
-    }
+    client.send(this, stream.method, encodeRequestHead(stream, this.#chunked, this.#bodiless), this.#chunked, this.#bodiless);
+    const { pieces } = this.#replay;
+    for (let i = 0; i < pieces.length && this.#client === client; i++)
+      client.write(pieces[i]!, this.#requestComplete && i === pieces.length - 1);
+    // A body that ended without bytes while the connection was awaited.
+    if (bodyWaits && this.#requestComplete && pieces.length === 0) client.write(nothing, true);
     if (bodyWaits && this.#client === client) {
       // What waited for the connection need not be kept unless it may have to be sent again.
-      if (this.#retry === undefined && client.requests === 1) this.#dropReplay();
+      if (this.#retry === undefined && client.requests === 1) this.#replay.drop();
       client.flush();
       if (this.#paused) this.onWritable();
     }
@@ -263,17 +230,6 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#pool = undefined;
     if (this.#ended) return;
     this.#failed(error, false);
-  }
-
-  #encodeHead(): string {
-    const stream = this.#stream;
-    let text = `${stream.method} ${stream.path} HTTP/1.1\r\nhost: ${stream.authority}\r\n${encodeFields(stream.headers)}`;
-    if (stream.upgrade !== "") text += `connection: Upgrade\r\nupgrade: ${stream.upgrade}\r\n`;
-    if (stream.expectContinue) text += "expect: 100-continue\r\n";
-    if (this.#chunked) text += "transfer-encoding: chunked\r\n";
-    else if (this.#bodiless && stream.upgrade === "" && !bodilessMethods.has(stream.method) && !stream.headers.has("content-length"))
-      text += "content-length: 0\r\n";
-    return `${text}\r\n`;
   }
 
   /** Envoy counts the route timeout from the end of the request, the per-try timeout from the attempt. */
@@ -295,12 +251,15 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onRequestData(data: Buffer, endStream: boolean): void {
     this.#requestComplete = endStream;
-    this.#keep(data);
     const client = this.#client;
+    const { bufferLimitBytes } = this.#stream.manager;
     if (client === undefined) {
-      if (this.#replayBytes >= this.#stream.manager.bufferLimitBytes) this.#pause();
+      // Whatever comes before there is a connection has to wait for it; reading stops once that is much.
+      this.#replay.keep(data, Infinity);
+      if (this.#replay.bytes >= bufferLimitBytes) this.#pause();
       return;
     }
+    this.#replay.keep(data, this.#retry === undefined ? resendLimitBytes : bufferLimitBytes);
     if (!client.write(data, endStream)) this.#pause();
   }
 
@@ -320,29 +279,6 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onRequestReadDone(): void {
     this.#client?.flush();
-  }
-
-  #keep(data: Buffer): void {
-    const limit = this.#retry !== undefined || this.#client === undefined ? this.#stream.manager.bufferLimitBytes : resendLimitBytes;
-    if (this.#client !== undefined && this.#replay === undefined && this.#replayBytes > 0) return;
-    this.#replayBytes += data.length;
-    if (this.#client !== undefined && this.#replayBytes > limit) {
-      this.#dropReplay();
-      return;
-    }
-    keepReadBuffer();
-    (this.#replay ??= []).push(data);
-  }
-
-  /** From here the request cannot be sent again. */
-  #dropReplay(): void {
-    if (this.#replay === undefined && this.#replayBytes > 0) return;
-    this.#replay = undefined;
-    this.#replayBytes = Math.max(this.#replayBytes, 1);
-  }
-
-  get #replayable(): boolean {
-    return this.#replay !== undefined || this.#replayBytes === 0;
   }
 
   #pause(): void {
@@ -387,7 +323,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     stats.response(status);
     if (this.#completeMs > 0) stats.upstreamRqTime.record(now - this.#completeMs);
     const retry = this.#retry;
-    if (retry !== undefined && this.#replayable) {
+    if (retry !== undefined && this.#replay.replayable) {
       const verdict = retry.onResponse(status, headers);
       if (verdict === "retry") {
         const client = this.#client;
@@ -399,7 +335,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#noteVerdict(verdict);
       if (verdict === "no" && retry.used > 0) stats.upstreamRqRetrySuccess.inc();
     }
-    this.#dropReplay();
+    this.#replay.drop();
     info.responseCodeDetails = "via_upstream";
     if (stream.upgrade !== "") {
       this.#respondToUpgrade(head);
@@ -479,7 +415,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       else this.#stream.abortResponse(resetFlag(error), resetAfterResponseDetails(error));
       return;
     }
-    if (error.retryable && !this.#resent && this.#replayable) {
+    if (error.retryable && !this.#resent && this.#replay.replayable) {
       // The peer had closed the idle connection before it got anything: not a retry, the first real attempt.
       this.#resent = true;
       this.#stream.info.attemptCount--;
@@ -496,7 +432,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const { info } = this.#stream;
     if (error.reason !== undefined) info.upstreamTransportFailureReason = error.reason;
     const retry = this.#retry;
-    if (retry !== undefined && this.#replayable) {
+    if (retry !== undefined && this.#replay.replayable) {
       const verdict = retry.onReset(error, requestSent);
       if (verdict === "retry") {
         this.#again(retry);
@@ -545,7 +481,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (retry === undefined || this.#ended || this.#stream.responseStarted) return;
     this.#cluster.stats.upstreamRqPerTryTimeout.inc();
     this.#release();
-    const verdict = this.#replayable ? retry.onPerTryTimeout() : "no";
+    const verdict = this.#replay.replayable ? retry.onPerTryTimeout() : "no";
     if (verdict === "retry") {
       this.#again(retry);
       return;

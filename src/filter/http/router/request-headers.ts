@@ -1,0 +1,66 @@
+// The upstream request's head: what the router adds and rewrites, in Envoy's order, and the bytes of it.
+import type { ClusterTarget, CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
+import type { HttpStream } from "../../../http/stream.ts";
+import { encodeFields } from "../../../wire/http1-encode.ts";
+
+// Methods whose requests carry no `content-length: 0` (Envoy's requestShouldHaveNoBody).
+const bodilessMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
+
+/** What decides a request's headers. */
+export interface RequestRoute {
+  readonly route: CompiledRoute;
+  readonly action: CompiledForward;
+  readonly target: ClusterTarget;
+  readonly suppressEnvoyHeaders: boolean;
+}
+
+/**
+ * Expected timeout, attempt count, header changes, host, path: once per request, before the first attempt.
+ * @param expectedMs 0 = there is no timeout to announce
+ */
+export function finishRequestHeaders(stream: HttpStream, by: RequestRoute, expectedMs: number): void {
+  const { headers, info } = stream;
+  const { route, action, target, suppressEnvoyHeaders } = by;
+  if (!suppressEnvoyHeaders) {
+    if (expectedMs > 0) headers.set("x-envoy-expected-rq-timeout-ms", String(expectedMs));
+    if (route.includeAttemptCount) headers.set("x-envoy-attempt-count", "1");
+  }
+  target.requestHeaders?.apply(headers, info);
+  route.requestHeaders?.apply(headers, info);
+  // The route's rewrite has the last word over its weighted cluster's.
+  const host = action.rewriteHost?.(stream) ?? target.hostRewrite;
+  if (host !== undefined && host !== "") rewriteHost(stream, by, host);
+  const path = action.rewritePath?.(stream.path);
+  if (path === undefined) return;
+  if (!suppressEnvoyHeaders) headers.set("x-envoy-original-path", stream.path);
+  stream.path = path;
+  info.path = path;
+}
+
+/** Sends the request to another host name and tells the upstream the original one. */
+export function rewriteHost(stream: HttpStream, { action, suppressEnvoyHeaders }: RequestRoute, host: string): void {
+  const { headers, authority } = stream;
+  if (!suppressEnvoyHeaders) headers.set("x-envoy-original-host", authority);
+  if (action.model.appendXForwardedHost) {
+    const before = headers.get("x-forwarded-host");
+    headers.set("x-forwarded-host", before === undefined ? authority : `${before},${authority}`);
+  }
+  stream.authority = host;
+  stream.info.authority = host;
+}
+
+/**
+ * The head as bytes (latin1).
+ * @param chunked a body of unknown length follows
+ * @param bodiless no body follows
+ */
+export function encodeRequestHead(stream: HttpStream, chunked: boolean, bodiless: boolean): string {
+  let text = `${stream.method} ${stream.path} HTTP/1.1\r\nhost: ${stream.authority}\r\n${encodeFields(stream.headers)}`;
+  if (stream.upgrade !== "") text += `connection: Upgrade\r\nupgrade: ${stream.upgrade}\r\n`;
+  if (stream.expectContinue) text += "expect: 100-continue\r\n";
+  if (chunked) text += "transfer-encoding: chunked\r\n";
+  else if (bodiless && stream.upgrade === "" && !bodilessMethods.has(stream.method) && !stream.headers.has("content-length")) {
+    text += "content-length: 0\r\n";
+  }
+  return `${text}\r\n`;
+}
