@@ -11,6 +11,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import type { ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ClusterLookup } from "../upstream/cluster.ts";
+import type { SniRefusalStats } from "./sni-refusal.ts";
 
 /** Whether the worker is going away. Read per request; no listener needed for HTTP, which says `connection: close`. */
 export interface DrainState {
@@ -42,6 +43,8 @@ export interface NetworkFilterContext extends FilterDeps {
   readonly listener: Listener;
   /** `listener.ADDRESS` scope. */
   readonly listenerStats: StatsScope;
+  /** Present for a chain that an east-west gateway's server names choose. */
+  readonly sniRefusals?: SniRefusalStats | undefined;
 }
 
 /** A network filter, one per filter chain, shared by its connections. */

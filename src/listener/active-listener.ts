@@ -2,6 +2,8 @@
 import type { Socket } from "node:net";
 import type { FilterChain, Listener } from "../envoy/listener/listener.ts";
 import type { NetworkFilter, NetworkFilterContext } from "../filter/filter.ts";
+import { helloTooLarge } from "../filter/listener/tls-inspector/tls-inspector.ts";
+import { createSniRefusalStats, type SniRefusal, type SniRefusalStats } from "../filter/sni-refusal.ts";
 import type { ServerTransport } from "../identity/transport.ts";
 import type { Connection } from "../net/connection.ts";
 import { resetSocket } from "../net/descriptor.ts";
@@ -9,9 +11,10 @@ import { flag } from "../telemetry/response-flag.ts";
 import { StreamInfo, type ConnectionInfo, type TlsPeer } from "../telemetry/stream-info.ts";
 import type { AccessLogger } from "../telemetry/access-logger.ts";
 import { compileFilterChains, type FilterChainMatcher } from "./filter-chain-manager.ts";
-import { createInspectionPlan, inspectConnection, type InspectionPlan } from "./inspection.ts";
+import { createInspectionPlan, inspectConnection, type InspectionPlan, type InspectionRefusal } from "./inspection.ts";
 import type { ListenerManagerDeps } from "./listener-manager.ts";
 import { createListenerStats, type ListenerStats } from "./listener-stats.ts";
+import { compileSniDnat, isSniDnatChain, type SniDnat } from "./sni-dnat.ts";
 
 /** A filter chain with its filters and TLS context made. */
 interface ActiveChain {
@@ -42,6 +45,8 @@ export class ActiveListener {
   readonly #defaultChain: ActiveChain | undefined;
   readonly #plan: InspectionPlan;
   readonly #accessLoggers: readonly AccessLogger[];
+  /** For an east-west gateway's listener: what tells why it refused, and the counters of that. */
+  readonly #sni: { readonly dnat: SniDnat; readonly refusals: SniRefusalStats } | undefined;
 
   constructor(model: Listener, deps: ListenerManagerDeps, matcher: FilterChainMatcher, previous: ActiveListener | undefined) {
     this.model = model;
@@ -50,6 +55,9 @@ export class ActiveListener {
     const scope = deps.stats.scope(`listener.${model.statPrefix === "" ? addressName(model) : model.statPrefix}`);
     this.stats = createListenerStats(scope);
     const context: NetworkFilterContext = { ...deps, listener: model, listenerStats: scope };
+    const dnat = compileSniDnat(model);
+    this.#sni = dnat && { dnat, refusals: createSniRefusalStats(scope) };
+    const sniContext: NetworkFilterContext = { ...context, sniRefusals: this.#sni?.refusals };
     const kept = new Map(previous?.chains().map((chain) => [chain.key, chain]));
     // What filters see of the listener itself belongs to a chain's content, or they would go on with the old.
     const shared = JSON.stringify([model.name, model.perConnectionBufferLimitBytes, model.trafficDirection, model.metadata]);
@@ -58,10 +66,11 @@ export class ActiveListener {
       const same = kept.get(key);
       if (same !== undefined) return same;
       const { transportSocket } = chain;
+      const filterContext = isSniDnatChain(chain) ? sniContext : context;
       return {
         model: chain,
         key,
-        filters: chain.filters.flatMap((filter) => deps.networkFilters.get(filter.extension)?.create(filter.config, context) ?? []),
+        filters: chain.filters.flatMap((filter) => deps.networkFilters.get(filter.extension)?.create(filter.config, filterContext) ?? []),
         transport: transportSocket.kind === "tls" ? deps.createServerTransport(transportSocket.tls, scope.scope("ssl")) : undefined,
       };
     };
@@ -115,7 +124,7 @@ export class ActiveListener {
         if (other === undefined) this.#dispatch(socket, info, read);
         else other.accept(socket, info, read, true);
       },
-      onRefused: (details, read) => this.#refuse(socket, info, read, 0, details),
+      onRefused: (cause, details, read) => this.#refuseInspected(socket, info, read, cause, details),
     });
   }
 
@@ -124,6 +133,8 @@ export class ActiveListener {
     const chain = index === undefined ? this.#defaultChain : this.#chains[index];
     if (chain === undefined) {
       this.stats.noFilterChainMatch.inc();
+      const why = this.#sni?.dnat.whyNoChain(info, read);
+      if (why !== undefined) return this.#refuseSni(socket, info, read, why);
       return this.#refuse(socket, info, read, flag.NR, "filter_chain_not_found");
     }
     info.filterChainName = chain.model.name;
@@ -169,6 +180,18 @@ export class ActiveListener {
     for (const filter of chain.filters) if (filter.onConnection(connection) === "done") return;
     // A chain of filters that all let it pass: nobody serves the connection.
     connection.socket.destroy();
+  }
+
+  #refuseInspected(socket: Socket, info: ConnectionInfo, read: Buffer | undefined, cause: InspectionRefusal, details: string): void {
+    if (this.#sni !== undefined && cause === "timeout") return this.#refuseSni(socket, info, read, "hello_timeout");
+    if (this.#sni !== undefined && details === helloTooLarge) return this.#refuseSni(socket, info, read, "hello_too_large");
+    this.#refuse(socket, info, read, 0, details);
+  }
+
+  // NR for hellos that never got as far as a chain too: a gateway's listener log is filtered by that flag.
+  #refuseSni(socket: Socket, info: ConnectionInfo, read: Buffer | undefined, why: SniRefusal): void {
+    this.#sni?.refusals[why].inc();
+    this.#refuse(socket, info, read, flag.NR, why);
   }
 
   // As Envoy: RST when bytes of the client are dropped, FIN when it had sent none.

@@ -22,8 +22,11 @@ export interface InspectionHandler {
   /** `read`: bytes for the next reader; the socket is paused. */
   onInspected(read: Buffer | undefined): void;
   /** A filter refused, the deadline passed, or the client left. `details` is empty for the last two, which Envoy does not name. */
-  onRefused(details: string, read: Buffer | undefined): void;
+  onRefused(cause: InspectionRefusal, details: string, read: Buffer | undefined): void;
 }
+
+/** Who or what ended an inspection. */
+export type InspectionRefusal = "filter" | "timeout" | "client";
 
 /** Compiles a listener's filters. */
 export function createInspectionPlan(model: Listener, deps: ListenerManagerDeps): InspectionPlan {
@@ -113,7 +116,7 @@ class Inspection {
       if (verdict.kind === "close") {
         this.#stats.downstreamListenerFilterError.inc();
         this.#finish();
-        this.#handler.onRefused(verdict.details, this.#bytes);
+        this.#handler.onRefused("filter", verdict.details, this.#bytes);
         return;
       }
       if (verdict.kind === "needMore") {
@@ -149,7 +152,7 @@ class Inspection {
       return;
     }
     this.#finish();
-    this.#handler.onRefused("", this.#bytes);
+    this.#handler.onRefused("timeout", "", this.#bytes);
   }
 
   /** The client closed before enough was seen. */
@@ -157,7 +160,7 @@ class Inspection {
     if (this.#done) return;
     this.#stats.downstreamListenerFilterRemoteClose.inc();
     this.#finish();
-    this.#handler.onRefused("", this.#bytes);
+    this.#handler.onRefused("client", "", this.#bytes);
   }
 
   #finish(): void {

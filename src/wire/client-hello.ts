@@ -27,6 +27,9 @@ const maxRecordBytes = 16384;
 // RFC 1035: a DNS name has at most 255 octets.
 const maxServerNameBytes = 255;
 
+/** The reason given when the server_name extension is what is wrong: an empty name, a name with a NUL, two names. */
+export const malformedServerName = "malformed server_name";
+
 const incomplete: ClientHelloInspection = { kind: "incomplete" };
 const notTls: ClientHelloInspection = { kind: "not-tls" };
 const invalid = (reason: string): ClientHelloInspection => ({ kind: "invalid", reason });
@@ -142,7 +145,7 @@ function readExtensions(extensions: Cursor): ClientHelloInspection {
     // Unknown types are skipped, GREASE (RFC 8701) with them.
     if (type === extensionServerName) {
       const name = serverName === undefined ? readServerName(body) : undefined;
-      if (name === undefined) return invalid("malformed server_name");
+      if (name === undefined) return invalid(malformedServerName);
       serverName = name;
     } else if (type === extensionAlpn) {
       const protocols = alpn === undefined ? readAlpn(body) : undefined;

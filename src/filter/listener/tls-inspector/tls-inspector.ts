@@ -6,9 +6,12 @@ import type { ListenerFilterSpec, ListenerFilterVerdict } from "../../filter.ts"
 /** Envoy's limit for a ClientHello (TLS_MAX_CLIENT_HELLO); post-quantum key shares need about 2 KiB. */
 export const maxClientHelloBytes = 16 * 1024;
 
+/** Details of a connection that is closed for that limit. */
+export const helloTooLarge = "client_hello_too_large";
+
 const needMore: ListenerFilterVerdict = { kind: "needMore" };
 const goOn: ListenerFilterVerdict = { kind: "continue", consumed: 0 };
-const tooLarge: ListenerFilterVerdict = { kind: "close", details: "client_hello_too_large" };
+const tooLarge: ListenerFilterVerdict = { kind: "close", details: helloTooLarge };
 
 /** The TLS inspector. It has no options that change what a chain matches. */
 export const tlsInspector: ListenerFilterSpec = {

@@ -13,6 +13,7 @@ import { flag } from "../../../telemetry/response-flag.ts";
 import { StreamInfo } from "../../../telemetry/stream-info.ts";
 import type { ConnectionInfo, TlsPeer } from "../../../telemetry/stream-info.ts";
 import type { DialHandler, Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
+import type { SniRefusal } from "../../sni-refusal.ts";
 import type { TcpProxyShared } from "./tcp-proxy.ts";
 
 /** A connection on its way through the TCP proxy. It is its own load-balancing context. */
@@ -100,7 +101,7 @@ export class TcpSession implements DialHandler, LbContext {
     const host = cluster.pick(this);
     if (host === undefined) {
       stats.upstreamCxNoneHealthy.inc();
-      return this.#refuse(flag.UH);
+      return this.#refuse(flag.UH, this.#whyNoHost(cluster));
     }
     this.#attempts++;
     this.#host = host;
@@ -176,10 +177,20 @@ export class TcpSession implements DialHandler, LbContext {
     cluster?.upstreamCxRxBytesTotal.add(newSent);
   }
 
+  // An east-west gateway's clusters hold only endpoints that do mTLS, so an empty one says that there is none.
+  #whyNoHost(cluster: UpstreamCluster): SniRefusal | "" {
+    const counters = this.#shared.context.sniRefusals;
+    if (counters === undefined) return "";
+    const hosts = cluster.hosts();
+    const why = hosts.length === 0 ? "no_mtls_endpoints" : hosts.every((host) => !host.healthy) ? "all_unhealthy" : "";
+    if (why !== "") counters[why].inc();
+    return why;
+  }
+
   /** Ends without an upstream. */
-  #refuse(flags: number): void {
+  #refuse(flags: number, details: SniRefusal | "" = ""): void {
     const { socket, initialBytes } = this.#connection;
-    this.#close(flags, "");
+    this.#close(flags, details);
     // One turn of the event loop later, so that bytes the client sent with its connect are known when FIN or RST is chosen.
     setImmediate(closeRefused, socket, initialBytes);
   }
