@@ -41,7 +41,7 @@ function hostFields(host: HostDescription): Fields {
   return [
     ...hostCounts(host).map(([name, , value]) => [name, value] as const),
     ["hostname", host.hostname],
-    ["health_flags", healthFlags[host.health]],
+    ["health_flags", healthFlags(host)],
     ["weight", host.weight],
     ["region", host.locality.region],
     ["zone", host.locality.zone],
@@ -54,12 +54,15 @@ function hostFields(host: HostDescription): Fields {
   ];
 }
 
-// Health comes from the endpoints' status alone, so these are the flags there can be.
-const healthFlags: Readonly<Record<HostDescription["health"], string>> = {
-  healthy: "healthy",
+const assignedFlags: Readonly<Record<HostDescription["health"], string>> = {
+  healthy: "",
   degraded: "/degraded_eds_health",
   unhealthy: "/failed_eds_health",
 };
+
+function healthFlags(host: HostDescription): string {
+  return `${host.failedOutlierCheck ? "/failed_outlier_check" : ""}${assignedFlags[host.health]}` || "healthy";
+}
 
 /** Envoy's admin.v3.Clusters. */
 export function clustersJson(clusters: readonly ClusterDescription[], addedViaApi: boolean): unknown {
@@ -70,7 +73,10 @@ export function clustersJson(clusters: readonly ClusterDescription[], addedViaAp
       host_statuses: cluster.hosts.map((host) => ({
         address: addressJson(host.address),
         stats: hostCounts(host).map(([name, type, value]) => ({ type, name, value: String(value) })),
-        health_status: { eds_health_status: host.health.toUpperCase() },
+        health_status: {
+          ...(host.failedOutlierCheck ? { failed_outlier_check: true } : {}),
+          eds_health_status: host.health.toUpperCase(),
+        },
         weight: host.weight,
         hostname: host.hostname,
         priority: host.priority,

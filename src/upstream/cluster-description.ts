@@ -11,7 +11,10 @@ export interface HostDescription {
   /** `ip:port` or a path. */
   readonly address: string;
   readonly hostname: string;
+  /** By its endpoint's status. */
   readonly health: HostHealth;
+  /** Ejected by outlier detection. */
+  readonly failedOutlierCheck: boolean;
   readonly weight: number;
   readonly priority: number;
   readonly locality: Locality;
@@ -49,11 +52,12 @@ export function describeCluster(cluster: ManagedCluster): ClusterDescription {
 }
 
 function describeHost(host: UpstreamHost): HostDescription {
-  const { hostname, health, weight, priority, locality, counts } = host;
+  const { hostname, weight, priority, locality, counts } = host;
   return {
     address: host.addressText,
     hostname,
-    health,
+    health: host.assignedHealth,
+    failedOutlierCheck: host.ejected,
     weight,
     priority,
     locality,

@@ -122,7 +122,7 @@ export class ClusterManager implements ClusterLookup {
     const identity = before !== undefined && old?.altStatName === model.altStatName ? before.identity : this.#identify(model);
     const profile =
       before !== undefined && sameReach && identity === before.identity ? before.profile : this.#createProfile(model, identity);
-    const cluster = new ManagedCluster(model, identity, profile, this.#deps.random);
+    const cluster = new ManagedCluster(model, identity, profile, this.#deps.random, this.#deps.clock);
     const adopts = before !== undefined && profile === before.profile && model.type !== "ORIGINAL_DST";
     if (adopts) cluster.adopt(before.cluster.hosts());
     if (before !== undefined) this.#end(before, adopts);

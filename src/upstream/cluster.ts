@@ -85,6 +85,13 @@ export interface DialOptions {
   readonly allowHalfOpen: boolean;
 }
 
+/**
+ * How using a host went, beside the answers it gave. `connected`: an HTTP exchange has a connection; `tcp_connected`: the same
+ * for bytes that nobody reads, so it is all there will be; `connect_failed`: no connection, or it broke off before the answer
+ * was complete; `timeout`: no answer, or no connection for bytes, in time.
+ */
+export type HostResult = "connected" | "tcp_connected" | "connect_failed" | "timeout";
+
 /** One endpoint of a cluster in this worker. Identity is kept over updates that do not change its address. */
 export interface Host {
   readonly address: Address;
@@ -95,6 +102,7 @@ export interface Host {
   readonly priority: number;
   readonly locality: Locality;
   readonly metadata: Metadata;
+  /** False when its endpoint's status says so or outlier detection ejected it. */
   readonly healthy: boolean;
   /** Requests or TCP connections in flight; the holder of a pick increments and decrements it (least request reads it). */
   activeRequests: number;
@@ -102,6 +110,8 @@ export interface Host {
   pools: Map<string, HttpPoolHandle> | undefined;
   /** True once the host left its cluster: pools close when idle. */
   readonly removed: boolean;
+  /** Whoever used the host says how it went, for outlier detection: a result, or the HTTP status it answered with. */
+  onResult(result: HostResult | number): void;
   /** Connects within the cluster's connect timeout (TLS included) and applies its socket options. */
   dial(options: DialOptions, handler: DialHandler): Pending;
 }

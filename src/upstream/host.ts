@@ -3,9 +3,11 @@
 import type { Address, Metadata } from "../envoy/address.ts";
 import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { Pending } from "../identity/transport.ts";
-import type { DialHandler, DialOptions, Host, HttpPoolHandle } from "./cluster.ts";
+import type { DialHandler, DialOptions, Host, HostResult, HttpPoolHandle } from "./cluster.ts";
 import type { HostTransport } from "./transport-sockets.ts";
 import type { HostHealth, PlacedHost } from "./lb/balancer.ts";
+import type { Watched } from "./outlier/detector.ts";
+import type { HostMonitor } from "./outlier/host-monitor.ts";
 
 /** Where a host stands in its cluster's assignment; replaced whole by an update. */
 export interface Placement {
@@ -37,12 +39,13 @@ export interface HostCounts {
 }
 
 /** A host of this worker. */
-export class UpstreamHost implements Host, PlacedHost {
+export class UpstreamHost implements Host, PlacedHost, Watched {
   readonly #dialer: Dialer;
   readonly transport: HostTransport;
   readonly counts: HostCounts = { cxTotal: 0, cxActive: 0, cxConnectFail: 0 };
   activeRequests = 0;
   pools: Map<string, HttpPoolHandle> | undefined = undefined;
+  outlier: HostMonitor | undefined = undefined;
   #address: Address;
   #addressText: string;
   #placement: Placement;
@@ -80,11 +83,20 @@ export class UpstreamHost implements Host, PlacedHost {
   get metadata(): Metadata {
     return this.#placement.metadata;
   }
+  /** What the balancer goes by: the assignment's word, unless the host is ejected. */
   get health(): HostHealth {
+    return this.ejected ? "unhealthy" : this.#placement.health;
+  }
+  /** What the assignment says. */
+  get assignedHealth(): HostHealth {
     return this.#placement.health;
   }
+  /** Outlier detection took it out of balancing. */
+  get ejected(): boolean {
+    return this.outlier?.ejected === true;
+  }
   get healthy(): boolean {
-    return this.#placement.health !== "unhealthy";
+    return this.health !== "unhealthy";
   }
   get removed(): boolean {
     return this.#removed;
@@ -105,7 +117,12 @@ export class UpstreamHost implements Host, PlacedHost {
   remove(): void {
     if (this.#removed) return;
     this.#removed = true;
+    this.outlier = undefined;
     for (const pool of this.pools?.values() ?? []) pool.drain();
+  }
+
+  onResult(result: HostResult | number): void {
+    this.outlier?.record(result);
   }
 
   dial(options: DialOptions, handler: DialHandler): Pending {

@@ -11,6 +11,7 @@ import { UpstreamHost } from "./host.ts";
 import type { Dialer, ResolvedEndpoint } from "./host.ts";
 import { createBalancer } from "./lb/balancer.ts";
 import type { Balancer } from "./lb/balancer.ts";
+import { OutlierDetector } from "./outlier/detector.ts";
 import type { HostTransport } from "./transport-sockets.ts";
 
 /** What belongs to a cluster's name rather than to a version of it. */
@@ -48,13 +49,14 @@ export class ManagedCluster implements UpstreamCluster {
   readonly #degraded: Gauge;
   #stats: ClusterStats | undefined;
   #hosts: readonly UpstreamHost[] = [];
+  readonly #outliers: OutlierDetector | undefined;
   #onDemand: OriginalDstHosts | undefined;
   #balancer: Balancer<Host> | undefined;
   #subsets = new WeakMap<object, Balancer<Host> | "empty">();
   #overprovisioningFactor = 140;
   #dropShare = 0;
 
-  constructor(model: Cluster, identity: ClusterIdentity, profile: HostProfile, random: () => number) {
+  constructor(model: Cluster, identity: ClusterIdentity, profile: HostProfile, random: () => number, clock: Clock) {
     this.name = model.name;
     this.model = model;
     this.resources = identity.resources;
@@ -64,6 +66,10 @@ export class ManagedCluster implements UpstreamCluster {
     this.#total = identity.scope.gauge("membership_total");
     this.#healthy = identity.scope.gauge("membership_healthy");
     this.#degraded = identity.scope.gauge("membership_degraded");
+    this.#outliers =
+      model.outlierDetection === undefined
+        ? undefined
+        : new OutlierDetector(model.outlierDetection, { clock, random, scope: identity.scope, onChange: () => this.#rebalance() });
   }
 
   get stats(): ClusterStats {
@@ -127,9 +133,11 @@ export class ManagedCluster implements UpstreamCluster {
   /** The cluster, or this version of it, is gone. Hosts that another version adopted stay untouched. */
   close(adopted: boolean): void {
     this.#onDemand?.close();
-    if (adopted) return;
-    for (const host of this.#hosts) host.remove();
-    this.#replace([]);
+    if (!adopted) {
+      for (const host of this.#hosts) host.remove();
+      this.#replace([]);
+    }
+    this.#outliers?.close();
   }
 
   // The same address may be listed more than once (a gateway that stands for several localities): nearest place first.
@@ -148,10 +156,19 @@ export class ManagedCluster implements UpstreamCluster {
 
   #replace(hosts: readonly UpstreamHost[]): void {
     this.#hosts = hosts;
+    if (this.#outliers !== undefined) this.#outliers.watch(hosts);
+    // Nobody would readmit what a version before this one ejected.
+    else for (const host of hosts) host.outlier = undefined;
+    this.#total.set(hosts.length);
+    this.#rebalance();
+  }
+
+  /** Hosts or their health changed. */
+  #rebalance(): void {
+    const hosts = this.#hosts;
     // Built by the first pick: most clusters of a sidecar never see one, and none needs one per update.
     this.#balancer = undefined;
     this.#subsets = new WeakMap();
-    this.#total.set(hosts.length);
     this.#healthy.set(hosts.filter((host) => host.health === "healthy").length);
     this.#degraded.set(hosts.filter((host) => host.health === "degraded").length);
   }

@@ -20,7 +20,9 @@ export function sumClusters(views: readonly (readonly ClusterDescription[])[]): 
     hosts: cluster.hosts.map((host) => {
       const same = known.get(`${cluster.name} ${host.priority} ${host.address}`) ?? [];
       const sums = Object.fromEntries(counts.map((count) => [count, same.reduce((sum, one) => sum + one[count], host[count])]));
-      return { ...host, ...sums };
+      // Each worker judges by what it saw; a host that any of them avoids is worth seeing.
+      const failedOutlierCheck = host.failedOutlierCheck || same.some((one) => one.failedOutlierCheck);
+      return { ...host, ...sums, failedOutlierCheck };
     }),
   }));
 }

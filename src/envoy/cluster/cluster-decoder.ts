@@ -9,6 +9,7 @@ import { type Decoder, map } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, enumeration, list, nonEmpty, port, positiveDuration, presence, struct, text, uint32 } from "../decode/scalars.ts";
 import { decodeClusterLoadAssignment } from "./endpoint.ts";
+import { decodeOutlierDetection } from "./outlier-detection.ts";
 import { decodeNetworkFilter } from "../listener/filter-config.ts";
 import { decodePercent } from "../percent.ts";
 import { decodeUpstreamTransportSocket } from "../tls/tls-decoder.ts";
@@ -171,6 +172,7 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     healthyPanicThreshold: commonLb.healthyPanicThreshold,
     localityWeightedLb: balancing.localityWeightedLb || commonLb.localityWeightedLb,
     circuitBreakers: m.field("circuit_breakers", decodeCircuitBreakers, { default: defaultThresholds, high: defaultThresholds }),
+    ...m.maybe("outlierDetection", "outlier_detection", decodeOutlierDetection),
     http: decodeClusterHttp(m),
     transportSocket: m.field("transport_socket", decodeUpstreamTransportSocket, { kind: "raw_buffer" } as const),
     transportSocketMatches: m.field("transport_socket_matches", list(decodeSocketMatch), []),

@@ -1,6 +1,7 @@
 // Envoy cluster.v3.Cluster, narrowed.
 import type { Metadata, SocketAddress } from "../address.ts";
 import type { ClusterLoadAssignment } from "./endpoint.ts";
+import type { OutlierDetection } from "./outlier-detection.ts";
 import type { UpstreamTransportSocket } from "../tls/tls.ts";
 
 /** How a cluster finds its hosts. */
@@ -67,6 +68,8 @@ export interface Cluster {
   /** common_lb_config.locality_weighted_lb_config is present. */
   readonly localityWeightedLb: boolean;
   readonly circuitBreakers: { readonly default: CircuitBreakerThresholds; readonly high: CircuitBreakerThresholds };
+  /** Hosts are ejected by how they answer; absent = never. */
+  readonly outlierDetection?: OutlierDetection;
   readonly http: UpstreamHttpOptions;
   readonly transportSocket: UpstreamTransportSocket;
   readonly transportSocketMatches: readonly TransportSocketMatch[];

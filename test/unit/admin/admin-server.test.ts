@@ -67,6 +67,7 @@ const context: AdminContext = {
             address: "127.0.0.1:9",
             hostname: "h",
             health: "healthy",
+            failedOutlierCheck: true,
             weight: 1,
             priority: 0,
             locality: { region: "r1", zone: "", subZone: "" },
@@ -151,14 +152,15 @@ suite("admin", () => {
       "a::added_via_api::false",
       "a::127.0.0.1:9::rq_active::4",
       "a::127.0.0.1:9::cx_total::6",
-      "a::127.0.0.1:9::health_flags::healthy",
+      "a::127.0.0.1:9::health_flags::/failed_outlier_check",
       "a::127.0.0.1:9::region::r1",
     ]) {
       assert.ok(body.split("\n").includes(line), line);
     }
     const { cluster_statuses: statuses } = JSON.parse((await ask("/clusters?format=json")).body) as {
-      cluster_statuses: { host_statuses: { address: unknown }[] }[];
+      cluster_statuses: { host_statuses: { address: unknown; health_status: unknown }[] }[];
     };
+    assert.deepEqual(statuses[0]?.host_statuses[0]?.health_status, { failed_outlier_check: true, eds_health_status: "HEALTHY" });
     assert.deepEqual(statuses[0]?.host_statuses[0]?.address, { socket_address: { address: "127.0.0.1", port_value: 9 } });
   });
 

@@ -20,6 +20,7 @@ import {
   unchanged,
 } from "../../support/cluster-models.ts";
 import { manualClock } from "../../support/manual-clock.ts";
+import { outlierDetection } from "../../support/outlier-models.ts";
 import { recordingStats } from "../../support/recording-stats.ts";
 import { recordingLogger, commonTls, upstreamTls } from "../../support/tls-models.ts";
 
@@ -413,5 +414,113 @@ suite("ORIGINAL_DST clusters", () => {
     const { manager } = manage();
     manager.apply(setting(passthrough({ originalDst: { useHttpHeader: "", portOverride: 15_008 } })), unchanged);
     assert.equal(manager.get("c")?.pick(to("10.1.2.3", 80))?.addressText, "10.1.2.3:15008");
+  });
+});
+
+suite("outlier detection", () => {
+  const watched = outlierDetection({ consecutive5xx: 1 });
+  const fail = (manager: ClusterManager, at: number): void => manager.get("c")?.hosts()[at]?.onResult(500);
+
+  test("an ejected host gets nothing until it is back, and the gauges know", () => {
+    const { manager, clock, stats } = manage();
+    manager.apply(setting(staticCluster("c", ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"], { outlierDetection: watched })), unchanged);
+    assert.deepEqual(Object.keys(counts(manager, "c", 9)).length, 3);
+    fail(manager, 1);
+    assert.deepEqual(Object.keys(counts(manager, "c", 9)).toSorted(), ["10.0.0.1:80", "10.0.0.3:80"]);
+    assert.equal(manager.get("c")?.hosts()[1]?.healthy, false);
+    assert.equal(stats.value("cluster.c.membership_healthy"), 2);
+    assert.deepEqual(
+      manager.describe()[0]?.hosts.map((host) => [host.health, host.failedOutlierCheck]),
+      [
+        ["healthy", false],
+        ["healthy", true],
+        ["healthy", false],
+      ],
+    );
+    clock.advance(30_000);
+    assert.equal(counts(manager, "c", 9)["10.0.0.2:80"], 3);
+    assert.equal(stats.value("cluster.c.membership_healthy"), 3);
+  });
+
+  test("a subset leaves ejected hosts out too", () => {
+    const { manager } = manage();
+    const metadata = { "envoy.lb": { v: "1" } };
+    const endpoints = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map((address) => endpoint(address, { metadata }));
+    manager.apply(setting(cluster("c", { loadAssignment: assignment("c", [group(endpoints)]), outlierDetection: watched })), unchanged);
+    const context = lbContext({ metadataMatch: { v: "1" } });
+    assert.equal(Object.keys(counts(manager, "c", 9, context)).length, 3);
+    fail(manager, 0);
+    assert.deepEqual(Object.keys(counts(manager, "c", 9, context)).toSorted(), ["10.0.0.2:80", "10.0.0.3:80"]);
+  });
+
+  // Priorities of one host each; [panic threshold, hosts that fail] -> who is picked.
+  for (const [title, healthyPanicThreshold, failing, picked] of [
+    ["nobody ejected", 0, [], { "10.0.0.1:80": 20 }],
+    ["the first priority's only host ejected", 0, [0], { "10.0.0.2:80": 20 }],
+    ["the same under a panic threshold", 50, [0], { "10.0.0.2:80": 20 }],
+    ["everybody ejected, no panic", 0, [0, 1], { none: 20 }],
+  ] as const) {
+    test(`priorities: ${title}`, () => {
+      const { manager } = manage();
+      const loadAssignment = assignment("c", [group([endpoint("10.0.0.1:80")]), group([endpoint("10.0.0.2:80")], { priority: 1 })]);
+      manager.apply(setting(cluster("c", { loadAssignment, healthyPanicThreshold, outlierDetection: watched })), unchanged);
+      for (const at of failing) fail(manager, at);
+      assert.deepEqual(counts(manager, "c", 20), picked);
+    });
+  }
+
+  test("max_ejection_percent keeps a priority's only host in", () => {
+    const { manager } = manage();
+    const loadAssignment = assignment("c", [group([endpoint("10.0.0.1:80")]), group([endpoint("10.0.0.2:80")], { priority: 1 })]);
+    const detection = { ...watched, maxEjectionPercent: 49 };
+    manager.apply(setting(cluster("c", { loadAssignment, outlierDetection: detection })), unchanged);
+    fail(manager, 0);
+    assert.deepEqual(counts(manager, "c", 20), { "10.0.0.1:80": 20 });
+  });
+
+  test("an ejection outlives changes of the endpoints and of the cluster, but not of the host", () => {
+    const { manager, clock, stats } = manage();
+    const addresses = ["10.0.0.1:80", "10.0.0.2:80"];
+    const state = (): unknown => [
+      manager
+        .get("c")
+        ?.hosts()
+        .map((host) => host.healthy),
+      stats.value("cluster.c.outlier_detection.ejections_active"),
+    ];
+    manager.apply(setting(staticCluster("c", addresses, { outlierDetection: watched })), unchanged);
+    fail(manager, 0);
+    assert.deepEqual(state(), [[false, true], 1]);
+    manager.apply(setting(staticCluster("c", addresses, { outlierDetection: watched, healthyPanicThreshold: 0 })), unchanged);
+    assert.deepEqual(state(), [[false, true], 1]);
+    clock.advance(30_000);
+    assert.deepEqual(state(), [[true, true], 0]);
+    fail(manager, 0);
+    manager.apply(setting(staticCluster("c", addresses.slice(1), { outlierDetection: watched })), unchanged);
+    manager.apply(setting(staticCluster("c", addresses, { outlierDetection: watched })), unchanged);
+    assert.deepEqual(state(), [[true, true], 0]);
+  });
+
+  test("without detection hosts are readmitted, and nothing is left of it after the cluster", () => {
+    const { manager, clock, stats } = manage();
+    const addresses = ["10.0.0.1:80", "10.0.0.2:80"];
+    manager.apply(setting(staticCluster("c", addresses, { outlierDetection: watched })), unchanged);
+    fail(manager, 0);
+    manager.apply(setting(staticCluster("c", addresses)), unchanged);
+    assert.deepEqual(
+      manager
+        .get("c")
+        ?.hosts()
+        .map((host) => host.healthy),
+      [true, true],
+    );
+    assert.equal(stats.value("cluster.c.outlier_detection.ejections_active"), 0);
+    manager.apply(setting(staticCluster("c", addresses, { outlierDetection: watched })), unchanged);
+    const host = manager.get("c")?.hosts()[0];
+    fail(manager, 0);
+    manager.apply(removing("c"), unchanged);
+    host?.onResult(500);
+    assert.equal(clock.pending(), 0);
+    assert.equal(stats.value("cluster.c.outlier_detection.ejections_active"), 0);
   });
 });

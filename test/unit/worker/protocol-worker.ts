@@ -53,6 +53,7 @@ function clusterView(): ClusterDescription {
     address: "10.0.0.1:1",
     hostname,
     health: "healthy" as const,
+    failedOutlierCheck: false,
     weight: 1,
     priority: 0,
     locality: { region: "", zone: "", subZone: "" },

@@ -5,7 +5,7 @@ import type { Clock } from "../../../clock.ts";
 import { ProxyError } from "../../../error.ts";
 import { replies, resetAfterResponseDetails, resetFlag, resetReply, type LocalReply } from "../../../http/local-reply.ts";
 import type { ClusterTarget, CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
-import { isGrpc } from "../../../http/grpc.ts";
+import { httpStatusOfGrpc, isGrpc } from "../../../http/grpc.ts";
 import type { HttpStream, TerminalFilter } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
@@ -198,6 +198,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#attached = true;
     resources.default.requests++;
     client.host.activeRequests++;
+    client.host.onResult("connected");
     stats.upstreamRqTotal.inc();
     stats.upstreamRqActive.inc();
     info.upstreamLocalAddress = client.localAddress;
@@ -228,6 +229,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onPoolFailure(error: ProxyError): void {
     this.#pool = undefined;
+    // That the cluster has no room says nothing of the host.
+    if (error.code !== "upstream_overflow") this.#host?.onResult("connect_failed");
     if (this.#ended) return;
     this.#failed(error, false);
   }
@@ -321,6 +324,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     stats.response(status);
+    if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(this.#judgedStatus(status, headers));
     if (this.#completeMs > 0) stats.upstreamRqTime.record(now - this.#completeMs);
     const retry = this.#retry;
     if (retry !== undefined && this.#replay.replayable) {
@@ -344,6 +348,11 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#finishResponseHeaders(status, headers, now);
     if (endStream) this.#end();
     stream.respondHeaders(status, headers, endStream);
+  }
+
+  /** A gRPC failure that comes in the response headers counts as the HTTP status it stands for. */
+  #judgedStatus(status: number, headers: HeaderMap): number {
+    return (isGrpc(this.#stream.headers) ? httpStatusOfGrpc(headers.get("grpc-status")) : undefined) ?? status;
   }
 
   #finishResponseHeaders(status: number, headers: HeaderMap, now: number): void {
@@ -409,6 +418,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#detach();
     if (this.#ended) return;
     if (this.#stream.responseStarted) {
+      // The end of a tunnel is no failure.
+      if (this.#stream.info.responseCode !== 101) this.#host?.onResult("connect_failed");
       this.#cluster.stats.upstreamRqRxReset.inc();
       this.#end();
       if (this.#stream.info.responseCode === 101) this.#stream.abortResponse(flag.UC, "upstream_remote_disconnect");
@@ -422,6 +433,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#attempt();
       return;
     }
+    this.#host?.onResult("connect_failed");
     this.#cluster.stats.upstreamRqRxReset.inc();
     this.#failed(error, sent);
   }
@@ -471,6 +483,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   readonly #onResponseTimeout = (): void => {
     this.#cluster.stats.upstreamRqTimeout.inc();
+    this.#noteTimeout();
     this.#release();
     if (this.#stream.responseStarted) this.#stream.abortResponse(flag.UT, replies.responseTimeout.details);
     else this.#reply(replies.responseTimeout);
@@ -480,6 +493,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const retry = this.#retry;
     if (retry === undefined || this.#ended || this.#stream.responseStarted) return;
     this.#cluster.stats.upstreamRqPerTryTimeout.inc();
+    this.#noteTimeout();
     this.#release();
     const verdict = this.#replay.replayable ? retry.onPerTryTimeout() : "no";
     if (verdict === "retry") {
@@ -489,6 +503,11 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#noteVerdict(verdict);
     this.#reply(retry.policy.model.perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout);
   };
+
+  // A request that still waits for a connection, or for its next attempt, has no host to blame.
+  #noteTimeout(): void {
+    if (this.#attached && !this.#stream.responseStarted) this.#host?.onResult("timeout");
+  }
 
   #reply(reply: LocalReply): void {
     this.#end();

@@ -122,6 +122,7 @@ export class TcpSession implements DialHandler, LbContext {
 
   onConnected(upstream: Socket | TLSSocket, peer: TlsPeer | undefined): void {
     this.#dialing = undefined;
+    this.#host?.onResult("tcp_connected");
     if (this.#ended) {
       upstream.destroy();
       return;
@@ -146,6 +147,7 @@ export class TcpSession implements DialHandler, LbContext {
 
   onFailed(error: ProxyError): void {
     this.#dialing = undefined;
+    this.#host?.onResult(error.code === "upstream_connect_timeout" ? "timeout" : "connect_failed");
     this.#letGo();
     if (this.#ended || this.#cluster === undefined) return;
     this.#info.upstreamTransportFailureReason = error.reason ?? "";
