@@ -2,7 +2,8 @@
 import type { Json } from "../envoy-json.ts";
 import { tcpProxy, weightedTcpProxy } from "../chain/network-filters.ts";
 import { hostCovers, resolveHost } from "../istio/host-name.ts";
-import type { RouteDestination, TlsRoute, VirtualServiceSpec } from "../istio/virtual-service.ts";
+import type { RouteDestination } from "../istio/route/destination.ts";
+import type { TlsRoute, VirtualServiceSpec } from "../istio/virtual-service.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { NodeView, OwnServer } from "../node-view.ts";
 
