@@ -25,6 +25,8 @@ export function buildGatewayRoutes(view: NodeView): readonly Json[] {
 
 /** One host being put together. `sources` names what its routes came from: hosts with the same ones are one virtual host. */
 interface Host {
+  /** The port of the server that named it first. */
+  readonly port: number;
   readonly routes: Json[];
   readonly sources: string[];
   httpsOnly: boolean;
@@ -32,15 +34,15 @@ interface Host {
 
 function virtualHosts(view: NodeView, port: GatewayPort, services: ReadonlyMap<string, MeshService>): readonly Json[] {
   const hosts = new Map<string, Host>();
-  for (const own of port.servers) addServer(view, port, own, services, hosts);
+  for (const own of port.servers) addServer(view, own, services, hosts);
   // Without any host a configuration answers 404 to everything.
-  if (hosts.size === 0) return [{ name: `blackhole:${port.number}`, domains: ["*"] }];
+  if (hosts.size === 0) return [{ name: `blackhole:${port.servers[0]?.server.port.number ?? port.number}`, domains: ["*"] }];
   const merged = new Map<string, { readonly name: string; readonly domains: string[]; readonly host: Host }>();
   for (const [name, host] of [...hosts].toSorted(([a], [b]) => bySpecificity(a, b))) {
     const key = JSON.stringify([host.sources, host.httpsOnly]);
     const same = merged.get(key);
     if (same !== undefined) same.domains.push(name);
-    else merged.set(key, { name: `${name}:${port.number}`, domains: [name], host });
+    else merged.set(key, { name: `${name}:${host.port}`, domains: [name], host });
   }
   return [...merged.values()]
     .map(({ name, domains, host }) => ({
@@ -55,17 +57,17 @@ function virtualHosts(view: NodeView, port: GatewayPort, services: ReadonlyMap<s
 
 function addServer(
   view: NodeView,
-  port: GatewayPort,
   { gateway, server }: OwnServer,
   services: ReadonlyMap<string, MeshService>,
   hosts: Map<string, Host>,
 ): void {
+  const { number } = server.port;
   const gatewayName = `${gateway.meta.namespace}/${gateway.meta.name}`;
   const place = {
     proxy: view.proxy,
     gateway: gatewayName,
-    port: port.number,
-    portOf: (hostname: string): number => onlyPort(services.get(hostname)) ?? port.number,
+    port: number,
+    portOf: (hostname: string): number => onlyPort(services.get(hostname)) ?? number,
   };
   for (const virtualService of virtualServicesOf(view.mesh, view.proxy, gatewayName)) {
     const shared = sharedHosts(server.hosts, gateway.meta.namespace, virtualService);
@@ -74,20 +76,20 @@ function addServer(
     if (routes.length === 0) continue;
     const source = `${gatewayName} ${virtualService.meta.namespace}/${virtualService.meta.name}`;
     for (const name of shared) {
-      const host = hostOf(hosts, name);
+      const host = hostOf(hosts, name, number);
       host.routes.push(...routes);
       host.sources.push(source);
       host.httpsOnly ||= server.httpsRedirect;
     }
   }
   if (!server.httpsRedirect) return;
-  for (const { host: name } of server.hosts) hostOf(hosts, name.toLowerCase()).httpsOnly = true;
+  for (const { host: name } of server.hosts) hostOf(hosts, name.toLowerCase(), number).httpsOnly = true;
 }
 
-function hostOf(hosts: Map<string, Host>, name: string): Host {
+function hostOf(hosts: Map<string, Host>, name: string, port: number): Host {
   const known = hosts.get(name);
   if (known !== undefined) return known;
-  const host: Host = { routes: [], sources: [], httpsOnly: false };
+  const host: Host = { port, routes: [], sources: [], httpsOnly: false };
   hosts.set(name, host);
   return host;
 }
