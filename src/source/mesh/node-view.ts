@@ -73,7 +73,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     networks: registry.networks,
     services,
     clusterLocal: compileClusterLocal(mesh.config),
-    ownPorts: proxy.type === "sidecar" ? findOwnPorts(services, proxy, workload) : [],
+    ownPorts: findOwnPorts(services, proxy, workload),
     ownServers,
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),

@@ -1,6 +1,7 @@
 // The mesh, seen from one node, as Envoy v3 resources. Pure and deterministic: the same view and node give the same bytes.
 import type { Node } from "../../envoy/bootstrap.ts";
 import { type Json, type ResourceList, type Translation, typeUrls } from "./envoy-json.ts";
+import { buildGatewayRoutes } from "./gateway/http-routes.ts";
 import { buildGatewayListeners } from "./gateway/listeners.ts";
 import { buildInboundClusters, inboundPassthroughCluster } from "./inbound/clusters.ts";
 import { buildBoundInbound, buildVirtualInbound } from "./inbound/listeners.ts";
@@ -59,7 +60,7 @@ function translateRouter(view: NodeView): Parts {
   return {
     clusters: [blackHoleCluster(view), ...buildOutboundClusters(view), ...(view.autoPassthrough ? buildSniDnatClusters(view) : [])],
     listeners: buildGatewayListeners(view),
-    routes: [],
+    routes: buildGatewayRoutes(view),
   };
 }
 

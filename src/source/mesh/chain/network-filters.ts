@@ -66,6 +66,22 @@ export function outboundHttp(config: MeshConfig, statPrefix: string, routeName: 
   });
 }
 
+/** HTTP from outside the mesh: who the client is and what it presents is established here, not taken from its headers. */
+export function gatewayHttp(config: MeshConfig, statPrefix: string, routeName: string): Json {
+  return connectionManager({
+    stat_prefix: statPrefix,
+    rds: { config_source: { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" }, route_config_name: routeName },
+    http_filters: [alpnFilter, ...commonHttpFilters],
+    http_protocol_options: {},
+    server_name: "istio-envoy",
+    forward_client_cert_details: "SANITIZE_SET",
+    set_current_client_cert_details: { subject: true, cert: true, dns: true, uri: true },
+    ...commonSettings,
+    use_remote_address: true,
+    ...accessLog(config),
+  });
+}
+
 /** HTTP to the application: one route, the peer's identity passed on. */
 export function inboundHttp(config: MeshConfig, statPrefix: string, routeConfig: Json, http2: boolean): Json {
   return connectionManager({

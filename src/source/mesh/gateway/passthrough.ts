@@ -2,18 +2,17 @@
 import type { Json } from "../envoy-json.ts";
 import { tcpProxy, weightedTcpProxy } from "../chain/network-filters.ts";
 import { hostCovers, resolveHost } from "../istio/host-name.ts";
-import type { RouteDestination, TlsRoute, VirtualServiceSpec } from "../istio/virtual-service.ts";
+import type { RouteDestination } from "../istio/route/destination.ts";
+import type { TlsRoute, VirtualServiceSpec } from "../istio/virtual-service.ts";
+import { virtualServicesOf } from "../istio/virtual-services.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { NodeView, OwnServer } from "../node-view.ts";
 
 /** The chains of one server. */
 export function passthroughChains(view: NodeView, own: OwnServer): readonly Json[] {
   const { name, namespace } = own.gateway.meta;
-  return view.mesh.virtualServices.flatMap((virtualService) => {
-    const bound = virtualService.spec.gateways.some(
-      (gateway) => gateway === `${namespace}/${name}` || (gateway === name && virtualService.meta.namespace === namespace),
-    );
-    if (!bound || !virtualService.spec.hosts.some((host) => own.server.hosts.some((served) => hostCovers(served.host, host)))) return [];
+  return virtualServicesOf(view.mesh, view.proxy, `${namespace}/${name}`).flatMap((virtualService) => {
+    if (!virtualService.spec.hosts.some((host) => own.server.hosts.some((served) => hostCovers(served.host, host)))) return [];
     return virtualService.spec.tls.flatMap((route) => routeChains(view, own, virtualService, route));
   });
 }

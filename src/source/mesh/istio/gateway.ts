@@ -1,13 +1,15 @@
 // networking.istio.io Gateway: which ports a gateway proxy opens, for which hosts, and what it does with TLS.
 import type { Fields } from "../object/fields.ts";
 
-/** Gateway TLS modes that have a translation. */
-export type GatewayTlsMode = "PASSTHROUGH" | "AUTO_PASSTHROUGH";
+/** Gateway TLS modes that have a translation; NONE is plain HTTP. */
+export type GatewayTlsMode = "NONE" | "PASSTHROUGH" | "AUTO_PASSTHROUGH";
 
 /** One server of a Gateway. */
 export interface GatewayServer {
   readonly port: { readonly number: number; readonly name: string; readonly protocol: string };
   readonly tlsMode: GatewayTlsMode;
+  /** `tls.httpsRedirect` of a plain HTTP server: every request is sent to https. */
+  readonly httpsRedirect: boolean;
   /** Hosts without their namespace prefix, e.g. `*.local`. */
   readonly hosts: readonly { readonly namespace: string; readonly host: string }[];
   /** An address to bind instead of all; empty when not given. */
@@ -20,7 +22,7 @@ export interface GatewaySpec {
   readonly servers: readonly GatewayServer[];
 }
 
-/** Reads a Gateway. A server that ends TLS or speaks plain HTTP is listed and left closed; the others are served. */
+/** Reads a Gateway. A server that ends TLS or forwards plain TCP is listed and left closed; the others are served. */
 export function readGateway(root: Fields): GatewaySpec {
   const spec = root.child("spec");
   if (spec === undefined) {
@@ -45,11 +47,22 @@ function readServer(server: Fields): GatewayServer | undefined {
   port?.ignore("targetPort");
   port?.finish();
   const bind = server.string("bind") ?? "";
-  const tlsMode = readTlsMode(server);
+  const plainHttp = ["HTTP", "HTTP2", "GRPC", "GRPC-WEB"].includes(protocol);
+  const httpsRedirect = plainHttp && readHttpsRedirect(server);
+  const tlsMode = plainHttp ? "NONE" : readTlsMode(server);
   server.ignore("name");
   server.notHonoured("defaultEndpoint");
   server.finish();
-  return tlsMode === undefined ? undefined : { port: { number, name, protocol }, tlsMode, hosts, bind };
+  return tlsMode === undefined ? undefined : { port: { number, name, protocol }, tlsMode, httpsRedirect, hosts, bind };
+}
+
+/** Of the TLS settings a plain HTTP server has only this one to say. */
+function readHttpsRedirect(server: Fields): boolean {
+  const tls = server.child("tls");
+  const redirect = tls?.boolean("httpsRedirect") ?? false;
+  tls?.ignore("mode");
+  tls?.finish();
+  return redirect;
 }
 
 function readTlsMode(server: Fields): GatewayTlsMode | undefined {
@@ -63,7 +76,7 @@ function readTlsMode(server: Fields): GatewayTlsMode | undefined {
   }
   server.warn(
     tls === undefined ? "port" : "tls",
-    "makes a server that is not opened: only TLS in mode PASSTHROUGH or AUTO_PASSTHROUGH is served",
+    "makes a server that is not opened: only plain HTTP and TLS in mode PASSTHROUGH or AUTO_PASSTHROUGH are served",
   );
   return undefined;
 }

@@ -5,10 +5,12 @@ import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
 import { httpInspector, tlsInspector } from "../chain/listener-filters.ts";
 import { blackHole, outboundHttp, tcpProxy } from "../chain/network-filters.ts";
+import { meshGateway, virtualServicesOf } from "../istio/virtual-services.ts";
 import type { NodeView } from "../node-view.ts";
 import { speaksFamily } from "../proxy.ts";
 import { isHttp, isTls } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort } from "../registry/service.ts";
+import { tcpRouteChain } from "../route/tcp-routes.ts";
 import { plaintextHttpAlpn } from "../tls/mesh-alpn.ts";
 
 /** A listener and the route configuration it names, if any. */
@@ -39,14 +41,37 @@ interface Slot {
 export function buildOutboundListeners(view: NodeView): readonly OutboundListener[] {
   if (view.proxy.interception === "NONE" && view.outboundDisabled) return [];
   const slots = new Map<string, Slot>();
+  const routeChain = tcpRouter(view);
   for (const service of view.services) {
     for (const port of service.ports) {
       if (port.protocol === "UDP") continue;
-      for (const target of bindTargets(view, service, port)) claim(view, slots, service, port, target);
+      for (const target of bindTargets(view, service, port)) claim(view, slots, service, port, target, routeChain);
     }
   }
   return [...slots.values()].map((slot) => encodeSlot(view, slot));
 }
+
+type TcpRouter = (service: MeshService, port: ServicePort) => Json | undefined;
+
+/** Finds what VirtualServices say of connections to a port. */
+function tcpRouter(view: NodeView): TcpRouter {
+  const { mesh, proxy } = view;
+  const routed = virtualServicesOf(mesh, proxy, meshGateway).filter(({ spec }) => spec.tcp.length > 0);
+  if (routed.length === 0) return () => undefined;
+  const byHost = new Map(view.services.map((service) => [service.hostname, service]));
+  return (service, port) => {
+    if (isTls(port.protocol)) return undefined;
+    return tcpRouteChain(routed, mesh.config, service.hostname, {
+      proxy,
+      gateway: meshGateway,
+      port: port.port,
+      portOf: (hostname) => onlyPort(byHost.get(hostname)) ?? port.port,
+    });
+  };
+}
+
+const onlyPort = (service: MeshService | undefined): number | undefined =>
+  service?.ports.length === 1 ? service.ports[0]?.port : undefined;
 
 interface BindTarget {
   readonly bind: string;
@@ -74,7 +99,14 @@ function headlessTargets(view: NodeView, service: MeshService, port: ServicePort
   return [...new Set(addresses)].filter((address) => speaksFamily(view.proxy, address)).map((bind) => ({ bind }));
 }
 
-function claim(view: NodeView, slots: Map<string, Slot>, service: MeshService, port: ServicePort, target: BindTarget): void {
+function claim(
+  view: NodeView,
+  slots: Map<string, Slot>,
+  service: MeshService,
+  port: ServicePort,
+  target: BindTarget,
+  routeChain: TcpRouter,
+): void {
   const key = `${target.bind}_${port.port}`;
   const kind = isHttp(port.protocol) ? "http" : port.protocol === "AUTO" ? "auto" : "tcp";
   const existing = slots.get(key);
@@ -85,7 +117,7 @@ function claim(view: NodeView, slots: Map<string, Slot>, service: MeshService, p
     return;
   }
   const cluster = clusterName("outbound", undefined, service.hostname, port.port);
-  const tcpChain = { filters: [tcpProxy(view.mesh.config, cluster)], ...handshakeTimeout };
+  const tcpChain = { ...(routeChain(service, port) ?? { filters: [tcpProxy(view.mesh.config, cluster)] }), ...handshakeTimeout };
   if (kind === "auto") {
     const routeName = target.bind === anyAddress ? String(port.port) : `${service.hostname}:${port.port}`;
     slots.set(key, { ...httpSlot(view, target.bind, port.port, routeName, true), kind, defaultChain: tcpChain });

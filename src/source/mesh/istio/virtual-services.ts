@@ -1,0 +1,62 @@
+// Which VirtualServices a proxy follows: those bound to one of its gateways (or `mesh`) and exported to its namespace.
+import type { MeshView } from "../mesh-view.ts";
+import type { MeshObject } from "../object/mesh-object.ts";
+import type { Proxy } from "../proxy.ts";
+import { labelsMatch } from "../registry/service.ts";
+import { resolveHost } from "./host-name.ts";
+import type { ProxyMatch } from "./route/http-match.ts";
+import type { VirtualServiceSpec } from "./virtual-service.ts";
+
+/** A VirtualService whose hosts are in full. */
+export type VirtualService = MeshObject<VirtualServiceSpec>;
+
+/** The name of the gateway that stands for all sidecars. */
+export const meshGateway = "mesh";
+
+/** The VirtualServices of a gateway (`namespace/name`, or `mesh`): those kept to the proxy's own namespace first, then the oldest. */
+export function virtualServicesOf(mesh: MeshView, proxy: Proxy, gateway: string): readonly VirtualService[] {
+  const ranked: readonly VirtualService[][] = [[], [], []];
+  for (const { meta, spec } of mesh.virtualServices) {
+    const rank = exportRank(spec.exportTo, meta.namespace, proxy.namespace);
+    if (rank === undefined || !spec.gateways.some((name) => gatewayName(name, meta.namespace) === gateway)) continue;
+    ranked[rank]?.push({ meta, spec: { ...spec, hosts: spec.hosts.map((host) => resolveHost(host, meta.namespace)) } });
+  }
+  return ranked.flat();
+}
+
+function exportRank(exportTo: readonly string[], owner: string, namespace: string): 0 | 1 | 2 | undefined {
+  if (exportTo.length === 0 || exportTo.includes("*")) return 2;
+  if (owner === namespace && (exportTo.includes(".") || exportTo.includes(owner))) return 0;
+  return owner !== namespace && exportTo.includes(namespace) ? 1 : undefined;
+}
+
+function gatewayName(name: string, namespace: string): string {
+  return name === meshGateway || name.includes("/") ? name : `${namespace}/${name}`;
+}
+
+/** Where a proxy meets a route: the gateway (or `mesh`) and the port it serves. */
+export interface RoutePlace {
+  readonly proxy: Proxy;
+  readonly gateway: string;
+  readonly port: number;
+}
+
+/** True when the part of an HTTP match that concerns the proxy holds. As in Istio, `gateways` stand in place of labels and namespace. */
+export function httpPlaceMatches(match: ProxyMatch, place: RoutePlace, namespace: string): boolean {
+  if (match.port !== 0 && match.port !== place.port) return false;
+  return match.gateways.length > 0 ? namesGateway(match, place, namespace) : isSource(match, place.proxy);
+}
+
+/** The same for TCP, where everything that is given has to hold. */
+export function tcpPlaceMatches(match: ProxyMatch, place: RoutePlace, namespace: string): boolean {
+  if (match.port !== 0 && match.port !== place.port) return false;
+  return (match.gateways.length === 0 || namesGateway(match, place, namespace)) && isSource(match, place.proxy);
+}
+
+function namesGateway(match: ProxyMatch, place: RoutePlace, namespace: string): boolean {
+  return match.gateways.some((name) => gatewayName(name, namespace) === place.gateway);
+}
+
+function isSource(match: ProxyMatch, proxy: Proxy): boolean {
+  return labelsMatch(match.sourceLabels, proxy.labels) && (match.sourceNamespace === "" || match.sourceNamespace === proxy.namespace);
+}

@@ -1,0 +1,159 @@
+// The virtual hosts of a sidecar's port: those of VirtualServices first, then each service that none of them speaks for.
+import { isIPv6 } from "node:net";
+import type { Json } from "../envoy-json.ts";
+import { bySpecificity, hostCovers } from "../istio/host-name.ts";
+import { meshGateway, type VirtualService, virtualServicesOf } from "../istio/virtual-services.ts";
+import type { NodeView } from "../node-view.ts";
+import { isHttp } from "../registry/protocol.ts";
+import { clusterName, compareText, type MeshService, type ServicePort } from "../registry/service.ts";
+import { buildHttpRoutes } from "../route/http-routes.ts";
+import { defaultRetryPolicy } from "../route/policies.ts";
+import { serviceDomains } from "./domains.ts";
+
+type PortServices = ReadonlyMap<string, { readonly service: MeshService; readonly port: ServicePort }>;
+
+// Hosts that no service has are served on the port of plain HTTP alone: which other would they be called on?
+const plainHttpPort = 80;
+
+/** Builds the virtual hosts of any port of one node. */
+export class VirtualHostBuilder {
+  readonly #view: NodeView;
+  readonly #byPort = new Map<number, Map<string, { readonly service: MeshService; readonly port: ServicePort }>>();
+  readonly #virtualServices: readonly VirtualService[];
+  /** Exact hosts, then wildcards by specificity, each with the VirtualService that owns it. */
+  readonly #exact = new Map<string, VirtualService>();
+  readonly #wildcards: readonly (readonly [string, VirtualService])[];
+  readonly #built = new Map<number, ReadonlyMap<string, Json>>();
+
+  constructor(view: NodeView) {
+    this.#view = view;
+    for (const service of view.services) {
+      for (const port of service.ports) {
+        const services = this.#byPort.get(port.port);
+        if (services === undefined) this.#byPort.set(port.port, new Map([[service.hostname, { service, port }]]));
+        else if (!services.has(service.hostname)) services.set(service.hostname, { service, port });
+      }
+    }
+    this.#virtualServices = virtualServicesOf(view.mesh, view.proxy, meshGateway).filter(({ spec }) => spec.http.length > 0);
+    const wildcards = new Map<string, VirtualService>();
+    for (const virtualService of this.#virtualServices) {
+      for (const host of virtualService.spec.hosts) {
+        const owners = host.startsWith("*") ? wildcards : this.#exact;
+        if (!owners.has(host)) owners.set(host, virtualService);
+      }
+    }
+    this.#wildcards = [...wildcards].toSorted(([a], [b]) => bySpecificity(a, b));
+  }
+
+  /** Virtual hosts by name, in its order; no two share a domain, as Envoy refuses a configuration in which they do. */
+  hostsOf(port: number): ReadonlyMap<string, Json> {
+    const known = this.#built.get(port);
+    if (known !== undefined) return known;
+    const built = new Map(this.#build(port).map((host) => [String(host["name"]), host]));
+    this.#built.set(port, built);
+    return built;
+  }
+
+  #build(port: number): readonly Json[] {
+    const services: PortServices = this.#byPort.get(port) ?? new Map();
+    const table = new HostTable(this.#view, port);
+    const spokenFor = new Set<string>();
+    for (const virtualService of this.#virtualServices) {
+      for (const hostname of this.#addVirtualService(table, virtualService, services, port)) spokenFor.add(hostname);
+    }
+    for (const [hostname, target] of services) {
+      if (!spokenFor.has(hostname) && carriesHttp(target.port)) table.addService(target.service, [defaultRoute(hostname, port)]);
+    }
+    return table.hosts.toSorted((a, b) => compareText(String(a["name"]), String(b["name"])));
+  }
+
+  /** Adds the hosts of one VirtualService, and says which services it speaks for. */
+  #addVirtualService(table: HostTable, virtualService: VirtualService, services: PortServices, port: number): readonly string[] {
+    const { others, owned } = this.#splitHosts(virtualService, services);
+    if (port !== plainHttpPort && owned.length === 0) return [];
+    const routes = buildHttpRoutes(virtualService, {
+      proxy: this.#view.proxy,
+      gateway: meshGateway,
+      port,
+      // Only the services of this port count here, so that without a port this one is meant.
+      portOf: () => port,
+    });
+    const served = owned.filter((hostname) => carriesHttp(services.get(hostname)?.port));
+    if (routes.length === 0 || (served.length === 0 && port !== plainHttpPort)) return [];
+    for (const host of others) table.add(host, [isIPv6(host) ? `[${host}]` : host], routes);
+    for (const hostname of served) {
+      const service = services.get(hostname)?.service;
+      if (service !== undefined) table.addService(service, routes);
+    }
+    return served;
+  }
+
+  /** The services of a port among the hosts of a VirtualService, and the hosts that are none. */
+  #splitHosts(
+    virtualService: VirtualService,
+    services: PortServices,
+  ): { readonly others: readonly string[]; readonly owned: readonly string[] } {
+    const others: string[] = [];
+    const owned: string[] = [];
+    for (const host of virtualService.spec.hosts) {
+      if (!host.startsWith("*")) {
+        (services.has(host) ? owned : others).push(host);
+        continue;
+      }
+      const covered = [...services.keys()].filter((hostname) => hostCovers(host, hostname));
+      if (covered.length === 0) others.push(host);
+      owned.push(...covered.filter((hostname) => this.#ownerOf(hostname) === virtualService));
+    }
+    return { others, owned: [...new Set(owned)] };
+  }
+
+  #ownerOf(hostname: string): VirtualService | undefined {
+    return this.#exact.get(hostname) ?? this.#wildcards.find(([host]) => hostCovers(host, hostname))?.[1];
+  }
+}
+
+/** The virtual hosts of one port being gathered. */
+class HostTable {
+  readonly #view: NodeView;
+  readonly #port: number;
+  readonly #names = new Set<string>();
+  readonly #domains = new Set<string>();
+  readonly hosts: Json[] = [];
+
+  constructor(view: NodeView, port: number) {
+    this.#view = view;
+    this.#port = port;
+  }
+
+  addService(service: MeshService, routes: readonly Json[]): void {
+    this.add(service.hostname, serviceDomains(service, this.#view.proxy.domainNamespace, this.#view.addressesOf(service)), routes);
+  }
+
+  /** Adds a host with those of its domains that nobody has yet; the first to claim a name or domain keeps it. */
+  add(host: string, domains: readonly string[], routes: readonly Json[]): void {
+    const name = `${host}:${this.#port}`;
+    if (this.#names.has(name)) return;
+    this.#names.add(name);
+    const free = domains.filter((domain) => !this.#domains.has(domain));
+    for (const domain of free) this.#domains.add(domain);
+    if (free.length > 0) this.hosts.push({ name, domains: free, routes, include_request_attempt_count: true });
+  }
+}
+
+function carriesHttp(port: ServicePort | undefined): boolean {
+  return port !== undefined && (isHttp(port.protocol) || port.protocol === "AUTO");
+}
+
+function defaultRoute(hostname: string, port: number): Json {
+  return {
+    name: "default",
+    match: { prefix: "/" },
+    route: {
+      cluster: clusterName("outbound", undefined, hostname, port),
+      timeout: "0s",
+      retry_policy: defaultRetryPolicy,
+      max_grpc_timeout: "0s",
+    },
+    decorator: { operation: `${hostname}:${port}/*` },
+  };
+}

@@ -1,0 +1,53 @@
+// What a VirtualService may say, and how a mistake in one is reported.
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { readVirtualService } from "../../../../../src/source/mesh/istio/virtual-service.ts";
+import { Fields, IssueSink } from "../../../../../src/source/mesh/object/fields.ts";
+
+const to = [{ destination: { host: "a" } }];
+
+function problems(spec: Readonly<Record<string, unknown>>): readonly string[] {
+  const sink = new IssueSink();
+  readVirtualService(new Fields({ spec: { hosts: ["a"], ...spec } }, [], sink));
+  return sink.issues.map(({ severity, path, message }) => `${severity} ${path.slice(1).join(".")}: ${message}`);
+}
+
+suite("VirtualService", () => {
+  test("routes that say one thing are accepted without a word", () => {
+    for (const route of [{ route: to }, { redirect: { uri: "/x" } }, { directResponse: { status: 503 } }])
+      assert.deepEqual(problems({ http: [route] }), []);
+  });
+
+  const mistakes: readonly (readonly [string, Readonly<Record<string, unknown>>, RegExp])[] = [
+    ["a route without a target", { http: [{}] }, /error http\.0\.route: is missing/],
+    ["two targets", { http: [{ route: to, redirect: { uri: "/x" } }] }, /error http\.0\.route: says more than one thing/],
+    ["weights that are all 0", { http: [{ route: [...to, { destination: { host: "b" } }] }] }, /error http\.0\.route: shares nothing out/],
+    ["delegation", { http: [{ delegate: { name: "b" } }] }, /error http\.0\.delegate: is not supported/],
+    [
+      "two kinds of one match",
+      { http: [{ match: [{ uri: { exact: "/", prefix: "/" } }], route: to }] },
+      /uri\.prefix: stands beside exact/,
+    ],
+    [
+      "a match of claims",
+      { http: [{ match: [{ headers: { "@request.auth.claims.sub": { exact: "x" } } }], route: to }] },
+      /error .*claims/,
+    ],
+    ["an unknown gRPC status", { http: [{ fault: { abort: { grpcStatus: "MAYBE" } }, route: to }] }, /error .*grpcStatus: is "MAYBE"/],
+    ["a delay without length", { http: [{ fault: { delay: { percent: 5 } }, route: to }] }, /error .*fixedDelay: is missing/],
+    [
+      "a share over 100",
+      { http: [{ mirror: { host: "b" }, mirrorPercentage: { value: 101 }, route: to }] },
+      /error .*value: is no percentage/,
+    ],
+    ["an unknown redirect code", { http: [{ redirect: { redirectCode: 304 } }] }, /error .*redirectCode: is 304, expected one of 301/],
+    ["TCP by destination subnet", { tcp: [{ match: [{ destinationSubnets: ["10.0.0.0/8"] }], route: to }] }, /error .*destinationSubnets/],
+    ["tcp routes at a gateway", { gateways: ["g"], tcp: [{ route: to }] }, /warning tcp: has no effect at gateways/],
+    ["a misspelt field", { http: [{ rout: to }] }, /error http\.0\.rout: is an unknown field/],
+  ];
+  for (const [title, spec, expected] of mistakes) {
+    test(`${title} is named with its path`, () => {
+      assert.match(problems(spec).join("\n"), expected);
+    });
+  }
+});
