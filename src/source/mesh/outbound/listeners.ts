@@ -6,6 +6,7 @@ import { listenerAccessLog } from "../chain/access-log.ts";
 import { httpInspector, tlsInspector } from "../chain/listener-filters.ts";
 import { blackHole, outboundHttp, tcpProxy } from "../chain/network-filters.ts";
 import type { NodeView } from "../node-view.ts";
+import { tcpProxyFields } from "../policy/hash-policy.ts";
 import { speaksFamily } from "../proxy.ts";
 import { isHttp, isTls } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort } from "../registry/service.ts";
@@ -85,7 +86,7 @@ function claim(view: NodeView, slots: Map<string, Slot>, service: MeshService, p
     return;
   }
   const cluster = clusterName("outbound", undefined, service.hostname, port.port);
-  const tcpChain = { filters: [tcpProxy(view.mesh.config, cluster)], ...handshakeTimeout };
+  const tcpChain = { filters: [tcpProxy(view.mesh.config, cluster, tcpProxyFields(view.ruleOf(service)))], ...handshakeTimeout };
   if (kind === "auto") {
     const routeName = target.bind === anyAddress ? String(port.port) : `${service.hostname}:${port.port}`;
     slots.set(key, { ...httpSlot(view, target.bind, port.port, routeName, true), kind, defaultChain: tcpChain });

@@ -1,6 +1,7 @@
 // Outbound route configurations: one for each HTTP port number, and one for each sniffed port of a service.
 import { extension, type Json } from "../envoy-json.ts";
 import type { NodeView } from "../node-view.ts";
+import { requestHash, routeHashFields } from "../policy/hash-policy.ts";
 import { isHttp } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort } from "../registry/service.ts";
 import { serviceDomains } from "./domains.ts";
@@ -29,7 +30,7 @@ export function buildRoutes(view: NodeView, names: Iterable<string>): readonly J
   }
   return [...new Set(names)].flatMap((name) => {
     const sniffed = byName.get(name);
-    if (sniffed !== undefined) return [routeConfiguration(name, [virtualHost(sniffed.service, sniffed.port, ["*"])])];
+    if (sniffed !== undefined) return [routeConfiguration(name, [virtualHost(view, sniffed.service, sniffed.port, ["*"])])];
     return /^\d+$/.test(name)
       ? [routeConfiguration(name, [...portVirtualHosts(view, byPort.get(Number(name)) ?? []), unknownHost(view)])]
       : [];
@@ -45,11 +46,11 @@ function portVirtualHosts(
     const domains = serviceDomains(service, view.proxy.domainNamespace, view.addressesOf(service)).filter((domain) => !taken.has(domain));
     // Envoy refuses a configuration in which two virtual hosts share a domain; the older service keeps it.
     for (const domain of domains) taken.add(domain);
-    return domains.length === 0 ? [] : [virtualHost(service, port, domains)];
+    return domains.length === 0 ? [] : [virtualHost(view, service, port, domains)];
   });
 }
 
-function virtualHost(service: MeshService, port: ServicePort, domains: readonly string[]): Json {
+function virtualHost(view: NodeView, service: MeshService, port: ServicePort, domains: readonly string[]): Json {
   return {
     name: `${service.hostname}:${port.port}`,
     domains,
@@ -61,6 +62,7 @@ function virtualHost(service: MeshService, port: ServicePort, domains: readonly 
           cluster: clusterName("outbound", undefined, service.hostname, port.port),
           timeout: "0s",
           retry_policy: defaultRetryPolicy,
+          ...routeHashFields(requestHash(view.ruleOf(service), port.port)),
           max_grpc_timeout: "0s",
         },
         decorator: { operation: `${service.hostname}:${port.port}/*` },
