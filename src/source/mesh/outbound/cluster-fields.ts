@@ -42,7 +42,7 @@ export function clusterMetadata(services: readonly MeshService[], rule?: Destina
     filter_metadata: {
       istio: {
         services: services.map((each) => ({ host: each.hostname, name: each.name, namespace: each.namespace })),
-        ...(services.some((each) => each.meshExternal) ? { external: true } : {}),
+        ...(subset === undefined && services.some((each) => each.meshExternal) ? { external: true } : {}),
         ...(rule === undefined ? {} : { config: `/apis/networking.istio.io/v1/namespaces/${namespace}/destination-rule/${name}` }),
         ...(subset === undefined ? {} : { subset: subset.name }),
       },

@@ -10,7 +10,7 @@ import { isHttp2 } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort, sniName } from "../registry/service.ts";
 import { autoMutualTls, mutualTlsSocket } from "../tls/upstream.ts";
 import { clusterMetadata, protocolFields, upstreamProtocol } from "./cluster-fields.ts";
-import { clusterPorts, clusterType } from "./cluster-ports.ts";
+import { clusterPorts, clusterType, resolutionType } from "./cluster-ports.ts";
 import { buildLocalityEndpoints } from "./endpoints.ts";
 
 /** All outbound clusters of a node. */
@@ -50,7 +50,11 @@ function buildCluster(view: NodeView, service: MeshService, port: ServicePort, s
     // A gateway does not sniff, so at a port whose protocol is open it has no caller's version to follow.
     ...protocolFields(view.proxy.type === "router" && port.protocol === "AUTO" ? undefined : upstreamProtocol(port), policy.connectionPool),
   };
-  if (type === "ORIGINAL_DST") return common;
+  if (type === "ORIGINAL_DST") {
+    // A rule's PASSTHROUGH overrides the type alone; how names would have been resolved stays written, as istiod leaves it.
+    const named = subset === undefined && ["STRICT_DNS", "LOGICAL_DNS"].includes(resolutionType(view, service));
+    return named ? { ...common, ...resolverFields(view) } : common;
+  }
   if (type === "EDS") return { ...common, eds_cluster_config: { eds_config: adsSource, service_name: name } };
   const endpoints = buildLocalityEndpoints(view, service, port, subset, false);
   // Envoy refuses a DNS cluster without an address, so such a port has no cluster, as in Istio.
@@ -58,7 +62,14 @@ function buildCluster(view: NodeView, service: MeshService, port: ServicePort, s
   return {
     ...common,
     load_assignment: { cluster_name: name, endpoints },
-    dns_refresh_rate: config.dnsRefreshRate,
+    ...resolverFields(view),
+  };
+}
+
+/** How the names of a DNS cluster are resolved. */
+function resolverFields(view: NodeView): Json {
+  return {
+    dns_refresh_rate: view.mesh.config.dnsRefreshRate,
     dns_jitter: "0.100s",
     respect_dns_ttl: true,
     dns_lookup_family: "V4_ONLY",
