@@ -1,4 +1,6 @@
 // Istio's MeshConfig (`meshconfig.yaml`), narrowed to what decides the resources of a proxy.
+import { readTcpKeepalive, type TcpKeepalive } from "./istio/connection-pool.ts";
+import { type LocalitySetting, readLocalitySetting } from "./istio/locality-setting.ts";
 import { readDuration } from "./object/duration.ts";
 import { type Fields, isMapping } from "./object/fields.ts";
 
@@ -31,6 +33,14 @@ export interface MeshConfig {
   /** Default true. */
   readonly enableAutoMtls: boolean;
   readonly clusterLocal: readonly ClusterLocalRule[];
+  /** `localityLbSetting`, for services whose DestinationRule has none. */
+  readonly locality: LocalitySetting;
+  /** `tcpKeepalive` of every upstream connection; undefined sends no probes. */
+  readonly tcpKeepalive: TcpKeepalive | undefined;
+  /** `defaultDestinationRuleExportTo`: `.` keeps rules without exportTo in their namespace. */
+  readonly destinationRuleExportTo: readonly string[];
+  /** `defaultConfig.discoveryAddress`; default `istiod.istio-system.svc:15012`. */
+  readonly discoveryAddress: string;
   /** `defaultConfig.proxyMetadata`, e.g. ISTIO_META_DNS_CAPTURE. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
 }
@@ -49,6 +59,10 @@ export const defaultMeshConfig: MeshConfig = {
   protocolDetectionTimeout: "0s",
   enableAutoMtls: true,
   clusterLocal: [],
+  locality: { enabled: true, distribute: [], failover: [], failoverPriority: [] },
+  tcpKeepalive: undefined,
+  destinationRuleExportTo: ["*"],
+  discoveryAddress: "istiod.istio-system.svc:15012",
   proxyMetadata: {},
 };
 
@@ -71,6 +85,10 @@ export function readMeshConfig(root: Fields): MeshConfig {
     protocolDetectionTimeout: readDuration(root, "protocolDetectionTimeout") ?? defaultMeshConfig.protocolDetectionTimeout,
     enableAutoMtls: root.boolean("enableAutoMtls") ?? defaultMeshConfig.enableAutoMtls,
     clusterLocal: root.list("serviceSettings", readServiceSetting),
+    locality: readLocalitySetting(root, "localityLbSetting") ?? defaultMeshConfig.locality,
+    tcpKeepalive: readTcpKeepalive(root),
+    destinationRuleExportTo: root.strings("defaultDestinationRuleExportTo"),
+    discoveryAddress: defaults?.string("discoveryAddress") ?? defaultMeshConfig.discoveryAddress,
     proxyMetadata: defaults?.stringMap("proxyMetadata") ?? {},
   };
   if (config.accessLogEncoding === "JSON" && config.accessLogFormat !== "" && !isJsonObject(config.accessLogFormat)) {
@@ -87,14 +105,7 @@ export function readMeshConfig(root: Fields): MeshConfig {
     "proxyInboundListenPort",
     "proxyHttpPort",
   );
-  root.notHonoured(
-    "localityLbSetting",
-    "inboundTrafficPolicy",
-    "tcpKeepalive",
-    "h2UpgradePolicy",
-    "pathNormalization",
-    "defaultHttpRetryPolicy",
-  );
+  root.notHonoured("inboundTrafficPolicy", "h2UpgradePolicy", "pathNormalization", "defaultHttpRetryPolicy");
   root.notHonoured(
     "outboundClusterStatName",
     "inboundClusterStatName",
@@ -111,13 +122,7 @@ export function readMeshConfig(root: Fields): MeshConfig {
     "defaultServiceExportTo",
     "defaultVirtualServiceExportTo",
   );
-  root.notHonoured(
-    "defaultDestinationRuleExportTo",
-    "enableEnvoyAccessLogService",
-    "hboneIdleTimeout",
-    "dnsRefreshRateJitter",
-    "thriftConfig",
-  );
+  root.notHonoured("enableEnvoyAccessLogService", "hboneIdleTimeout", "dnsRefreshRateJitter", "thriftConfig");
   root.finish();
   return config;
 }

@@ -2,12 +2,15 @@
 // Built once per translation; every builder reads from it.
 import { isIP } from "node:net";
 import type { Node } from "../../envoy/bootstrap.ts";
-import type { ClientTlsMode, Subset } from "./istio/destination-rule.ts";
+import type { ClientTlsMode, PolicySettings, Subset } from "./istio/destination-rule.ts";
 import { clientTlsMode, type DestinationRule, endpointTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
+import { effectivePolicy } from "./istio/effective-policy.ts";
 import type { GatewayServer, GatewaySpec } from "./istio/gateway.ts";
 import type { MeshView } from "./mesh-view.ts";
 import type { MeshObject } from "./object/mesh-object.ts";
 import { describeProxy, type Proxy } from "./proxy.ts";
+import { describeCaller } from "./policy/caller.ts";
+import type { Caller } from "./policy/locality-priorities.ts";
 import { compileClusterLocal, type ClusterLocalTest } from "./registry/cluster-local.ts";
 import { WorkloadIndex } from "./registry/kubernetes-services.ts";
 import type { Networks } from "./registry/networks.ts";
@@ -40,6 +43,8 @@ export interface NodeView {
   readonly networks: Networks;
   readonly services: readonly MeshService[];
   readonly clusterLocal: ClusterLocalTest;
+  /** The node as locality settings see it. */
+  readonly caller: Caller;
   readonly ownPorts: readonly OwnPort[];
   readonly ownServers: readonly OwnServer[];
   /** True when the traffic of this workload is not to be taken (includeOutboundIPRanges is empty). */
@@ -47,6 +52,8 @@ export interface NodeView {
   /** True when a server of this proxy forwards by SNI to any service. */
   readonly autoPassthrough: boolean;
   ruleOf(service: MeshService): DestinationRule | undefined;
+  /** What the service's rule says about a port and subset. */
+  policyOf(service: MeshService, subset: Subset | undefined, port: ServicePort): PolicySettings;
   /** What the cluster of a port and subset does. */
   tlsOf(service: MeshService, subset: Subset | undefined, port: ServicePort): ClientTls;
   /** True when a rule takes mTLS away from endpoints that would accept it. */
@@ -73,21 +80,35 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     networks: registry.networks,
     services,
     clusterLocal: compileClusterLocal(mesh.config),
+    caller: describeCaller(proxy, workload, registry.networks),
     ownPorts: findOwnPorts(services, proxy, workload),
     ownServers,
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
     ruleOf,
-    tlsOf: (service, subset, port) => clientTls(mesh, service, port, clientTlsMode(ruleOf(service), subset, port.port)),
+    policyOf: (service, subset, port) => effectivePolicy(ruleOf(service), subset, port.port),
+    tlsOf: (service, subset, port) => {
+      const rule = ruleOf(service);
+      const { settings } = (subset === undefined ? rule?.spec.policy : subset.policy) ?? {};
+      // A port's own balancer is not looked at here, as in Istio.
+      const callerPicks = service.resolution === "passthrough" || settings?.loadBalancer?.simple === "PASSTHROUGH";
+      return clientTls(mesh, service, port, clientTlsMode(rule, subset, port.port), callerPicks);
+    },
     endpointTlsDisabled: (service, subset, port) => endpointTlsMode(ruleOf(service), subset, port.port) === "DISABLE",
     addressesOf: (service) => addressesFor(service, proxy),
   };
 }
 
-function clientTls(mesh: MeshView, service: MeshService, port: ServicePort, mode: ClientTlsMode | undefined): ClientTls {
+function clientTls(
+  mesh: MeshView,
+  service: MeshService,
+  port: ServicePort,
+  mode: ClientTlsMode | undefined,
+  callerPicks: boolean,
+): ClientTls {
   if (mode !== undefined) return mode === "DISABLE" ? "none" : "mutual";
   if (!mesh.config.enableAutoMtls || service.meshExternal) return "none";
-  if (service.resolution !== "passthrough") return "auto";
+  if (!callerPicks) return "auto";
   // The caller picks the address, so the choice cannot be made by endpoint: every one of them has to take mTLS.
   const behind = service.endpoints.filter((endpoint) => endpoint.portName === port.name);
   return behind.length > 0 && behind.every((endpoint) => endpoint.mutualTls) ? "auto" : "none";

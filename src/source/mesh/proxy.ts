@@ -17,6 +17,8 @@ export interface Proxy {
   readonly network: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly locality: Locality;
+  /** The Kubernetes node it runs on (NODE_NAME), empty when unknown. */
+  readonly nodeName: string;
   /** NONE: nothing is redirected to the proxy, it binds the service addresses itself. */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
   readonly dnsCapture: boolean;
@@ -71,6 +73,7 @@ export function describeProxy(node: Node): Proxy {
     network: text(metadata["NETWORK"]),
     labels: Object.fromEntries(Object.entries(labels).filter((entry): entry is [string, string] => typeof entry[1] === "string")),
     locality: node.locality,
+    nodeName: text(metadata["NODE_NAME"]),
     interception: mode === "NONE" || mode === "TPROXY" ? mode : "REDIRECT",
     dnsCapture: flag(metadata["DNS_CAPTURE"]),
     networkView: words(metadata["REQUESTED_NETWORK_VIEW"]),

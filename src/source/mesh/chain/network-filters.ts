@@ -3,24 +3,27 @@ import { extension, type Json } from "../envoy-json.ts";
 import type { MeshConfig } from "../mesh-config.ts";
 import { accessLog } from "./access-log.ts";
 
-/** Forwards bytes to one cluster. */
-export function tcpProxy(config: MeshConfig, cluster: string): Json {
+/** Forwards bytes to one cluster; `policy` is what a rule adds. */
+export function tcpProxy(config: MeshConfig, cluster: string, policy: Json = {}): Json {
   return extension("envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", {
     stat_prefix: cluster,
     cluster,
+    ...policy,
     ...accessLog(config),
   });
 }
 
-/** Forwards bytes to clusters by weight. */
+/** Forwards bytes to clusters by weight; `policy` is what a rule adds. */
 export function weightedTcpProxy(
   config: MeshConfig,
   statPrefix: string,
   clusters: readonly { readonly name: string; readonly weight: number }[],
+  policy: Json = {},
 ): Json {
   return extension("envoy.filters.network.tcp_proxy", "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy", {
     stat_prefix: statPrefix,
     weighted_clusters: { clusters },
+    ...policy,
     ...accessLog(config),
   });
 }

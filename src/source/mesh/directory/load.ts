@@ -11,6 +11,7 @@ import { readNodes } from "../node.ts";
 import { type FieldPath, Fields, IssueSink, isMapping } from "../object/fields.ts";
 import { groupKind, objectKey, readMeta } from "../object/mesh-object.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
+import { checkLocality } from "./check-locality.ts";
 import { checkReferences } from "./check-references.ts";
 import { readerFor } from "./kinds.ts";
 
@@ -88,7 +89,11 @@ class Loader {
   result(): LoadedMesh {
     const objects = [...this.#objects.values()];
     const mesh = assembleMesh(this.#config, this.#networks, this.#clusters, objects);
-    const issues = [...this.#issues, ...checkReferences(mesh, join(this.#dir, "networks.yaml"))];
+    const issues = [
+      ...this.#issues,
+      ...checkReferences(mesh, join(this.#dir, "networks.yaml")),
+      ...checkLocality(mesh, join(this.#dir, "meshconfig.yaml")),
+    ];
     return { mesh, nodes: this.#nodes, issues, objects };
   }
 

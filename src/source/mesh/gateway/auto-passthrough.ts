@@ -4,6 +4,7 @@ import { tcpProxy } from "../chain/network-filters.ts";
 import { hostCovers } from "../istio/host-name.ts";
 import type { NodeView, OwnServer } from "../node-view.ts";
 import { clusterPorts } from "../outbound/cluster-ports.ts";
+import { tcpProxyFields } from "../policy/hash-policy.ts";
 import { sniName } from "../registry/service.ts";
 import { anyMeshAlpn } from "../tls/mesh-alpn.ts";
 
@@ -21,7 +22,7 @@ export function autoPassthroughChains(view: NodeView, own: OwnServer): readonly 
     const name = sniName(subset, service.hostname, port.port);
     chains.push({
       filter_chain_match: { server_names: [name], application_protocols: anyMeshAlpn },
-      filters: [tcpProxy(view.mesh.config, name)],
+      filters: [tcpProxy(view.mesh.config, name, tcpProxyFields(view.ruleOf(service), subset))],
       transport_socket_connect_timeout: "15s",
     });
   }

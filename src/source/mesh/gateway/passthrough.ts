@@ -6,6 +6,7 @@ import type { RouteDestination } from "../istio/route/destination.ts";
 import type { TlsRoute, VirtualServiceSpec } from "../istio/virtual-service.ts";
 import { virtualServicesOf } from "../istio/virtual-services.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
+import { tcpProxyFields } from "../policy/hash-policy.ts";
 import type { NodeView, OwnServer } from "../node-view.ts";
 
 /** The chains of one server. */
@@ -38,8 +39,16 @@ function destinationFilter(
     weight: destination.weight,
   }));
   const [only] = clusters;
-  if (clusters.length === 1 && only !== undefined) return tcpProxy(view.mesh.config, only.name);
-  return weightedTcpProxy(view.mesh.config, `${meta.name}.${meta.namespace}`, clusters);
+  // The rule of the first destination holds for the whole connection.
+  const [first] = destinations;
+  const hostname = first === undefined ? "" : resolveHost(first.host, meta.namespace);
+  const service = view.services.find((each) => each.hostname === hostname);
+  const rule = service === undefined ? undefined : view.ruleOf(service);
+  if (clusters.length === 1 && only !== undefined) {
+    const subset = rule?.spec.subsets.find((each) => each.name === first?.subset);
+    return tcpProxy(view.mesh.config, only.name, tcpProxyFields(rule, subset));
+  }
+  return weightedTcpProxy(view.mesh.config, `${meta.name}.${meta.namespace}`, clusters, tcpProxyFields(rule));
 }
 
 function destinationCluster(view: NodeView, namespace: string, destination: RouteDestination): string {

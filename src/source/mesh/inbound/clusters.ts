@@ -1,8 +1,10 @@
 // Inbound clusters: from the proxy to its own application.
 import { type Json, socketAddress } from "../envoy-json.ts";
-import { noCircuitBreakers, clusterMetadata, upstreamProtocol } from "../outbound/cluster-fields.ts";
+import { policyAtPort } from "../istio/effective-policy.ts";
+import { clusterMetadata, protocolFields, upstreamProtocol } from "../outbound/cluster-fields.ts";
 import { passthroughHttpOptions } from "../outbound/fixed-clusters.ts";
 import type { NodeView, OwnPort } from "../node-view.ts";
+import { connectionPoolFields } from "../policy/connection-pool.ts";
 import { inboundClusterName } from "./listeners.ts";
 
 // Connections to the application come from this address, so that iptables can tell them from the application's own calls
@@ -18,9 +20,8 @@ export function inboundPassthroughCluster(view: NodeView): Json {
     name: "InboundPassthroughCluster",
     alt_stat_name: "PassthroughCluster;",
     type: "ORIGINAL_DST",
-    connect_timeout: view.mesh.config.connectTimeout,
+    ...connectionPoolFields(view.mesh.config),
     lb_policy: "CLUSTER_PROVIDED",
-    circuit_breakers: noCircuitBreakers,
     typed_extension_protocol_options: passthroughHttpOptions,
     upstream_bind_config: fromProxy,
   };
@@ -30,14 +31,16 @@ export function inboundPassthroughCluster(view: NodeView): Json {
 export function buildInboundClusters(view: NodeView): readonly Json[] {
   return view.ownPorts.map((own) => {
     const name = inboundClusterName(own.targetPort);
+    // Limits hold at both ends; everything else of a policy is the client's.
+    const rule = view.ruleOf(own.service);
+    const pool = policyAtPort(rule?.spec.policy, own.port.port).connectionPool;
     const common: Json = {
       name,
       alt_stat_name: `${name};`,
-      connect_timeout: view.mesh.config.connectTimeout,
-      circuit_breakers: noCircuitBreakers,
+      ...connectionPoolFields(view.mesh.config, pool),
       common_lb_config: {},
-      metadata: clusterMetadata(uniqueServices(own)),
-      ...upstreamProtocol(own.port),
+      metadata: clusterMetadata(uniqueServices(own), rule?.spec.policy === undefined ? undefined : rule),
+      ...protocolFields(upstreamProtocol(own.port), pool),
     };
     if (view.proxy.interception === "NONE") {
       const endpoint = { endpoint: { address: socketAddress("127.0.0.1", own.targetPort) } };

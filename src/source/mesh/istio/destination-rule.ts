@@ -1,45 +1,56 @@
-// networking.istio.io DestinationRule, narrowed to subsets and client TLS; what else it carries is listed as not honoured.
+// networking.istio.io DestinationRule: subsets and the policies of traffic to a host; the parts of a policy have files of their own.
 import type { Fields } from "../object/fields.ts";
+import { type ConnectionPool, readConnectionPool } from "./connection-pool.ts";
+import { type LoadBalancer, readLoadBalancer } from "./load-balancer.ts";
+import { type OutlierDetection, readOutlierDetection } from "./outlier-detection.ts";
 
 /** ClientTLSSettings.mode values with a translation. */
 export type ClientTlsMode = "DISABLE" | "ISTIO_MUTUAL";
 
-/** A traffic policy; undefined TLS inherits, and means auto mTLS at the top. */
-export interface TrafficPolicy {
+/** What a traffic policy sets; undefined TLS means auto mTLS, anything else undefined Istio's defaults. */
+export interface PolicySettings {
   readonly tlsMode?: ClientTlsMode;
+  readonly loadBalancer?: LoadBalancer;
+  readonly connectionPool?: ConnectionPool;
+  readonly outlierDetection?: OutlierDetection;
+}
+
+/** A traffic policy. */
+export interface TrafficPolicy {
+  readonly settings: PolicySettings;
   /** `portLevelSettings`: settings of one port replace the whole policy for it. */
-  readonly ports: ReadonlyMap<number, { readonly tlsMode?: ClientTlsMode }>;
+  readonly ports: ReadonlyMap<number, PolicySettings>;
 }
 
 /** A named subset of a service's endpoints. */
 export interface Subset {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
-  readonly policy: TrafficPolicy;
+  readonly policy: TrafficPolicy | undefined;
 }
 
 /** DestinationRule.spec. */
 export interface DestinationRuleSpec {
   readonly host: string;
-  readonly policy: TrafficPolicy;
+  readonly policy: TrafficPolicy | undefined;
   readonly subsets: readonly Subset[];
+  /** Namespaces whose clients the rule is for: names, `.` its own, `*` all; empty is left to MeshConfig. */
+  readonly exportTo: readonly string[];
 }
-
-const noPolicy: TrafficPolicy = { ports: new Map() };
 
 /** Reads a DestinationRule. */
 export function readDestinationRule(root: Fields): DestinationRuleSpec {
   const spec = root.child("spec");
   if (spec === undefined) {
     root.error("spec", "is missing, expected a host");
-    return { host: "", policy: noPolicy, subsets: [] };
+    return { host: "", policy: undefined, subsets: [], exportTo: [] };
   }
   const rule = {
     host: spec.requiredString("host").toLowerCase(),
     policy: readPolicy(spec.child("trafficPolicy")),
     subsets: spec.list("subsets", readSubset),
+    exportTo: spec.strings("exportTo"),
   };
-  spec.notHonoured("exportTo");
   spec.refused("workloadSelector");
   spec.finish();
   return rule;
@@ -51,21 +62,34 @@ function readSubset(item: Fields): Subset {
   return subset;
 }
 
-function readPolicy(policy: Fields | undefined): TrafficPolicy {
-  if (policy === undefined) return noPolicy;
-  const ports = new Map<number, { readonly tlsMode?: ClientTlsMode }>();
+function readPolicy(policy: Fields | undefined): TrafficPolicy | undefined {
+  if (policy === undefined) return undefined;
+  const ports = new Map<number, PolicySettings>();
   policy.list("portLevelSettings", (item) => {
     const port = item.child("port");
     const number = port?.requiredPort("number") ?? 0;
     port?.finish();
-    ports.set(number, readTls(item.child("tls")));
-    item.notHonoured("loadBalancer", "connectionPool", "outlierDetection");
+    const settings = readSettings(item);
+    // The first of two settings for one port holds, as in Istio.
+    if (!ports.has(number)) ports.set(number, settings);
     item.finish();
   });
-  const tls = readTls(policy.child("tls"));
-  policy.notHonoured("loadBalancer", "connectionPool", "outlierDetection", "tunnel", "proxyProtocol", "retryBudget");
+  const settings = readSettings(policy);
+  policy.notHonoured("tunnel", "proxyProtocol", "retryBudget");
   policy.finish();
-  return { ...tls, ports };
+  return { settings, ports };
+}
+
+function readSettings(fields: Fields): PolicySettings {
+  const loadBalancer = readLoadBalancer(fields);
+  const connectionPool = readConnectionPool(fields);
+  const outlierDetection = readOutlierDetection(fields);
+  return {
+    ...readTls(fields.child("tls")),
+    ...(loadBalancer === undefined ? {} : { loadBalancer }),
+    ...(connectionPool === undefined ? {} : { connectionPool }),
+    ...(outlierDetection === undefined ? {} : { outlierDetection }),
+  };
 }
 
 function readTls(tls: Fields | undefined): { readonly tlsMode?: ClientTlsMode } {

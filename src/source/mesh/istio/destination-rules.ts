@@ -1,8 +1,10 @@
-// Finds the DestinationRule that applies to a service for a client: its own namespace first, then the service's, then the root.
+// Finds the DestinationRule that applies to a service for a client: its own namespace first, then the service's, then the root,
+// each as far as exportTo lets the client see it.
 import type { MeshView } from "../mesh-view.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { MeshService } from "../registry/service.ts";
 import type { ClientTlsMode, DestinationRuleSpec, Subset, TrafficPolicy } from "./destination-rule.ts";
+import { effectivePolicy } from "./effective-policy.ts";
 import { bySpecificity, hostCovers, resolveHost } from "./host-name.ts";
 
 /** Answers which rule a service has. */
@@ -11,56 +13,97 @@ export type DestinationRuleLookup = (service: MeshService) => DestinationRule | 
 /** A rule with its host in full. */
 export type DestinationRule = MeshObject<DestinationRuleSpec>;
 
-interface IndexedRules {
-  readonly exact: ReadonlyMap<string, DestinationRule>;
-  /** Most specific first. */
-  readonly wildcard: readonly DestinationRule[];
-}
+/** Rules by host, each host with one rule or, where their exportTo differ, several. */
+type RulesByHost = Map<string, DestinationRule[]>;
 
 /** Indexes the rules for clients in one namespace. */
 export function indexDestinationRules(mesh: MeshView, clientNamespace: string): DestinationRuleLookup {
-  const byNamespace = new Map<string, IndexedRules>();
-  for (const namespace of new Set(mesh.destinationRules.map((rule) => rule.meta.namespace))) {
-    const exact = new Map<string, DestinationRule>();
-    const wildcard: DestinationRule[] = [];
-    for (const rule of mesh.destinationRules) {
-      if (rule.meta.namespace !== namespace) continue;
-      const host = resolveHost(rule.spec.host, namespace);
-      const full = { meta: rule.meta, spec: { ...rule.spec, host } };
-      if (host.startsWith("*")) wildcard.push(full);
-      // Two rules for one host in one namespace: the older one keeps its policy, subsets are joined.
-      else exact.set(host, mergeRules(exact.get(host), full));
-    }
-    byNamespace.set(namespace, { exact, wildcard: wildcard.toSorted((a, b) => bySpecificity(a.spec.host, b.spec.host)) });
+  const { rootNamespace, destinationRuleExportTo } = mesh.config;
+  // By namespace: rules its own clients may use, and rules that clients elsewhere may use.
+  const own: RulesByHost = new Map();
+  const exported = new Map<string, RulesByHost>();
+  for (const rule of mesh.destinationRules) {
+    const { namespace } = rule.meta;
+    const full = { meta: rule.meta, spec: { ...rule.spec, host: resolveHost(rule.spec.host, namespace) } };
+    const { exportTo } = full.spec;
+    const isPrivate =
+      exportTo.length === 0 ? destinationRuleExportTo.includes(".") : exportTo.every((target) => target === "." || target === namespace);
+    const isForOwn = exportTo.length === 0 || [".", "*", namespace].some((target) => exportTo.includes(target));
+    // Rules of the root namespace are the mesh's defaults: its own proxies take only those that are private to them first.
+    if (namespace === clientNamespace && (namespace === rootNamespace ? isPrivate : isForOwn)) addRule(own, full);
+    if (isPrivate) continue;
+    const others = exported.get(namespace) ?? new Map();
+    exported.set(namespace, others);
+    addRule(others, full);
   }
-  return (service) => {
-    for (const namespace of new Set([clientNamespace, service.namespace, mesh.config.rootNamespace])) {
-      const rules = byNamespace.get(namespace);
-      const found = rules?.exact.get(service.hostname) ?? rules?.wildcard.find((rule) => hostCovers(rule.spec.host, service.hostname));
-      if (found !== undefined) return found;
+  const isFor = (rule: DestinationRule): boolean => {
+    const { exportTo } = rule.spec;
+    return exportTo.length === 0 || exportTo.includes("*") || exportTo.includes(clientNamespace);
+  };
+  const find: DestinationRuleLookup = (service) => {
+    const found = rulesOf(own, service.hostname);
+    if (found.length > 0) return found.at(-1);
+    for (const namespace of [service.namespace, rootNamespace]) {
+      const visible = rulesOf(exported.get(namespace), service.hostname).filter(isFor);
+      if (visible.length > 0) return visible.at(-1);
     }
     return undefined;
   };
+  // Every builder asks for the same services, port by port.
+  const answers = new Map<MeshService, DestinationRule | undefined>();
+  return (service) => {
+    if (!answers.has(service)) answers.set(service, find(service));
+    return answers.get(service);
+  };
 }
 
-function mergeRules(older: DestinationRule | undefined, newer: DestinationRule): DestinationRule {
-  if (older === undefined) return newer;
+/** The rules of the most specific host that covers a name. */
+function rulesOf(rules: RulesByHost | undefined, hostname: string): readonly DestinationRule[] {
+  const exact = rules?.get(hostname);
+  if (rules === undefined || exact !== undefined) return exact ?? [];
+  const [host] = [...rules.keys()].filter((each) => each.startsWith("*") && hostCovers(each, hostname)).toSorted(bySpecificity);
+  return host === undefined ? [] : (rules.get(host) ?? []);
+}
+
+/** Adds a rule to those of its host: joined with every older one that is exported as far or less, else beside them. */
+function addRule(rules: RulesByHost, rule: DestinationRule): void {
+  const known = rules.get(rule.spec.host);
+  if (known === undefined) {
+    rules.set(rule.spec.host, [rule]);
+    return;
+  }
+  // Istio lets the last of the older rules decide whether the new one stands beside them as well.
+  let apart = false;
+  for (const [index, older] of known.entries()) {
+    apart = !canJoin(older.spec.exportTo, rule.spec.exportTo);
+    if (!apart) known[index] = mergeRules(older, rule);
+  }
+  if (apart) known.push(rule);
+}
+
+function canJoin(older: readonly string[], newer: readonly string[]): boolean {
+  const covered = older.every((target) => newer.includes(target));
+  return covered && (older.length > 0 || newer.length === 0);
+}
+
+/** Subsets are joined, the older rule keeps its policy if it has one. */
+function mergeRules(older: DestinationRule, newer: DestinationRule): DestinationRule {
   const names = new Set(older.spec.subsets.map((subset) => subset.name));
   const added = newer.spec.subsets.filter((subset) => !names.has(subset.name));
-  return { meta: older.meta, spec: { ...older.spec, subsets: [...older.spec.subsets, ...added] } };
+  const policy = older.spec.policy ?? newer.spec.policy;
+  return { meta: older.meta, spec: { ...older.spec, policy, subsets: [...older.spec.subsets, ...added] } };
 }
 
-/** The client TLS mode of a port: the subset's word before the rule's, a port's before the whole; undefined leaves it to auto mTLS. */
+/** The client TLS mode of a port; undefined leaves it to auto mTLS. */
 export function clientTlsMode(rule: DestinationRule | undefined, subset: Subset | undefined, port: number): ClientTlsMode | undefined {
-  const ofRule = modeOf(rule?.spec.policy, port);
-  return subset === undefined ? ofRule : (modeOf(subset.policy, port) ?? ofRule);
+  return effectivePolicy(rule, subset, port).tlsMode;
 }
 
-/** The same for endpoint metadata, where istiod does not let a subset inherit from its rule. */
+/** The same for endpoint metadata, where istiod does not let a subset inherit from its rule, but does let a port from its policy. */
 export function endpointTlsMode(rule: DestinationRule | undefined, subset: Subset | undefined, port: number): ClientTlsMode | undefined {
   return modeOf(subset === undefined ? rule?.spec.policy : subset.policy, port);
 }
 
 function modeOf(policy: TrafficPolicy | undefined, port: number): ClientTlsMode | undefined {
-  return policy?.ports.get(port)?.tlsMode ?? policy?.tlsMode;
+  return policy?.ports.get(port)?.tlsMode ?? policy?.settings.tlsMode;
 }

@@ -1,14 +1,11 @@
 // Fields that clusters of every direction share.
 import type { Json } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
+import type { ConnectionPool } from "../istio/connection-pool.ts";
 import type { DestinationRule } from "../istio/destination-rules.ts";
+import { commonHttpOptions } from "../policy/connection-pool.ts";
 import { isHttp2 } from "../registry/protocol.ts";
 import type { MeshService, ServicePort } from "../registry/service.ts";
-
-/** Istio lifts Envoy's circuit breakers unless a DestinationRule sets them. */
-export const noCircuitBreakers: Json = {
-  thresholds: [{ max_connections: 0xffff_ffff, max_pending_requests: 0xffff_ffff, max_requests: 0xffff_ffff, max_retries: 0xffff_ffff }],
-};
 
 const httpOptionsName = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
 
@@ -20,12 +17,22 @@ export function httpProtocolOptions(options: Json): Json {
 /** The upstream speaks the version of HTTP that the caller speaks. */
 export const downstreamProtocol: Json = { use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} } };
 
-/** How a cluster speaks HTTP: HTTP/2 by name, the caller's version when it was sniffed, else HTTP/1.1. */
-export function upstreamProtocol(port: ServicePort): { readonly typed_extension_protocol_options?: Json } {
-  if (isHttp2(port.protocol))
-    return { typed_extension_protocol_options: httpProtocolOptions({ explicit_http_config: { http2_protocol_options: {} } }) };
-  if (port.protocol === "AUTO") return { typed_extension_protocol_options: httpProtocolOptions(downstreamProtocol) };
-  return {};
+/** How a cluster speaks HTTP: HTTP/2 by name, the caller's version when it was sniffed; undefined for HTTP/1.1. */
+export function upstreamProtocol(port: ServicePort): Json | undefined {
+  if (isHttp2(port.protocol)) return { explicit_http_config: { http2_protocol_options: {} } };
+  return port.protocol === "AUTO" ? downstreamProtocol : undefined;
+}
+
+/** The options of a cluster that speaks `protocol`, with what its pool says about HTTP connections. */
+export function protocolFields(protocol: Json | undefined, pool: ConnectionPool | undefined): Json {
+  const common = commonHttpOptions(pool);
+  if (protocol === undefined && common === undefined) return {};
+  const options = {
+    ...(common === undefined ? {} : { common_http_protocol_options: common }),
+    // Envoy asks for a protocol beside any other option.
+    ...(protocol ?? { explicit_http_config: { http_protocol_options: {} } }),
+  };
+  return { typed_extension_protocol_options: httpProtocolOptions(options) };
 }
 
 /** Cluster metadata: the services behind it, and the rule and subset that shaped it. */
@@ -35,7 +42,7 @@ export function clusterMetadata(services: readonly MeshService[], rule?: Destina
     filter_metadata: {
       istio: {
         services: services.map((each) => ({ host: each.hostname, name: each.name, namespace: each.namespace })),
-        ...(services.some((each) => each.meshExternal) ? { external: true } : {}),
+        ...(subset === undefined && services.some((each) => each.meshExternal) ? { external: true } : {}),
         ...(rule === undefined ? {} : { config: `/apis/networking.istio.io/v1/namespaces/${namespace}/destination-rule/${name}` }),
         ...(subset === undefined ? {} : { subset: subset.name }),
       },

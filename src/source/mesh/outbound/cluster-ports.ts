@@ -17,8 +17,17 @@ export function* clusterPorts(
   }
 }
 
-/** The discovery type of a service's clusters; a gateway has no original destination, so it falls back to EDS. */
-export function discoveryType(view: NodeView, service: MeshService): "EDS" | "STRICT_DNS" | "LOGICAL_DNS" | "ORIGINAL_DST" {
+/** How a cluster finds its endpoints. */
+export type ClusterType = "EDS" | "STRICT_DNS" | "LOGICAL_DNS" | "ORIGINAL_DST";
+
+/** The type of one cluster: a balancer PASSTHROUGH leaves the choice of the address to the caller, and a subset cannot take that back. */
+export function clusterType(view: NodeView, service: MeshService, subset: Subset | undefined, port: ServicePort): ClusterType {
+  const passesThrough = [undefined, subset].some((each) => view.policyOf(service, each, port).loadBalancer?.simple === "PASSTHROUGH");
+  return passesThrough ? "ORIGINAL_DST" : resolutionType(view, service);
+}
+
+/** The type that a service's resolution asks for; a gateway has no original destination, so it falls back to EDS. */
+export function resolutionType(view: NodeView, service: MeshService): ClusterType {
   if (service.resolution === "dns") return "STRICT_DNS";
   if (service.resolution === "dns-round-robin") return "LOGICAL_DNS";
   return service.resolution === "passthrough" && view.proxy.type === "sidecar" ? "ORIGINAL_DST" : "EDS";

@@ -2,11 +2,15 @@
 import { adsSource, extension, type Json } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { NodeView } from "../node-view.ts";
+import { connectionPoolFields } from "../policy/connection-pool.ts";
+import { loadBalancingFields } from "../policy/load-balancing.ts";
+import { chooseLocality, commonLbConfig } from "../policy/locality.ts";
+import { outlierDetectionFields } from "../policy/outlier-detection.ts";
 import { isHttp2 } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort, sniName } from "../registry/service.ts";
 import { autoMutualTls, mutualTlsSocket } from "../tls/upstream.ts";
-import { noCircuitBreakers, clusterMetadata, upstreamProtocol } from "./cluster-fields.ts";
-import { clusterPorts, discoveryType } from "./cluster-ports.ts";
+import { clusterMetadata, protocolFields, upstreamProtocol } from "./cluster-fields.ts";
+import { clusterPorts, clusterType, resolutionType } from "./cluster-ports.ts";
 import { buildLocalityEndpoints } from "./endpoints.ts";
 
 /** All outbound clusters of a node. */
@@ -14,7 +18,7 @@ export function buildOutboundClusters(view: NodeView): readonly Json[] {
   const clusters: Json[] = [];
   for (const { service, port, subset } of clusterPorts(view)) {
     const cluster = buildCluster(view, service, port, subset, clusterName("outbound", subset, service.hostname, port.port));
-    if (cluster !== undefined) clusters.push({ ...tlsFields(view, service, port, subset), ...cluster, ...protocolOf(view, port) });
+    if (cluster !== undefined) clusters.push({ ...tlsFields(view, service, port, subset), ...cluster });
   }
   return clusters;
 }
@@ -25,29 +29,32 @@ export function buildSniDnatClusters(view: NodeView): readonly Json[] {
   for (const { service, port, subset } of clusterPorts(view)) {
     if (service.meshExternal) continue;
     const cluster = buildCluster(view, service, port, subset, sniName(subset, service.hostname, port.port));
-    if (cluster !== undefined) clusters.push({ ...cluster, ...protocolOf(view, port) });
+    if (cluster !== undefined) clusters.push(cluster);
   }
   return clusters;
 }
 
-/** A gateway does not sniff, so at a port whose protocol is open it has no caller's version to follow. */
-function protocolOf(view: NodeView, port: ServicePort): Json {
-  return view.proxy.type === "router" && port.protocol === "AUTO" ? {} : upstreamProtocol(port);
-}
-
 function buildCluster(view: NodeView, service: MeshService, port: ServicePort, subset: Subset | undefined, name: string): Json | undefined {
-  const type = discoveryType(view, service);
+  const type = clusterType(view, service, subset, port);
+  const policy = view.policyOf(service, subset, port);
+  const { config } = view.mesh;
   const common: Json = {
     name,
     alt_stat_name: `${name};`,
     type,
-    connect_timeout: view.mesh.config.connectTimeout,
-    lb_policy: type === "ORIGINAL_DST" ? "CLUSTER_PROVIDED" : "LEAST_REQUEST",
-    circuit_breakers: noCircuitBreakers,
-    common_lb_config: {},
+    ...(type === "ORIGINAL_DST" ? { lb_policy: "CLUSTER_PROVIDED" } : loadBalancingFields(policy.loadBalancer)),
+    ...connectionPoolFields(config, policy.connectionPool),
+    ...outlierDetectionFields(policy.outlierDetection),
+    common_lb_config: commonLbConfig(chooseLocality(config, service, policy), service, policy),
     metadata: clusterMetadata([service], view.ruleOf(service), subset),
+    // A gateway does not sniff, so at a port whose protocol is open it has no caller's version to follow.
+    ...protocolFields(view.proxy.type === "router" && port.protocol === "AUTO" ? undefined : upstreamProtocol(port), policy.connectionPool),
   };
-  if (type === "ORIGINAL_DST") return common;
+  if (type === "ORIGINAL_DST") {
+    // A rule's PASSTHROUGH overrides the type alone; how names would have been resolved stays written, as istiod leaves it.
+    const named = subset === undefined && ["STRICT_DNS", "LOGICAL_DNS"].includes(resolutionType(view, service));
+    return named ? { ...common, ...resolverFields(view) } : common;
+  }
   if (type === "EDS") return { ...common, eds_cluster_config: { eds_config: adsSource, service_name: name } };
   const endpoints = buildLocalityEndpoints(view, service, port, subset, false);
   // Envoy refuses a DNS cluster without an address, so such a port has no cluster, as in Istio.
@@ -55,6 +62,13 @@ function buildCluster(view: NodeView, service: MeshService, port: ServicePort, s
   return {
     ...common,
     load_assignment: { cluster_name: name, endpoints },
+    ...resolverFields(view),
+  };
+}
+
+/** How the names of a DNS cluster are resolved. */
+function resolverFields(view: NodeView): Json {
+  return {
     dns_refresh_rate: view.mesh.config.dnsRefreshRate,
     dns_jitter: "0.100s",
     respect_dns_ttl: true,
@@ -74,7 +88,7 @@ function tlsFields(view: NodeView, service: MeshService, port: ServicePort, subs
   if (kind === "none") return {};
   const target = { sni: sniName(subset, service.hostname, port.port), identities: service.identities, http2: isHttp2(port.protocol) };
   // An original destination has no endpoint metadata to choose by.
-  return kind === "mutual" || discoveryType(view, service) === "ORIGINAL_DST"
+  return kind === "mutual" || clusterType(view, service, subset, port) === "ORIGINAL_DST"
     ? { transport_socket: mutualTlsSocket(target) }
     : { transport_socket_matches: autoMutualTls(target) };
 }

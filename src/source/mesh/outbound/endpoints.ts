@@ -3,9 +3,12 @@ import type { Locality } from "../../../envoy/cluster/endpoint.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { NodeView } from "../node-view.ts";
+import { chooseLocality } from "../policy/locality.ts";
+import { type LocalityGroup, orderLocalities, type PlacedEndpoint } from "../policy/locality-priorities.ts";
 import { inNetwork, seesNetwork, speaksFamily } from "../proxy.ts";
 import type { NetworkGateway } from "../registry/networks.ts";
 import { compareText, labelsMatch, type MeshEndpoint, type MeshService, type ServicePort } from "../registry/service.ts";
+import { withTopology } from "../registry/topology-labels.ts";
 
 const maxWeight = 0xffff_ffff;
 
@@ -22,9 +25,11 @@ export function buildLocalityEndpoints(
   sniDnat: boolean,
 ): readonly Json[] {
   const localities = new Map<string, { readonly locality: Locality; readonly endpoints: MeshEndpoint[] }>();
+  // Preferring near endpoints needs to know which of them have failed, so for such a service unready ones are sent as what they are.
+  const hidesUnready = service.trafficDistribution === "any";
   const stayLocal = view.clusterLocal(service.hostname);
   for (const endpoint of service.endpoints) {
-    if (endpoint.portName !== port.name || endpoint.ready === false) continue;
+    if (endpoint.portName !== port.name || (endpoint.ready === false && hidesUnready)) continue;
     if (subset !== undefined && !labelsMatch(subset.labels, endpoint.labels)) continue;
     if (stayLocal && endpoint.cluster !== view.proxy.cluster) continue;
     if (!seesNetwork(view.proxy, endpoint.network) || !speaksFamily(view.proxy, endpoint.address)) continue;
@@ -36,14 +41,20 @@ export function buildLocalityEndpoints(
   }
   const disabled = view.endpointTlsDisabled(service, subset, port);
   const takesMutualTls = (endpoint: MeshEndpoint): boolean => !disabled && endpoint.mutualTls;
-  return [...localities]
+  const groups = [...localities]
     .toSorted(([a], [b]) => compareText(a, b))
-    .map(([, { locality, endpoints }]) => encodeLocality(locality, placeEndpoints(view, service, endpoints, takesMutualTls, sniDnat)));
+    .map(([, { locality, endpoints }]): LocalityGroup => {
+      const placed = placeEndpoints(view, service, endpoints, takesMutualTls, sniDnat);
+      const weight = placed.length === 0 ? undefined : placed.reduce((sum, each) => sum + each.weight, 0);
+      return { locality, endpoints: placed, priority: 0, weight };
+    });
+  const choice = chooseLocality(view.mesh.config, service, view.policyOf(service, subset, port));
+  return orderLocalities(groups, choice, view.caller, !resolvedByClient(service)).map(encodeLocality);
 }
 
-interface Placed {
-  readonly weight: number;
-  readonly json: Json;
+/** Host names are resolved by the client itself. */
+function resolvedByClient(service: MeshService): boolean {
+  return service.resolution === "dns" || service.resolution === "dns-round-robin";
 }
 
 function placeEndpoints(
@@ -52,18 +63,18 @@ function placeEndpoints(
   endpoints: readonly MeshEndpoint[],
   takesMutualTls: (endpoint: MeshEndpoint) => boolean,
   sniDnat: boolean,
-): readonly Placed[] {
-  const placed: Placed[] = [];
+): readonly PlacedEndpoint[] {
+  const placed: PlacedEndpoint[] = [];
   const gatewayWeights = new Map<NetworkGateway, number>();
-  // Host names are resolved by the client itself, so they are reached directly, whatever network they are said to be on.
-  const direct = service.resolution === "dns" || service.resolution === "dns-round-robin";
+  // What the client resolves it reaches directly, whatever network it is said to be on.
+  const direct = resolvedByClient(service);
   const scale = direct ? 1 : view.networks.weightScale;
   for (const endpoint of endpoints) {
     const weight = Math.min(maxWeight, (endpoint.weight === 0 ? 1 : endpoint.weight) * scale);
     const mutualTls = takesMutualTls(endpoint);
     const gateways = direct || inNetwork(view.proxy, endpoint.network) ? [] : view.networks.gatewaysTo(endpoint.network, endpoint.cluster);
     if (gateways.length === 0) {
-      if (!sniDnat || mutualTls) placed.push({ weight, json: encodeEndpoint(endpoint, weight, mutualTls) });
+      if (!sniDnat || mutualTls) placed.push({ weight, json: encodeEndpoint(endpoint, weight, mutualTls), labels: endpoint.labels });
       continue;
     }
     if (!mutualTls) continue;
@@ -71,25 +82,29 @@ function placeEndpoints(
   }
   for (const gateway of view.networks.gateways) {
     const weight = gatewayWeights.get(gateway);
-    if (weight !== undefined) placed.push({ weight: Math.max(weight, 1), json: encodeGateway(gateway, Math.max(weight, 1)) });
+    if (weight === undefined) continue;
+    const atLeastOne = Math.max(weight, 1);
+    const { cluster, network } = gateway;
+    const labels = withTopology({}, { cluster, network, node: "", locality: { region: "", zone: "", subZone: "" } });
+    placed.push({ weight: atLeastOne, json: encodeGateway(gateway, atLeastOne), labels });
   }
   return placed;
 }
 
-function encodeLocality(locality: Locality, endpoints: readonly Placed[]): Json {
-  const { region, zone, subZone } = locality;
-  const encoded = {
+function encodeLocality(group: LocalityGroup): Json {
+  const { region, zone, subZone } = group.locality;
+  return {
     locality: { ...(region === "" ? {} : { region }), ...(zone === "" ? {} : { zone }), ...(subZone === "" ? {} : { sub_zone: subZone }) },
+    ...(group.endpoints.length === 0 ? {} : { lb_endpoints: group.endpoints.map((each) => each.json) }),
+    ...(group.weight === undefined ? {} : { load_balancing_weight: Math.min(maxWeight, group.weight) }),
+    ...(group.priority === 0 ? {} : { priority: group.priority }),
   };
-  if (endpoints.length === 0) return encoded;
-  const total = endpoints.reduce((sum, each) => sum + each.weight, 0);
-  return { ...encoded, lb_endpoints: endpoints.map((each) => each.json), load_balancing_weight: Math.min(maxWeight, total) };
 }
 
 function encodeEndpoint(endpoint: MeshEndpoint, weight: number, mutualTls: boolean): Json {
   return {
     endpoint: { address: socketAddress(endpoint.address, endpoint.port) },
-    ...(endpoint.ready === undefined ? {} : { health_status: "HEALTHY" }),
+    ...(endpoint.ready === undefined ? {} : { health_status: endpoint.ready ? "HEALTHY" : "UNHEALTHY" }),
     metadata: endpointMetadata(mutualTls, workloadString(endpoint)),
     load_balancing_weight: weight,
   };
@@ -112,11 +127,5 @@ function workloadString(endpoint: MeshEndpoint): string {
   const { labels } = endpoint;
   const name = labels["service.istio.io/canonical-name"] ?? labels["app.kubernetes.io/name"] ?? labels["app"] ?? endpoint.workloadName;
   const revision = labels["service.istio.io/canonical-revision"] ?? labels["app.kubernetes.io/version"] ?? labels["version"] ?? "";
-  return [
-    endpoint.workloadName,
-    endpoint.namespace,
-    endpoint.workloadName === "" ? "" : name,
-    revision === "latest" || endpoint.workloadName === "" ? "" : revision,
-    endpoint.cluster,
-  ].join(";");
+  return [endpoint.workloadName, endpoint.namespace, name, revision === "latest" ? "" : revision, endpoint.cluster].join(";");
 }

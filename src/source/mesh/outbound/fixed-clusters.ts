@@ -1,7 +1,8 @@
 // The clusters every sidecar has, whatever services there are.
 import type { Json } from "../envoy-json.ts";
 import type { NodeView } from "../node-view.ts";
-import { downstreamProtocol, httpProtocolOptions, noCircuitBreakers } from "./cluster-fields.ts";
+import { connectionPoolFields } from "../policy/connection-pool.ts";
+import { downstreamProtocol, httpProtocolOptions } from "./cluster-fields.ts";
 
 /** Where connections go that must go nowhere. */
 export const blackHoleCluster = (view: NodeView): Json => ({
@@ -16,9 +17,8 @@ export const passthroughCluster = (view: NodeView): Json => ({
   name: "PassthroughCluster",
   alt_stat_name: "PassthroughCluster;",
   type: "ORIGINAL_DST",
-  connect_timeout: view.mesh.config.connectTimeout,
+  ...connectionPoolFields(view.mesh.config),
   lb_policy: "CLUSTER_PROVIDED",
-  circuit_breakers: noCircuitBreakers,
   typed_extension_protocol_options: passthroughHttpOptions,
 });
 

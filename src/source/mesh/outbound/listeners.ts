@@ -7,6 +7,7 @@ import { httpInspector, tlsInspector } from "../chain/listener-filters.ts";
 import { blackHole, outboundHttp, tcpProxy } from "../chain/network-filters.ts";
 import { meshGateway, virtualServicesOf } from "../istio/virtual-services.ts";
 import type { NodeView } from "../node-view.ts";
+import { tcpProxyFields } from "../policy/hash-policy.ts";
 import { speaksFamily } from "../proxy.ts";
 import { isHttp, isTls } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort } from "../registry/service.ts";
@@ -117,7 +118,8 @@ function claim(
     return;
   }
   const cluster = clusterName("outbound", undefined, service.hostname, port.port);
-  const tcpChain = { ...(routeChain(service, port) ?? { filters: [tcpProxy(view.mesh.config, cluster)] }), ...handshakeTimeout };
+  const fields = tcpProxyFields(view.ruleOf(service));
+  const tcpChain = { ...(routeChain(service, port) ?? { filters: [tcpProxy(view.mesh.config, cluster, fields)] }), ...handshakeTimeout };
   if (kind === "auto") {
     const routeName = target.bind === anyAddress ? String(port.port) : `${service.hostname}:${port.port}`;
     slots.set(key, { ...httpSlot(view, target.bind, port.port, routeName, true), kind, defaultChain: tcpChain });

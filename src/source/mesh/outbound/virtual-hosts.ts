@@ -1,4 +1,5 @@
 // The virtual hosts of a sidecar's port: those of VirtualServices first, then each service that none of them speaks for.
+import { requestHash, routeHashFields } from "../policy/hash-policy.ts";
 import { isIPv6 } from "node:net";
 import type { Json } from "../envoy-json.ts";
 import { bySpecificity, hostCovers } from "../istio/host-name.ts";
@@ -62,7 +63,10 @@ export class VirtualHostBuilder {
       for (const hostname of this.#addVirtualService(table, virtualService, services, port)) spokenFor.add(hostname);
     }
     for (const [hostname, target] of services) {
-      if (!spokenFor.has(hostname) && carriesHttp(target.port)) table.addService(target.service, [defaultRoute(hostname, port)]);
+      if (!spokenFor.has(hostname) && carriesHttp(target.port))
+        table.addService(target.service, [
+          defaultRoute(hostname, port, routeHashFields(requestHash(this.#view.ruleOf(target.service), port))),
+        ]);
     }
     return table.hosts.toSorted((a, b) => compareText(String(a["name"]), String(b["name"])));
   }
@@ -144,7 +148,7 @@ function carriesHttp(port: ServicePort | undefined): boolean {
   return port !== undefined && (isHttp(port.protocol) || port.protocol === "AUTO");
 }
 
-function defaultRoute(hostname: string, port: number): Json {
+function defaultRoute(hostname: string, port: number, hashFields: Json): Json {
   return {
     name: "default",
     match: { prefix: "/" },
@@ -152,6 +156,7 @@ function defaultRoute(hostname: string, port: number): Json {
       cluster: clusterName("outbound", undefined, hostname, port),
       timeout: "0s",
       retry_policy: defaultRetryPolicy,
+      ...hashFields,
       max_grpc_timeout: "0s",
     },
     decorator: { operation: `${hostname}:${port}/*` },

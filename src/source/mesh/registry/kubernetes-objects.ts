@@ -25,12 +25,15 @@ export interface KubernetesService {
   readonly selector: Readonly<Record<string, string>>;
   readonly ports: readonly KubernetesServicePort[];
   readonly publishNotReadyAddresses: boolean;
+  readonly trafficDistribution: string;
 }
 
 /** One address set of an EndpointSlice, or one address of an Endpoints subset. */
 export interface KubernetesEndpoint {
   readonly addresses: readonly string[];
   readonly ready: boolean;
+  /** On its way out, if it is not ready. */
+  readonly terminating: boolean;
   readonly hostname: string;
   readonly nodeName: string;
   readonly podName: string;
@@ -95,6 +98,7 @@ export function readService(root: Fields): KubernetesService {
     selector: spec?.stringMap("selector") ?? {},
     ports,
     publishNotReadyAddresses: spec?.boolean("publishNotReadyAddresses") ?? false,
+    trafficDistribution: spec?.string("trafficDistribution") ?? "",
   };
 }
 
@@ -126,6 +130,8 @@ export function readEndpointSlice(root: Fields, meta: ObjectMeta): KubernetesEnd
         addresses: item.strings("addresses"),
         // Absent means unknown, which the API asks consumers to take as ready.
         ready: conditions?.boolean("ready") ?? true,
+        // Absent means unknown as well, which Istio takes as terminating.
+        terminating: conditions?.boolean("terminating") ?? true,
         hostname: item.string("hostname") ?? "",
         nodeName: item.string("nodeName") ?? "",
         podName: isPod ? (target.string("name") ?? "") : "",
@@ -146,6 +152,7 @@ export function readEndpoints(root: Fields, meta: ObjectMeta): readonly Kubernet
       return {
         addresses: [item.requiredString("ip")],
         ready,
+        terminating: !ready,
         hostname: item.string("hostname") ?? "",
         nodeName: item.string("nodeName") ?? "",
         podName: isPod ? (target.string("name") ?? "") : "",

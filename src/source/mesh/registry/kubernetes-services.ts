@@ -4,7 +4,8 @@ import type { MeshObject } from "../object/mesh-object.ts";
 import type { KubernetesCluster, KubernetesEndpoint, KubernetesPod, KubernetesService } from "./kubernetes-objects.ts";
 import type { Networks } from "./networks.ts";
 import { protocolOfPort } from "./protocol.ts";
-import type { MeshEndpoint, ServicePort, ServiceTargets } from "./service.ts";
+import type { MeshEndpoint, MeshService, ServicePort, ServiceTargets } from "./service.ts";
+import { withTopology } from "./topology-labels.ts";
 
 /** One cluster's part of a service. */
 export interface ClusterService {
@@ -18,6 +19,7 @@ export interface ClusterService {
   readonly endpoints: readonly MeshEndpoint[];
   readonly serviceAccounts: readonly string[];
   readonly targets: ServiceTargets;
+  readonly trafficDistribution: MeshService["trafficDistribution"];
   readonly exportTo: readonly string[];
 }
 
@@ -50,6 +52,7 @@ export function readClusterServices(cluster: KubernetesCluster, networks: Networ
             const workload = workloads.find(endpoint, address);
             // A pod that is not there yet would mean an endpoint without identity; it joins when its pod does.
             if (workload === undefined && endpoint.podName !== "") continue;
+            if (endpoint.terminating && !endpoint.ready && !service.spec.publishNotReadyAddresses) continue;
             if (workload !== undefined) accounts.add(`ns/${workload.pod.meta.namespace}/sa/${workload.pod.spec.serviceAccount}`);
             for (const port of slice.spec.ports) {
               if (names.has(port.name)) endpoints.push(buildEndpoint(cluster.name, networks, service, endpoint, address, port, workload));
@@ -74,6 +77,7 @@ export function readClusterServices(cluster: KubernetesCluster, networks: Networ
             return model === undefined ? [] : [{ port: model, targetPort: port.targetPort }];
           }),
         },
+        trafficDistribution: readTrafficDistribution(service.spec.trafficDistribution, service.meta.annotations),
         exportTo: (service.meta.annotations["networking.istio.io/exportTo"] ?? "").split(",").filter((each) => each !== ""),
       };
     });
@@ -89,17 +93,19 @@ function buildEndpoint(
   workload: Workload | undefined,
 ): MeshEndpoint {
   const labels = workload?.pod.meta.labels ?? {};
+  const network = networks.networkOf(cluster, address, labels);
+  const locality = workload?.locality ?? noLocality;
   return {
     address,
     portName: port.name,
     port: port.port,
     cluster,
-    network: networks.networkOf(cluster, address, labels),
-    locality: workload?.locality ?? noLocality,
+    network,
+    locality,
     weight: 0,
     mutualTls: labels["security.istio.io/tlsMode"] === "istio",
     ready: endpoint.ready || service.spec.publishNotReadyAddresses,
-    labels,
+    labels: withTopology(labels, { cluster, network, node: workload?.pod.spec.nodeName ?? "", locality }),
     serviceAccount: workload?.pod.spec.serviceAccount ?? "",
     namespace: workload?.pod.meta.namespace ?? "",
     workloadName: workload === undefined ? "" : workloadName(workload.pod),
@@ -109,6 +115,18 @@ function buildEndpoint(
 }
 
 const noLocality: Locality = { region: "", zone: "", subZone: "" };
+
+const distributions: ReadonlyMap<string, MeshService["trafficDistribution"]> = new Map([
+  ["preferclose", "same-zone"],
+  ["prefersamezone", "same-zone"],
+  ["prefersamenode", "same-node"],
+]);
+
+/** What a Service's spec asks for, or its annotation, which Istio reads in any case of letters. */
+export function readTrafficDistribution(spec: string, annotations: Readonly<Record<string, string>>): MeshService["trafficDistribution"] {
+  const annotated = annotations["networking.istio.io/traffic-distribution"] ?? "";
+  return distributions.get(spec.toLowerCase()) ?? distributions.get(annotated.toLowerCase()) ?? "any";
+}
 
 /** The owner's name, or the pod's own when nothing owns it. */
 export function workloadName(pod: MeshObject<KubernetesPod>): string {

@@ -3,10 +3,11 @@ import { isIP } from "node:net";
 import type { MeshView } from "../mesh-view.ts";
 import type { ServiceEntrySpec, WorkloadEndpoint } from "../istio/service-entry.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
-import { parseLocality, WorkloadIndex, workloadName } from "./kubernetes-services.ts";
+import { parseLocality, readTrafficDistribution, WorkloadIndex, workloadName } from "./kubernetes-services.ts";
 import type { Networks } from "./networks.ts";
 import { parseProtocol } from "./protocol.ts";
 import { compareText, labelsMatch, type MeshEndpoint, type MeshService, type ServicePort, type ServiceResolution } from "./service.ts";
+import { withTopology } from "./topology-labels.ts";
 
 const resolutions: Readonly<Record<ServiceEntrySpec["resolution"], ServiceResolution>> = {
   NONE: "passthrough",
@@ -50,6 +51,7 @@ export function readServiceEntries(mesh: MeshView, networks: Networks): readonly
         endpoints,
         identities: [...new Set([...entry.spec.subjectAltNames, ...identities])].toSorted(compareText),
         targets: new Map(),
+        trafficDistribution: readTrafficDistribution("", entry.meta.annotations),
         exportTo: entry.spec.exportTo,
       };
     });
@@ -80,19 +82,21 @@ function workloadEndpoint(
   cluster: string,
   networks: Networks,
 ): MeshEndpoint {
+  // Only what the entry itself says: its addresses are not those of the cluster that holds the entry.
+  const network = endpoint.network === "" ? networks.networkOf("", endpoint.address, endpoint.labels) : endpoint.network;
+  const locality = parseLocality(endpoint.locality);
   return {
     address: endpoint.address,
     portName: port.name,
     port: endpoint.ports.get(port.name) ?? (port.targetPort === 0 ? port.number : port.targetPort),
     cluster,
-    // Only what the entry itself says: its addresses are not those of the cluster that holds the entry.
-    network: endpoint.network === "" ? networks.networkOf("", endpoint.address, endpoint.labels) : endpoint.network,
-    locality: parseLocality(endpoint.locality),
+    network,
+    locality,
     weight: endpoint.weight,
     // A workload with a service account has an identity to show, so it takes mTLS unless its label says otherwise.
     mutualTls: (endpoint.labels["security.istio.io/tlsMode"] ?? (endpoint.serviceAccount === "" ? "" : "istio")) === "istio",
     ready: undefined,
-    labels: endpoint.labels,
+    labels: withTopology(endpoint.labels, { cluster, network, node: "", locality }),
     serviceAccount: endpoint.serviceAccount,
     namespace: "",
     workloadName: "",
@@ -118,17 +122,19 @@ function selectWorkloads(
         const [address] = pod.spec.ips;
         const workload = workloads?.findProxy(pod.meta.namespace, pod.meta.name, []);
         if (address === undefined || workload === undefined) return [];
+        const network = networks.networkOf(cluster.name, address, pod.meta.labels);
+        const { locality } = workload;
         return entry.spec.ports.map((port): MeshEndpoint => ({
           address,
           portName: port.name,
           port: port.targetPort === 0 ? port.number : port.targetPort,
           cluster: cluster.name,
-          network: networks.networkOf(cluster.name, address, pod.meta.labels),
-          locality: workload.locality,
+          network,
+          locality,
           weight: 0,
           mutualTls: pod.meta.labels["security.istio.io/tlsMode"] === "istio",
           ready: true,
-          labels: pod.meta.labels,
+          labels: withTopology(pod.meta.labels, { cluster: cluster.name, network, node: pod.spec.nodeName, locality }),
           serviceAccount: pod.spec.serviceAccount,
           namespace: pod.meta.namespace,
           workloadName: workloadName(pod),

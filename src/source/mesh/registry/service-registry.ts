@@ -51,6 +51,7 @@ function mergeClusters(mesh: MeshView, parts: readonly ClusterService[]): MeshSe
     headless: first.headless,
     endpoints: parts.flatMap((part) => part.endpoints),
     identities: [...identities].toSorted(compareText),
+    trafficDistribution: first.trafficDistribution,
     targets: new Map(parts.map((part) => [part.cluster, part.targets])),
     exportTo: first.exportTo,
   };

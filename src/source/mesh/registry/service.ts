@@ -69,6 +69,8 @@ export interface MeshService {
   readonly identities: readonly string[];
   /** By cluster. */
   readonly targets: ReadonlyMap<string, ServiceTargets>;
+  /** `spec.trafficDistribution`: the endpoints to prefer; anything but `any` makes their readiness known to the caller. */
+  readonly trafficDistribution: "any" | "same-zone" | "same-node";
   /** Namespaces that see the service; empty or `*` = all, `.` = its own. */
   readonly exportTo: readonly string[];
 }
