@@ -158,6 +158,35 @@ for (const batching of [false, true]) {
       await responder.close();
     });
 
+    test("a query whose flags or options change the answer is another question, or nobody else's", async () => {
+      const { responder } = await start({ batching, nameServers: [upstream] });
+      const plain = encodeQuestion("www.example", "A", { edns: 1232 });
+      const signed = Buffer.from(plain);
+      signed.writeUInt16BE(0x8000, signed.length - 4);
+      const unrecursive = Buffer.from(plain);
+      unrecursive.writeUInt16BE(0, 2);
+      const option = (code: number): Buffer => {
+        const message = Buffer.concat([plain, Buffer.from([0, code, 0, 8, 0, 1, 32, 0, 10, 0, 0, 1])]);
+        message.writeUInt16BE(12, plain.length - 2);
+        return message;
+      };
+      upstream.queries.length = 0;
+      for (const [message, trips] of [
+        [plain, 1],
+        [signed, 2],
+        [signed, 2],
+        [unrecursive, 3],
+        // A cookie is between neighbours, the client's subnet is not.
+        [option(10), 3],
+        [option(8), 4],
+        [option(8), 5],
+      ] as const) {
+        await askUdp(responder.address, [message]);
+        assert.equal(upstream.queries.length, trips);
+      }
+      await responder.close();
+    });
+
     test("clients that ask the same at once share one trip upstream, each under its own id and spelling", async () => {
       let trips = 0;
       const slow = await startUpstream(() => {
