@@ -9,7 +9,7 @@ import { checkCertificates, loadCertificates } from "./proxy/certificates.ts";
 import type { ConfigSource, LoadedConfig } from "./proxy/config-source.ts";
 import { bindProblem } from "./proxy/bind-problem.ts";
 import { startMeshDns } from "./proxy/mesh-dns.ts";
-import type { MeshDns } from "./proxy/mesh-dns.ts";
+import type { MeshDns, MeshDnsSettings } from "./proxy/mesh-dns.ts";
 import { localAddress } from "./proxy/local-address.ts";
 import type { Secret } from "./envoy/tls/tls.ts";
 import { watchFiles } from "./source/watch.ts";
@@ -34,6 +34,7 @@ export interface ProxyOptions {
   readonly sidecarDns?: SocketAddress | undefined;
   /** Servers for names that are not the mesh's; undefined = resolv.conf's. */
   readonly dnsForward: readonly SocketAddress[] | undefined;
+  readonly dnsSettings?: MeshDnsSettings;
   /** Folder of the workload's certificate, served as the secrets `default` and `ROOTCA`. */
   readonly certsFolder: string | undefined;
   /** Longest wait for connections to end, once draining. */
@@ -145,7 +146,15 @@ class Runner implements Proxy {
     const dns = this.#options.dns ?? (isRouter(loaded.config.node.id) ? undefined : this.#options.sidecarDns);
     try {
       if (dns)
-        this.#dns = await startMeshDns({ address: dns, forward: dnsForward, config: loaded.config, stats: this.#slab.root, ...this.#deps });
+        this.#dns = await startMeshDns({
+          address: dns,
+          forward: dnsForward,
+          settings: this.#options.dnsSettings,
+          logQueries: () => this.#deps.logger.level === "debug" || this.#deps.logger.level === "trace",
+          config: loaded.config,
+          stats: this.#slab.root,
+          ...this.#deps,
+        });
     } catch (thrown) {
       return [bindProblem("DNS responder", "--dns", dns!, thrown)];
     }
@@ -300,6 +309,7 @@ class Runner implements Proxy {
       config: () => this.#configView(),
       clusters: () => this.#pool.clusters(),
       listeners: () => this.#pool.listeners(),
+      dns: () => this.#dns?.view(),
       logLevel: () => logger.level,
       setLogLevel: (level) => {
         logger.setLevel(level);

@@ -38,6 +38,19 @@ export interface ConfigView {
   readonly issues: readonly LocatedIssue[];
 }
 
+/** The DNS responder, for /debug/ndsz. */
+export interface DnsView {
+  /** Istio's name table as it is in force: host to its addresses. */
+  readonly table: Readonly<Record<string, unknown>>;
+  readonly listener: { readonly hosts: readonly string[]; readonly port: number; readonly batching: boolean };
+  /** Names that are answered: short, alternative and expanded ones included. */
+  readonly names: number;
+  readonly search: readonly string[];
+  /** How mesh names are answered. */
+  readonly answers: object;
+  readonly upstream: { readonly servers: readonly { readonly host: string; readonly port: number }[]; readonly cache: unknown };
+}
+
 /** The proxy as admin sees it. */
 export interface AdminContext {
   readonly reader: StatsReader;
@@ -51,6 +64,8 @@ export interface AdminContext {
   readonly config: () => ConfigView;
   readonly clusters: () => Promise<readonly ClusterDescription[]>;
   readonly listeners: () => Promise<readonly ListenerView[]>;
+  /** Undefined where no DNS is answered. */
+  readonly dns: () => DnsView | undefined;
   readonly logLevel: () => LogLevel;
   readonly setLogLevel: (level: LogLevel) => void;
   readonly reopenLogs: () => void;

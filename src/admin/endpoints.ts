@@ -61,6 +61,18 @@ export const endpoints: readonly Endpoint[] = [
     },
   },
   {
+    path: "/debug/ndsz",
+    help: "print the name table and the state of the DNS responder",
+    parameters: { host: "Only the entry of this host" },
+    mutates: false,
+    handle: (context, query) => {
+      const view = context.dns();
+      if (!view) return text("no DNS is answered here\n", 404);
+      const host = query.get("host")?.toLowerCase();
+      return json(host === undefined ? view : { ...view, table: Object.hasOwn(view.table, host) ? { [host]: view.table[host] } : {} });
+    },
+  },
+  {
     path: "/drain_listeners",
     help: "drain listeners",
     parameters: {

@@ -11,10 +11,12 @@ import { startProxy } from "../proxy.ts";
 import type { ProxyOptions } from "../proxy.ts";
 import { createProcessLogger, logLevels } from "../telemetry/pino-logger.ts";
 import type { LogLevel, LogStyle } from "../telemetry/pino-logger.ts";
+import { addDnsFlags, dnsSettings } from "./dns-flags.ts";
+import type { DnsFlags } from "./dns-flags.ts";
 import { packageVersion } from "./package-version.ts";
 import type { CliEdge } from "./program.ts";
 
-interface RunFlags {
+interface RunFlags extends DnsFlags {
   readonly config?: string;
   readonly mesh?: string;
   readonly node?: string;
@@ -58,6 +60,7 @@ export function registerRun(program: Command, edge: CliEdge, setExit: (code: num
     .option("--access-log-flush-ms <ms>", "longest time an access-log record waits in memory", positiveInteger, 100)
     .addOption(new Option("--log-level <level>", "what the process logs on standard error").choices(logLevels).default("info"))
     .addOption(new Option("--log-format <format>", "how").choices(["text", "json"]).default("text"));
+  addDnsFlags(command);
   command.action(async (flags: RunFlags) => {
     if ((flags.config === undefined) === (flags.mesh === undefined)) {
       command.error("error: give either --config FILE or --mesh DIR", { exitCode: 2, code: "isthmus.usage" });
@@ -120,6 +123,7 @@ function proxyOptions(flags: RunFlags, edge: CliEdge): ProxyOptions {
     dns: given(flags.dns, undefined),
     sidecarDns: mesh && flags.dns === undefined ? dnsDefault : undefined,
     dnsForward: flags.dnsForward,
+    dnsSettings: dnsSettings(flags),
     certsFolder: flags.certs,
     drainTimeMs: flags.drainTimeS * 1000,
     accessLogFlushMs: flags.accessLogFlushMs,

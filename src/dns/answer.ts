@@ -1,10 +1,46 @@
 // Answers to A and AAAA questions, written straight from the name table into the caller's buffer. No I/O, no allocation.
 // Layout follows Istio's proxy: plain when it fits, compressed when it would not, then cut at a record with TC set.
-import { CLASS_IN, HEADER_LENGTH, flag, recordType, replyFlags, writeUint16, type Query } from "./codec.ts";
+import {
+  BAD_VERSION,
+  CLASS_IN,
+  HEADER_LENGTH,
+  OPT_LENGTH,
+  flag,
+  recordType,
+  replyFlags,
+  writeOpt,
+  writeUint16,
+  type Query,
+} from "./codec.ts";
 import { field, findExact, findWildcard, type NameTable } from "./name-table.ts";
 
-/** Seconds a client may keep an answer: Istio's constant, low so that clients follow changes. */
-export const TTL_SECONDS = 30;
+/** How mesh names are answered. Plain data: the batching thread is started with it. */
+export interface AnswerSettings {
+  /** Seconds a client may keep an answer. */
+  readonly ttlS: number;
+  /** A name without an address of the asked family is answered with an SOA, without which resolvers must not keep that (RFC 2308). */
+  readonly soa: boolean;
+  /** Replies to queries with EDNS carry an OPT record (RFC 6891, section 6.1.1). */
+  readonly edns: boolean;
+  /** Record types that no mesh name has; types in neither this list nor A and AAAA are asked upstream. */
+  readonly noData: readonly number[];
+}
+
+/**
+ * The defaults. 30 s is Istio's constant, low so that clients follow changes. SOA and OPT are what the RFCs ask of a server and
+ * Istio's lacks: without them stub resolvers ask for AAAA of every IPv4 name each time, and some take the server for one that
+ * knows no EDNS. An HTTPS or SVCB record from outside would send clients past the mesh's own address, or hide the server name.
+ * SRV goes upstream: the cluster's own DNS server knows the ports.
+ */
+export const defaultAnswerSettings: AnswerSettings = {
+  ttlS: 30,
+  soa: true,
+  edns: true,
+  noData: [recordType.svcb, recordType.https],
+};
+
+/** To the byte what Istio's proxy answers. */
+export const istioAnswerSettings: AnswerSettings = { ttlS: 30, soa: false, edns: false, noData: [] };
 
 /** Not answered here: the name is unknown, or a type or class that only upstream servers know. */
 export const NOT_OURS = 0;
@@ -14,15 +50,21 @@ export const TOO_LARGE = -1;
 const POINTER = 0xc000;
 /** Type, class, TTL and length of a record's data. */
 const FIXED_LENGTH = 10;
+/** `hostmaster` as a label. */
+const hostmaster = Uint8Array.of(10, ...Buffer.from("hostmaster"));
+/** Seconds of an SOA that only zone transfers read: refresh, retry, expire. */
+const transferTimes: readonly number[] = [7200, 1800, 86_400];
 
 /** Encodes answers; holds the scratch memory for shuffling, so one instance serves one thread. */
 export class AnswerEncoder {
   readonly #random: () => number;
+  readonly #settings: AnswerSettings;
   #order = new Int32Array(64);
 
   /** @param random uniform in [0, 1): the order of addresses, not a secret */
-  constructor(random: () => number) {
+  constructor(random: () => number, settings: AnswerSettings) {
     this.#random = random;
+    this.#settings = settings;
   }
 
   /**
@@ -32,7 +74,10 @@ export class AnswerEncoder {
    */
   encode(table: NameTable, query: Query, request: Uint8Array, start: number, out: Uint8Array, outStart: number, limit: number): number {
     const { type } = query;
-    if (query.class !== CLASS_IN || (type !== recordType.a && type !== recordType.aaaa)) return NOT_OURS;
+    if (query.class !== CLASS_IN) return NOT_OURS;
+    const { ttlS, soa, edns, noData } = this.#settings;
+    const ofAddresses = type === recordType.a || type === recordType.aaaa;
+    if (!ofAddresses && !noData.includes(type)) return NOT_OURS;
     let entry = findExact(table, query);
     const wildcard = entry < 0;
     if (wildcard) {
@@ -42,7 +87,9 @@ export class AnswerEncoder {
     const { entries, bytes } = table;
     const target = entries[entry * field.stride + field.target]!;
     const holder = (target >= 0 ? target : entry) * field.stride;
-    const count = entries[holder + (type === recordType.a ? field.aCount : field.aaaaCount)]!;
+    const reserved = edns && query.ednsSize > 0 ? OPT_LENGTH : 0;
+    const badVersion = reserved > 0 && query.ednsVersion > 0;
+    const count = !ofAddresses || badVersion ? 0 : entries[holder + (type === recordType.a ? field.aCount : field.aaaaCount)]!;
     const addresses = entries[holder + (type === recordType.a ? field.a : field.aaaa)]!;
     const size = type === recordType.a ? 4 : 16;
 
@@ -53,10 +100,10 @@ export class AnswerEncoder {
     const ownerLength = aliased ? entries[holder + field.nameLength]! : query.nameLength;
     const cnameLength = aliased ? query.nameLength + FIXED_LENGTH + ownerLength : 0;
 
-    const plain = query.questionEnd + cnameLength + count * (ownerLength + FIXED_LENGTH + size);
+    const plain = query.questionEnd + cnameLength + count * (ownerLength + FIXED_LENGTH + size) + reserved;
     const capacity = out.length - outStart;
     if (plain > capacity && limit > capacity) return TOO_LARGE;
-    const end = outStart + Math.min(limit, capacity);
+    const end = outStart + Math.min(limit, capacity) - reserved;
     const compress = plain > limit;
 
     for (let i = HEADER_LENGTH; i < query.questionEnd; i++) out[outStart + i] = request[start + i]!;
@@ -67,7 +114,7 @@ export class AnswerEncoder {
     if (aliased) {
       const data = writeAskedName(out, at, request, start, query, compress) + FIXED_LENGTH;
       const next = writeBytes(out, data, owner, ownerStart, ownerLength);
-      writeFixed(out, data - FIXED_LENGTH, recordType.cname, next - data);
+      writeFixed(out, data - FIXED_LENGTH, recordType.cname, ttlS, next - data);
       if (next <= end) {
         pointer = compress ? data - outStart : 0;
         at = next;
@@ -89,18 +136,21 @@ export class AnswerEncoder {
       }
       // Bytes written past the end of `out` vanish; the record is taken back all the same.
       if (next + FIXED_LENGTH + size > end) break;
-      writeFixed(out, next, type, size);
+      writeFixed(out, next, type, ttlS, size);
       at = writeBytes(out, next + FIXED_LENGTH, bytes, addresses + size * (order ? order[i]! : i), size);
       if (compress && pointer === 0) pointer = first - outStart;
       records++;
     }
     const truncated = records < count + (aliased ? 1 : 0);
+    const negative = count === 0 && soa && !badVersion;
+    if (negative) at = writeSoa(out, at, ttlS);
+    if (reserved > 0) at = writeOpt(out, at, query.dnssecOk, badVersion ? BAD_VERSION : 0);
     writeUint16(out, outStart, query.id);
     writeUint16(out, outStart + 2, replyFlags(query, flag.authoritative | (truncated ? flag.truncated : 0)));
     writeUint16(out, outStart + 4, 1);
     writeUint16(out, outStart + 6, records);
-    writeUint16(out, outStart + 8, 0);
-    writeUint16(out, outStart + 10, 0);
+    writeUint16(out, outStart + 8, negative ? 1 : 0);
+    writeUint16(out, outStart + 10, reserved > 0 ? 1 : 0);
     return at - outStart;
   }
 
@@ -143,10 +193,30 @@ function sharedFrom(request: Uint8Array, start: number, query: Query): number {
   return -1;
 }
 
-function writeFixed(out: Uint8Array, at: number, type: number, length: number): void {
+function writeFixed(out: Uint8Array, at: number, type: number, ttlS: number, length: number): void {
   writeUint16(out, at, type);
   writeUint16(out, at + 2, CLASS_IN);
-  writeUint16(out, at + 4, 0);
-  writeUint16(out, at + 6, TTL_SECONDS);
+  writeUint32(out, at + 4, ttlS);
   writeUint16(out, at + 8, length);
+}
+
+function writeUint32(out: Uint8Array, at: number, value: number): void {
+  writeUint16(out, at, value >>> 16);
+  writeUint16(out, at + 2, value & 0xffff);
+}
+
+/** An SOA of the asked name: we know this name whole, and nothing of the zone that it is in. */
+function writeSoa(out: Uint8Array, from: number, ttlS: number): number {
+  writeUint16(out, from, POINTER | HEADER_LENGTH);
+  const data = from + 2 + FIXED_LENGTH;
+  writeUint16(out, data, POINTER | HEADER_LENGTH);
+  let at = writeBytes(out, data + 2, hostmaster, 0, hostmaster.length);
+  writeUint16(out, at, POINTER | HEADER_LENGTH);
+  at += 2;
+  for (const value of [1, ...transferTimes, ttlS]) {
+    writeUint32(out, at, value);
+    at += 4;
+  }
+  writeFixed(out, from + 2, recordType.soa, ttlS, at - data);
+  return at;
 }

@@ -12,13 +12,20 @@ export const MAX_MESSAGE_LENGTH = 65535;
 /** What a UDP client without EDNS can take (RFC 1035, section 4.2.1). */
 export const MIN_UDP_LIMIT = 512;
 
-/** Record and question types that are answered from the table, and the pseudo type of EDNS. */
-export const recordType = { a: 1, cname: 5, aaaa: 28, opt: 41 } as const;
+/** Record and question types that mean something here; `opt` is the pseudo type of EDNS, `tsig` a signature over the whole message. */
+export const recordType = { a: 1, cname: 5, soa: 6, aaaa: 28, srv: 33, opt: 41, svcb: 64, https: 65, tsig: 250, any: 255 } as const;
 /** Class IN. */
 export const CLASS_IN = 1;
 
 /** Response codes the responder itself sends. */
-export const responseCode = { noError: 0, formatError: 1, serverFailure: 2, notImplemented: 4 } as const;
+export const responseCode = { noError: 0, formatError: 1, serverFailure: 2, nameError: 3, notImplemented: 4, refused: 5 } as const;
+
+/** The UDP payload we say we take: passes everywhere without fragments (DNS flag day 2020). */
+const ADVERTISED_UDP_SIZE = 1232;
+/** Bytes of an OPT record without options. */
+export const OPT_LENGTH = 11;
+/** What an OPT record says when its version is not known (RFC 6891, section 6.1.3): BADVERS, the bits above the header's four. */
+export const BAD_VERSION = 1;
 
 /** Header flags, as bits of the second 16-bit word. */
 export const flag = {
@@ -26,11 +33,15 @@ export const flag = {
   authoritative: 0x0400,
   truncated: 0x0200,
   recursionDesired: 0x0100,
+  authenticData: 0x0020,
   checkingDisabled: 0x0010,
 } as const;
 
 const OPCODE_MASK = 0x7800;
 const MAX_LABEL_LENGTH = 63;
+const DNSSEC_OK = 0x8000;
+/** EDNS options between two neighbours, which say nothing about the answer: COOKIE, tcp-keepalive, PADDING. */
+const hopByHopOptions: readonly number[] = [10, 11, 12];
 const POINTER = 0xc0;
 
 /**
@@ -54,6 +65,12 @@ export class Query {
   end = 0;
   /** UDP payload size of the OPT record, 0 without EDNS. */
   ednsSize = 0;
+  /** Version of the OPT record, 0 without one. */
+  ednsVersion = 0;
+  /** The client wants signatures (RFC 3225). */
+  dnssecOk = false;
+  /** True when nothing but the question and plain flags decides the answer, so that one answer serves all who ask it. */
+  shareable = false;
   /** The name in wire form, ASCII letters in lower case. */
   readonly name = new Uint8Array(MAX_NAME_LENGTH);
   /** Where each label starts in `name`. */
@@ -78,6 +95,9 @@ export function writeUint16(bytes: Uint8Array, at: number, value: number): void 
 export function parseQuery(bytes: Uint8Array, start: number, length: number, query: Query): QueryVerdict {
   query.questionEnd = 0;
   query.ednsSize = 0;
+  query.ednsVersion = 0;
+  query.dnssecOk = false;
+  query.shareable = false;
   if (length < HEADER_LENGTH) return "ignore";
   query.id = readUint16(bytes, start);
   query.flags = readUint16(bytes, start + 2);
@@ -96,17 +116,58 @@ export function parseQuery(bytes: Uint8Array, start: number, length: number, que
   at += 4;
   query.questionEnd = at - start;
 
+  let shareable = answers + authorities === 0 && additionals <= 1;
   for (let left = answers + authorities + additionals; left > 0; left--) {
     // Counts are the sender's claim: a message that ends between records is taken as having had no more of them.
     if (at === limit) break;
     const fields = skipName(bytes, at, limit);
     if (fields < 0 || fields + 10 > limit) return "malformed";
-    if (readUint16(bytes, fields) === recordType.opt) query.ednsSize = Math.max(1, readUint16(bytes, fields + 2));
     at = fields + 10 + readUint16(bytes, fields + 8);
     if (at > limit) return "malformed";
+    if (readUint16(bytes, fields) !== recordType.opt) {
+      shareable = false;
+      continue;
+    }
+    query.ednsSize = Math.max(1, readUint16(bytes, fields + 2));
+    query.ednsVersion = bytes[fields + 5]!;
+    query.dnssecOk = (readUint16(bytes, fields + 6) & DNSSEC_OK) !== 0;
+    shareable &&= query.ednsVersion === 0 && onlyHopByHop(bytes, fields + 10, at);
   }
   query.end = at - start;
+  query.shareable = shareable;
   return "query";
+}
+
+function onlyHopByHop(bytes: Uint8Array, from: number, to: number): boolean {
+  let at = from;
+  while (at + 4 <= to && hopByHopOptions.includes(readUint16(bytes, at))) at += 4 + readUint16(bytes, at + 2);
+  return at === to;
+}
+
+/** Writes an OPT record for the reply to `query`, DO echoed; returns the offset behind it. */
+export function writeOpt(out: Uint8Array, at: number, dnssecOk: boolean, extendedCode: number): number {
+  out[at] = 0;
+  writeUint16(out, at + 1, recordType.opt);
+  writeUint16(out, at + 3, ADVERTISED_UDP_SIZE);
+  writeUint16(out, at + 5, extendedCode << 8);
+  writeUint16(out, at + 7, dnssecOk ? DNSSEC_OK : 0);
+  writeUint16(out, at + 9, 0);
+  return at + OPT_LENGTH;
+}
+
+/** The name of `query` as people write it, lower case; bytes outside of printable ASCII as `\ddd`. */
+export function nameText(query: Query): string {
+  let text = "";
+  for (let label = 0; label < query.labelCount; label++) {
+    const from = query.labels[label]! + 1;
+    for (let i = from; i < from + query.name[from - 1]!; i++) {
+      const byte = query.name[i]!;
+      if (byte > 0x20 && byte < 0x7f && byte !== 0x2e && byte !== 0x5c) text += String.fromCharCode(byte);
+      else text += `\\${String(byte).padStart(3, "0")}`;
+    }
+    text += ".";
+  }
+  return text || ".";
 }
 
 /** The largest UDP reply the sender of `query` can take. */
@@ -141,7 +202,7 @@ function readName(bytes: Uint8Array, from: number, limit: number, query: Query):
 }
 
 /** The offset behind the name at `at`, pointers not followed; -1 when it is cut off or no name. */
-function skipName(bytes: Uint8Array, from: number, limit: number): number {
+export function skipName(bytes: Uint8Array, from: number, limit: number): number {
   let at = from;
   while (at < limit) {
     const label = bytes[at]!;
@@ -158,14 +219,22 @@ export function replyFlags(query: Query, extra: number): number {
   return flag.response | (query.flags & (OPCODE_MASK | flag.recursionDesired | flag.checkingDisabled)) | extra;
 }
 
-/** A reply without records: the question (when it could be read) echoed in its own case. */
-export function encodeFailure(request: Uint8Array, start: number, query: Query, code: number): Buffer {
+/**
+ * A reply without records: the question (when it could be read) echoed in its own case.
+ * @param edns add an OPT record when the query had one
+ */
+export function encodeFailure(request: Uint8Array, start: number, query: Query, code: number, edns = false): Buffer {
   const length = query.questionEnd || HEADER_LENGTH;
-  const reply = Buffer.alloc(length);
+  const opt = edns && query.ednsSize > 0;
+  const reply = Buffer.alloc(length + (opt ? OPT_LENGTH : 0));
   reply.set(request.subarray(start + HEADER_LENGTH, start + length), HEADER_LENGTH);
   writeUint16(reply, 0, query.id);
   writeUint16(reply, 2, replyFlags(query, code));
   if (query.questionEnd > 0) writeUint16(reply, 4, 1);
+  if (opt) {
+    writeUint16(reply, 10, 1);
+    writeOpt(reply, length, query.dnssecOk, 0);
+  }
   return reply;
 }
 

@@ -24,7 +24,7 @@ export interface NameTableOptions {
   readonly proxyDomain: string;
   /** The proxy's namespace: its services answer to their bare name. */
   readonly proxyNamespace: string;
-  /** resolv.conf's search list; names are expanded by the first one only, as Istio does. */
+  /** The search domains that names are also known under; Istio takes resolv.conf's first one only. */
   readonly searchDomains: readonly string[];
 }
 
@@ -71,7 +71,7 @@ function mix(hash: number): number {
 /** Compiles what the proxy at `options` answers for `nds`; hosts without a usable address are left out, so they are forwarded. */
 export function compileNameTable(nds: NameTableJson, options: NameTableOptions): NameTable {
   const domain = trimDomain(options.proxyDomain, options.proxyNamespace);
-  const search = options.searchDomains[0]?.toLowerCase().replace(/\.$/, "");
+  const searches = options.searchDomains.map((search) => search.toLowerCase().replace(/\.$/, "")).filter((search) => search !== "");
   const drafts = new Map<string, Draft>();
   const hosts = Object.entries(nds.table ?? {})
     .map(([host, info]) => ({ host, info, addresses: parseAddresses(info.ips ?? []) }))
@@ -86,9 +86,10 @@ export function compileNameTable(nds: NameTableJson, options: NameTableOptions):
       });
     });
   }
-  if (search) {
-    for (const own of aliases) for (const alias of own) expand(drafts, alias, own, search);
-  }
+  // The first domain as Istio expands it; what is known by then is left alone by the others.
+  searches.forEach((search, position) => {
+    for (const own of aliases) for (const alias of own) expand(drafts, alias, own, search, position === 0);
+  });
   return layOut([...drafts.values()]);
 }
 
@@ -135,11 +136,14 @@ function claim(drafts: Map<string, Draft>, name: string): Draft {
   return draft;
 }
 
-/** Stores `name` + first search domain as a CNAME: what a stub resolver asks first, answered in one round trip. */
-function expand(drafts: Map<string, Draft>, name: string, siblings: readonly string[], search: string): void {
+/**
+ * Stores `name` + search domain as a CNAME. The first domain is what a stub resolver asks first; the others it asks as well when
+ * the family it wants is missing, which would be a trip upstream for each.
+ */
+function expand(drafts: Map<string, Draft>, name: string, siblings: readonly string[], search: string, first: boolean): void {
   if (name.endsWith(search)) return;
   const expanded = `${name}.${search}`;
-  if (siblings.includes(expanded)) return;
+  if (siblings.includes(expanded) || (!first && drafts.has(expanded))) return;
   claim(drafts, expanded).target ??= claim(drafts, name);
 }
 

@@ -1,10 +1,12 @@
 // What becomes of one received message: an answer from the table, a failure, or a trip upstream. Knows no sockets.
 import type { Counter } from "../telemetry/stats.ts";
-import { AnswerEncoder, NOT_OURS } from "./answer.ts";
+import { AnswerEncoder, NOT_OURS, type AnswerSettings } from "./answer.ts";
+import type { CachingUpstream, ReplySource } from "./cache/caching-upstream.ts";
 import { MAX_MESSAGE_LENGTH, Query, encodeFailure, parseQuery, responseCode, truncateReply, udpLimit } from "./codec.ts";
 import type { Transport } from "./exchange.ts";
 import type { Forwarder } from "./forwarder.ts";
 import type { NameTable } from "./name-table.ts";
+import type { QueryLog } from "./query-log.ts";
 
 /** Largest UDP payload over IPv4 (RFC 768), whatever a client says it takes. */
 const MAX_UDP_PAYLOAD = 65507;
@@ -17,6 +19,10 @@ export interface ReplySink<Peer> {
 /** What a handler works with. */
 export interface QueryHandlerOptions {
   readonly forwarder: Forwarder;
+  /** Stands before the forwarder; undefined = every query is a trip upstream. */
+  readonly cache?: CachingUpstream | undefined;
+  readonly answers: AnswerSettings;
+  readonly log?: QueryLog;
   /** `dns_requests_total`. */
   readonly requests: Counter;
   /** Uniform in [0, 1): the order of addresses. */
@@ -35,7 +41,7 @@ export class QueryHandler {
 
   constructor(options: QueryHandlerOptions) {
     this.#options = options;
-    this.#encoder = new AnswerEncoder(options.random);
+    this.#encoder = new AnswerEncoder(options.random, options.answers);
   }
 
   /** Replaces the table; the next query sees the new one whole. */
@@ -60,25 +66,33 @@ export class QueryHandler {
       return true;
     }
     const limit = transport === "tcp" ? MAX_MESSAGE_LENGTH : Math.min(udpLimit(query), MAX_UDP_PAYLOAD);
+    const { forwarder, cache, beforeTable, answers, log } = this.#options;
+    const logged = log?.begin(query, transport, port);
     const table = this.#table;
     if (table) {
       const length = this.#encoder.encode(table, query, request, 0, this.#out, 0, limit);
       if (length !== NOT_OURS) {
-        sink.send(Buffer.from(this.#out.subarray(0, length)), peer);
+        const reply = Buffer.from(this.#out.subarray(0, length));
+        logged?.end("mesh", reply);
+        sink.send(reply, peer);
         return true;
       }
     }
-    const failure = encodeFailure(request, 0, query, responseCode.serverFailure);
-    const { forwarder, beforeTable } = this.#options;
+    const failure = encodeFailure(request, 0, query, responseCode.serverFailure, answers.edns);
     if ((!table && beforeTable === "servfail") || forwarder.isOwn(port, query.id)) {
+      logged?.end(table ? "loop" : "no table", failure);
       sink.send(failure, peer);
       return true;
     }
     const { questionEnd } = query;
-    forwarder.forward(request.subarray(0, query.end), questionEnd, transport, (reply) => {
-      if (!reply) sink.send(failure, peer);
-      else sink.send(reply.length > limit ? truncateReply(reply, limit, questionEnd) : reply, peer);
-    });
+    const done = (reply: Buffer | undefined, source: ReplySource): void => {
+      const sent = !reply ? failure : reply.length > limit ? truncateReply(reply, limit, questionEnd) : reply;
+      logged?.end(source, sent);
+      sink.send(sent, peer);
+    };
+    const whole = request.subarray(0, query.end);
+    if (cache) cache.resolve(query, whole, transport, done);
+    else forwarder.forward(whole, questionEnd, transport, (reply) => done(reply, reply ? "upstream" : "failed"));
     return true;
   }
 }

@@ -1,13 +1,16 @@
-// The DNS responder of a proxy: listeners on UDP and TCP, the table in force, the forwarder behind it. Answers as Istio's
-// agent does (pkg/dns/client), except that large upstream replies come truncated rather than as SERVFAIL.
+// The DNS responder of a proxy: listeners on UDP and TCP, the table in force, cache and forwarder behind it. Answers as Istio's
+// agent does (pkg/dns/client), except that large upstream replies come truncated rather than as SERVFAIL, and for what settings say.
 import { networkInterfaces } from "node:os";
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
+import { defaultAnswerSettings, type AnswerSettings } from "./answer.ts";
 import { listenUdpBatching } from "./batch/listener.ts";
+import { CachingUpstream, defaultCacheSettings, type CacheSettings, type CacheView } from "./cache/caching-upstream.ts";
 import { Forwarder } from "./forwarder.ts";
 import type { NameTable } from "./name-table.ts";
 import { QueryHandler } from "./query-handler.ts";
+import { QueryLog } from "./query-log.ts";
 import { loopbackHosts, type NameServer } from "./resolv-conf.ts";
 import { listenTcp, type TcpListener } from "./tcp-listener.ts";
 import { listenUdp, type UdpListener } from "./udp-listener.ts";
@@ -30,9 +33,15 @@ export interface DnsResponderOptions {
   readonly maxForwarded?: number;
   /** False keeps UDP on the portable path. Default true: batched on a thread where the platform has it. */
   readonly batching?: boolean;
+  /** How mesh names are answered. Default defaultAnswerSettings. */
+  readonly answers?: AnswerSettings;
+  /** What is kept of upstream replies; "none" asks upstream each time, as Istio does. Default defaultCacheSettings. */
+  readonly cache?: CacheSettings | "none";
+  /** Whether each query is written to the log, at level debug; asked again all the time. Default never. */
+  readonly logQueries?: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Gets `dns_requests_total` and `dns_upstream_*`. */
+  /** Gets `dns_requests_total`, `dns_upstream_*` and `dns_cache_*`. */
   readonly stats: StatsScope;
   /** Uniform in [0, 1), for the order of addresses and servers. Default Math.random. */
   readonly random?: () => number;
@@ -45,6 +54,8 @@ export interface DnsResponder {
   readonly hosts: readonly string[];
   /** Whether UDP runs on the batching thread. */
   readonly batching: boolean;
+  /** What is kept of upstream replies; undefined without a cache. */
+  cacheView(): CacheView | undefined;
   /** Replaces the table; queries that come after the call see only the new one. */
   setTable(table: NameTable): void;
   /** Stops listening and drops what is being forwarded. */
@@ -71,11 +82,15 @@ export async function startDnsResponder(options: DnsResponderOptions): Promise<D
     random,
   });
   const requests = stats.counter("dns_requests_total");
-  const handler = new QueryHandler({ forwarder, requests, random, beforeTable: options.beforeTable ?? "servfail" });
+  const { answers = defaultAnswerSettings, cache: settings = defaultCacheSettings, logQueries = () => false } = options;
+  const cache = settings === "none" ? undefined : new CachingUpstream({ forwarder, settings, clock, stats });
+  const log = new QueryLog(logger, clock, logQueries);
+  const handler = new QueryHandler({ forwarder, cache, answers, log, requests, random, beforeTable: options.beforeTable ?? "servfail" });
   if (options.table) handler.setTable(options.table);
 
   const openUdp = async (host: string, port: number): Promise<UdpListener> => {
-    const batched = options.batching === false ? undefined : await listenUdpBatching({ host, port, handler, requests, clock, logger });
+    const batched =
+      options.batching === false ? undefined : await listenUdpBatching({ host, port, handler, answers, log, requests, clock, logger });
     return batched ?? listenUdp(host, port, handler, logger);
   };
   const open: (UdpListener | TcpListener)[] = [];
@@ -103,6 +118,7 @@ export async function startDnsResponder(options: DnsResponderOptions): Promise<D
     get batching() {
       return udp.every((listener) => listener.batching);
     },
+    cacheView: () => cache?.view(),
     setTable: (table) => {
       handler.setTable(table);
       for (const listener of udp) listener.setTable(table);

@@ -1,6 +1,9 @@
 // The DNS responder of a mesh proxy: its names from the source, other names from resolv.conf's servers.
 import { readFileSync } from "node:fs";
 import type { Clock } from "../clock.ts";
+import { defaultAnswerSettings } from "../dns/answer.ts";
+import type { AnswerSettings } from "../dns/answer.ts";
+import type { CacheSettings } from "../dns/cache/caching-upstream.ts";
 import { compileNameTable } from "../dns/name-table.ts";
 import type { NameTable } from "../dns/name-table.ts";
 import { parseResolvConf } from "../dns/resolv-conf.ts";
@@ -8,7 +11,18 @@ import { startDnsResponder } from "../dns/responder.ts";
 import type { SocketAddress } from "../envoy/address.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
+import type { DnsView } from "../admin/admin-context.ts";
 import type { LoadedConfig } from "./config-source.ts";
+
+/** What may be set about DNS; each has the default of the room that it is for. */
+export interface MeshDnsSettings {
+  readonly answers?: Partial<AnswerSettings>;
+  readonly cache?: CacheSettings | "none";
+  /** Search domains of resolv.conf that names are also known under: Istio takes the first. Default all. */
+  readonly search?: "all" | "first";
+  /** Milliseconds an upstream server gets. Default 5000. */
+  readonly forwardTimeoutMs?: number;
+}
 
 /** What the responder is started with. */
 export interface MeshDnsOptions {
@@ -16,6 +30,9 @@ export interface MeshDnsOptions {
   /** Servers for other names; undefined = resolv.conf's. */
   readonly forward: readonly SocketAddress[] | undefined;
   readonly config: LoadedConfig;
+  readonly settings?: MeshDnsSettings | undefined;
+  /** Whether each query is logged. */
+  readonly logQueries?: () => boolean;
   readonly stats: StatsScope;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -28,6 +45,8 @@ export interface MeshDns {
   readonly address: SocketAddress;
   /** Answers with these names from now on. */
   setNames(config: LoadedConfig): void;
+  /** The table in force, what it was compiled to, and what is known of upstream. */
+  view(): DnsView;
   close(): Promise<void>;
 }
 
@@ -35,11 +54,20 @@ export interface MeshDns {
 export async function startMeshDns(options: MeshDnsOptions): Promise<MeshDns> {
   const system = parseResolvConf(readResolvConf(options.resolvConf ?? "/etc/resolv.conf"));
   const { address, port } = options.address;
+  const { settings = {}, logQueries } = options;
+  const search = settings.search === "first" ? system.search.slice(0, 1) : system.search;
+  const answers = { ...defaultAnswerSettings, ...settings.answers };
+  const nameServers = options.forward?.map((server) => ({ host: server.address, port: server.port })) ?? system.nameServers;
+  let table = compileNames(options.config, search);
   const responder = await startDnsResponder({
     host: address,
     port,
-    table: compileNames(options.config, system.search),
-    nameServers: options.forward?.map((server) => ({ host: server.address, port: server.port })) ?? system.nameServers,
+    table,
+    nameServers,
+    answers,
+    ...(settings.cache === undefined ? {} : { cache: settings.cache }),
+    ...(settings.forwardTimeoutMs === undefined ? {} : { forwardTimeoutMs: settings.forwardTimeoutMs }),
+    ...(logQueries === undefined ? {} : { logQueries }),
     clock: options.clock,
     logger: options.logger,
     stats: options.stats,
@@ -50,8 +78,17 @@ export async function startMeshDns(options: MeshDnsOptions): Promise<MeshDns> {
     setNames: (config) => {
       if (config.nameTable === names) return;
       names = config.nameTable;
-      responder.setTable(compileNames(config, system.search));
+      table = compileNames(config, search);
+      responder.setTable(table);
     },
+    view: () => ({
+      table: names?.table ?? {},
+      listener: { hosts: responder.hosts, port: responder.address.port, batching: responder.batching },
+      names: table.size,
+      search,
+      answers,
+      upstream: { servers: nameServers, cache: responder.cacheView() },
+    }),
     close: () => responder.close(),
   };
 }

@@ -4,14 +4,16 @@ import { Worker, MessageChannel } from "node:worker_threads";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { Counter } from "../../telemetry/stats.ts";
+import type { AnswerSettings } from "../answer.ts";
 import { encodeAddress } from "../codec.ts";
 import type { NameTable } from "../name-table.ts";
 import type { QueryHandler, ReplySink } from "../query-handler.ts";
+import type { QueryLog } from "../query-log.ts";
 import { listenUdp, type UdpListener } from "../udp-listener.ts";
 import { MSG_DONTWAIT, encodeSockaddr, loadLibc, type Libc } from "./libc.ts";
 import { control, type BatchThreadData, type HandedMessage, type ThreadReport } from "./messages.ts";
 
-/** Milliseconds between two readings of the thread's counter. */
+/** Milliseconds between two readings of the thread's counter, and of whether queries are logged. */
 const COUNT_INTERVAL_MS = 1000;
 
 /** What a batching listener is made of. */
@@ -19,6 +21,9 @@ export interface BatchListenerOptions {
   readonly host: string;
   readonly port: number;
   readonly handler: QueryHandler;
+  readonly answers: AnswerSettings;
+  /** While it is on, the main thread handles what it can, so that queries are logged. */
+  readonly log: QueryLog;
   /** `dns_requests_total`: what the thread answers is added once a second. */
   readonly requests: Counter;
   readonly clock: Clock;
@@ -62,7 +67,8 @@ class BatchListener implements UdpListener, ReplySink<Uint8Array> {
     this.#fd = fd;
     this.port = port;
     this.#options = options;
-    const data: BatchThreadData = { fd, control: this.#control, tables: this.#tables.port2 };
+    this.#followLog();
+    const data: BatchThreadData = { fd, control: this.#control, answers: options.answers, tables: this.#tables.port2 };
     // The extension is this file's own: TypeScript run in place, or JavaScript as published.
     const file = import.meta.url.endsWith(".ts") ? "./thread.ts" : "./thread.js";
     this.#worker = new Worker(new URL(file, import.meta.url), {
@@ -120,7 +126,12 @@ class BatchListener implements UdpListener, ReplySink<Uint8Array> {
 
   #onTimer(): void {
     this.#count();
+    this.#followLog();
     this.#timer = this.#options.clock.after(COUNT_INTERVAL_MS, () => this.#onTimer());
+  }
+
+  #followLog(): void {
+    Atomics.store(this.#control, control.logging, this.#options.log.enabled() ? 1 : 0);
   }
 
   #count(): void {

@@ -1,6 +1,7 @@
 // What the batching thread and the main thread say to each other. The thread sits in a system call, so it is told through
 // shared memory, which it reads after every batch, and through a port that it empties when told to.
 import type { MessagePort } from "node:worker_threads";
+import type { AnswerSettings } from "../answer.ts";
 
 /** Positions in the shared control words. */
 export const control = {
@@ -12,13 +13,16 @@ export const control = {
   handedOver: 2,
   /** Queries the thread has answered itself; wraps around. */
   answered: 3,
-  words: 4,
+  /** 1: queries are logged, which the main thread does, so it gets all it can take. */
+  logging: 4,
+  words: 5,
 } as const;
 
 /** What the thread starts with. */
 export interface BatchThreadData {
   readonly fd: number;
   readonly control: Int32Array;
+  readonly answers: AnswerSettings;
   /** Brings a NameTable each time the generation is raised. */
   readonly tables: MessagePort;
 }

@@ -20,7 +20,7 @@ class Batcher {
   readonly #data: BatchThreadData;
   readonly #slab: Slab;
   readonly #query = new Query();
-  readonly #encoder = new AnswerEncoder(Math.random);
+  readonly #encoder: AnswerEncoder;
   #generation = -1;
   #table: NameTable | undefined;
 
@@ -28,6 +28,7 @@ class Batcher {
     this.#libc = libc;
     this.#data = data;
     this.#slab = new Slab(libc);
+    this.#encoder = new AnswerEncoder(Math.random, data.answers);
   }
 
   serve(): void {
@@ -65,6 +66,7 @@ class Batcher {
     const words = this.#data.control;
     let replies = 0;
     let answered = 0;
+    const logging = Atomics.load(words, control.logging) === 1;
     let handed: HandedMessage[] | undefined;
     for (let i = 0; i < count; i++) {
       const length = slab.length(i);
@@ -72,7 +74,8 @@ class Batcher {
       const request = slab.received[i]!;
       const verdict = parseQuery(request, 0, length, this.#query);
       if (verdict === "ignore") continue;
-      if (verdict === "query" && this.#table) {
+      const room = Atomics.load(words, control.handedOver) < MAX_HANDED_OVER;
+      if (verdict === "query" && this.#table && !(logging && room)) {
         const out = slab.replies[replies]!;
         const written = this.#encoder.encode(this.#table, this.#query, request, 0, out, 0, udpLimit(this.#query));
         if (written !== NOT_OURS && written !== TOO_LARGE) {
@@ -81,11 +84,11 @@ class Batcher {
           continue;
         }
       }
-      if (Atomics.load(words, control.handedOver) < MAX_HANDED_OVER) {
+      if (room) {
         Atomics.add(words, control.handedOver, 1);
         (handed ??= []).push({ request: request.slice(0, length), peer: slab.peer(i) });
       } else {
-        const failure = encodeFailure(request, 0, this.#query, responseCode.serverFailure);
+        const failure = encodeFailure(request, 0, this.#query, responseCode.serverFailure, this.#data.answers.edns);
         slab.replies[replies]!.set(failure);
         slab.address(replies++, i, failure.length);
         answered++;

@@ -20,6 +20,7 @@ let calls: string[];
 let level: LogLevel;
 let state: ReturnType<AdminContext["state"]>;
 let broken: boolean;
+let answering = true;
 
 const reader = new StatsReader();
 const slab = new StatsSlab((announcement) => reader.add("w", announcement));
@@ -91,6 +92,17 @@ const context: AdminContext = {
         ],
       },
     ]),
+  dns: () =>
+    answering
+      ? {
+          table: { "a.example.com": { ips: ["240.240.0.1"] }, "b.example.com": { ips: ["240.240.0.2"] } },
+          listener: { hosts: ["127.0.0.1"], port: 15053, batching: true },
+          names: 4,
+          search: ["corp.example"],
+          answers: { ttlS: 30 },
+          upstream: { servers: [], cache: undefined },
+        }
+      : undefined,
   logLevel: () => level,
   setLogLevel: (next) => void (level = next),
   reopenLogs: () => void calls.push("reopen"),
@@ -122,6 +134,7 @@ suite("admin", () => {
     level = "info";
     state = "LIVE";
     broken = false;
+    answering = true;
   });
 
   test("/ready says whether the server is live", async () => {
@@ -162,6 +175,20 @@ suite("admin", () => {
     };
     assert.deepEqual(statuses[0]?.host_statuses[0]?.health_status, { failed_outlier_check: true, eds_health_status: "HEALTHY" });
     assert.deepEqual(statuses[0]?.host_statuses[0]?.address, { socket_address: { address: "127.0.0.1", port_value: 9 } });
+  });
+
+  test("/debug/ndsz is the name table with the state of the responder, or one host of it", async () => {
+    const { status, type, body } = await ask("/debug/ndsz");
+    const view = JSON.parse(body) as { table: object; names: number };
+    assert.deepEqual([status, type, Object.keys(view.table), view.names], [200, "application/json", ["a.example.com", "b.example.com"], 4]);
+    for (const [host, table] of [
+      ["B.example.com", { "b.example.com": { ips: ["240.240.0.2"] } }],
+      ["toString", {}],
+    ] as const) {
+      assert.deepEqual((JSON.parse((await ask(`/debug/ndsz?host=${host}`)).body) as { table: object }).table, table);
+    }
+    answering = false;
+    assert.equal((await ask("/debug/ndsz")).status, 404);
   });
 
   test("/listeners as text and JSON", async () => {

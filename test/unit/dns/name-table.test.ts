@@ -70,6 +70,33 @@ test("a service answers to its own, its short and its expanded names only where 
   for (const [name, address] of cases) assert.equal(lookUp(table, name), address, name);
 });
 
+test("names are known under every search domain, and no expansion by a later one hides what is known", () => {
+  const table = compileNameTable(
+    {
+      table: {
+        "a.ns1.svc.cluster.local": k8s("a", "ns1", "10.0.0.1"),
+        "ext.example.com": { ips: ["10.0.0.5"] },
+        "*.wild.example.com": { ips: ["10.0.0.6"] },
+        "ext.example.com.corp.example": { ips: ["10.0.0.7"] },
+        "a.corp.example": { ips: ["10.0.0.8"] },
+      },
+    },
+    { ...options, searchDomains: ["ns1.svc.cluster.local", "svc.cluster.local.", "Corp.Example", "other.example"] },
+  );
+  const cases: readonly (readonly [string, string | undefined])[] = [
+    ["ext.example.com.ns1.svc.cluster.local", "10.0.0.5"],
+    ["ext.example.com.svc.cluster.local", "10.0.0.5"],
+    ["ext.example.com.corp.example", "10.0.0.7"],
+    ["ext.example.com.other.example", "10.0.0.5"],
+    ["x.wild.example.com.corp.example", "10.0.0.6"],
+    ["a.ns1.svc.cluster.local", "10.0.0.1"],
+    ["a.corp.example", "10.0.0.8"],
+    ["a.ns1.corp.example", "10.0.0.1"],
+    ["ext.example.com.svc.cluster.local.corp.example", undefined],
+  ];
+  for (const [name, address] of cases) assert.equal(lookUp(table, name), address, name);
+});
+
 test("hosts without a usable address are not in the table, so that they are forwarded", () => {
   const table = compileNameTable(
     {

@@ -1,6 +1,9 @@
 // The DNS responder as a proxy starts it: names of the node's own point of view, replaced by the next load.
 import assert from "node:assert/strict";
 import { Resolver } from "node:dns/promises";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { suite, test } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
 import type { NameTableJson } from "../../../src/dns/name-table.ts";
@@ -55,4 +58,38 @@ suite("mesh DNS", () => {
     // No server to forward to: the name is gone.
     await assert.rejects(resolver.resolve4("httpbin"));
   });
+
+  for (const search of ["all", "first"] as const) {
+    test(`settings reach the responder, and the view tells them: search ${search}`, async (t) => {
+      const folder = mkdtempSync(join(tmpdir(), "mesh-dns-"));
+      t.after(() => rmSync(folder, { recursive: true }));
+      writeFileSync(join(folder, "resolv.conf"), "search one.example two.example\nnameserver 127.0.0.1\n");
+      const dns = await startMeshDns({
+        address: { address: "127.0.0.1", port: 0 },
+        forward: [],
+        config: config(service("httpbin", "10.96.2.80")),
+        settings: { search, answers: { ttlS: 5 }, cache: "none" },
+        stats: new StatsSlab(() => undefined).root,
+        clock: systemClock,
+        logger: quiet,
+        resolvConf: join(folder, "resolv.conf"),
+      });
+      t.after(() => dns.close());
+      const resolver = new Resolver({ timeout: 2000, tries: 1 });
+      resolver.setServers([`${dns.address.address}:${dns.address.port}`]);
+      assert.deepEqual(await resolver.resolve4("httpbin.default", { ttl: true }), [{ address: "10.96.2.80", ttl: 5 }]);
+      assert.deepEqual(await resolver.resolve4("httpbin.default.one.example"), ["10.96.2.80"]);
+      const second = resolver.resolve4("httpbin.default.two.example");
+      if (search === "all") assert.deepEqual(await second, ["10.96.2.80"]);
+      else await assert.rejects(second);
+
+      const view = dns.view();
+      assert.deepEqual(view.search, search === "all" ? ["one.example", "two.example"] : ["one.example"]);
+      assert.deepEqual(Object.keys(view.table), ["httpbin.default.svc.cluster.local"]);
+      assert.equal(view.names, 4 * (1 + view.search.length));
+      assert.deepEqual([view.listener.port, view.upstream], [dns.address.port, { servers: [], cache: undefined }]);
+      dns.setNames(config(undefined));
+      assert.deepEqual([dns.view().table, dns.view().names], [{}, 0]);
+    });
+  }
 });
