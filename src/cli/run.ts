@@ -8,7 +8,7 @@ import type { SocketAddress } from "../envoy/address.ts";
 import { createBootstrapSource } from "../proxy/bootstrap-source.ts";
 import { createMeshSource } from "../proxy/mesh-source.ts";
 import { startProxy } from "../proxy.ts";
-import type { ProxyOptions } from "../proxy.ts";
+import type { Proxy, ProxyOptions } from "../proxy.ts";
 import { createProcessLogger, logLevels } from "../telemetry/pino-logger.ts";
 import type { LogLevel, LogStyle } from "../telemetry/pino-logger.ts";
 import { addDnsFlags, dnsSettings } from "./dns-flags.ts";
@@ -71,31 +71,33 @@ export function registerRun(program: Command, edge: CliEdge, setExit: (code: num
 
 async function run(flags: RunFlags, edge: CliEdge): Promise<number> {
   const logger = createProcessLogger({ level: flags.logLevel, style: flags.logFormat });
-  const result = await startProxy(proxyOptions(flags, edge), { clock: systemClock, logger });
-  if (!result.ok) {
-    logger.flush();
-    for (const problem of result.problems) edge.err(`${problem}\n`);
-    return 1;
-  }
-  const { proxy } = result;
-  let ending = false;
+  // Signals count from the first moment: one that comes during the start is acted on when there is something to act on.
+  let proxy: Proxy | undefined;
+  let endings = 0;
   const end = (): void => {
-    void (ending ? proxy.stop() : proxy.drainAndStop());
-    ending = true;
+    endings++;
+    if (proxy !== undefined) void (endings > 1 ? proxy.stop() : proxy.drainAndStop());
   };
   const off = [
     edge.onSignal("SIGTERM", end),
     edge.onSignal("SIGINT", end),
     edge.onSignal("SIGHUP", () => {
-      proxy.reopenLogs();
-      void proxy.reload();
+      proxy?.reopenLogs();
+      void proxy?.reload();
     }),
-    edge.onSignal("SIGUSR1", () => proxy.reopenLogs()),
+    edge.onSignal("SIGUSR1", () => proxy?.reopenLogs()),
   ];
-  await proxy.stopped;
+  const result = await startProxy(proxyOptions(flags, edge), { clock: systemClock, logger });
+  if (result.ok) {
+    ({ proxy } = result);
+    if (endings > 0) void proxy.stop();
+    await proxy.stopped;
+  }
   for (const stop of off) stop();
   logger.flush();
-  return 0;
+  if (result.ok) return 0;
+  for (const problem of result.problems) edge.err(`${problem}\n`);
+  return 1;
 }
 
 // Istio's ports. In a network namespace of its own, as a sidecar usually is, they are free.
