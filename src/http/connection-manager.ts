@@ -59,11 +59,6 @@ export interface HttpManagerStats {
   readonly downstreamRqTxReset: Counter;
   readonly downstreamRqNonRelativePath: Counter;
   readonly downstreamRqRedirectedWithNormalizedPath: Counter;
-  readonly noRoute: Counter;
-  readonly noCluster: Counter;
-  readonly rqDirectResponse: Counter;
-  readonly rqRedirect: Counter;
-  readonly rqTotal: Counter;
 }
 
 function createStats(scope: StatsScope): HttpManagerStats {
@@ -95,11 +90,6 @@ function createStats(scope: StatsScope): HttpManagerStats {
     downstreamRqTxReset: c("downstream_rq_tx_reset"),
     downstreamRqNonRelativePath: c("downstream_rq_non_relative_path"),
     downstreamRqRedirectedWithNormalizedPath: c("downstream_rq_redirected_with_normalized_path"),
-    noRoute: c("no_route"),
-    noCluster: c("no_cluster"),
-    rqDirectResponse: c("rq_direct_response"),
-    rqRedirect: c("rq_redirect"),
-    rqTotal: c("rq_total"),
   };
 }
 

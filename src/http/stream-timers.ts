@@ -4,6 +4,12 @@ import type { Clock } from "../clock.ts";
 import { LazyDeadline } from "../net/deadline.ts";
 import type { HttpStream } from "./stream.ts";
 
+/** Who is told of the deadlines that the router arms. */
+export interface AttemptTimeouts {
+  onResponseTimeout(): void;
+  onPerTryTimeout(): void;
+}
+
 /** Deadlines of the stream that holds them. */
 export class StreamTimers {
   #stream: HttpStream | undefined;
@@ -14,15 +20,15 @@ export class StreamTimers {
   /** Route timeout and per-try timeouts: armed by the router, which says what happens. */
   readonly response: LazyDeadline;
   readonly perTry: LazyDeadline;
-  onResponseTimeout: (() => void) | undefined = undefined;
-  onPerTryTimeout: (() => void) | undefined = undefined;
+  /** Set by the router for the length of a stream. */
+  attempt: AttemptTimeouts | undefined = undefined;
 
   constructor(clock: Clock) {
     this.#idle = new LazyDeadline(clock, () => this.#stream?.onIdleTimeout());
     this.#request = new LazyDeadline(clock, () => this.#stream?.onRequestTimeout());
     this.#duration = new LazyDeadline(clock, () => this.#stream?.onDurationTimeout());
-    this.response = new LazyDeadline(clock, () => this.onResponseTimeout?.());
-    this.perTry = new LazyDeadline(clock, () => this.onPerTryTimeout?.());
+    this.response = new LazyDeadline(clock, () => this.attempt?.onResponseTimeout());
+    this.perTry = new LazyDeadline(clock, () => this.attempt?.onPerTryTimeout());
   }
 
   /** A stream takes the set over. */
@@ -56,8 +62,7 @@ export class StreamTimers {
   /** The stream is over. */
   stop(): void {
     this.#stream = undefined;
-    this.onResponseTimeout = undefined;
-    this.onPerTryTimeout = undefined;
+    this.attempt = undefined;
     this.#idle.clear();
     this.#request.clear();
     this.#duration.clear();

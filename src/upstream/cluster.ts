@@ -122,9 +122,6 @@ export interface HttpPoolHandle {
   drain(): void;
 }
 
-/** Why there is no host. */
-export type Pick = { readonly kind: "host"; readonly host: Host } | { readonly kind: "none" };
-
 /** A cluster in this worker. */
 export interface UpstreamCluster {
   readonly name: string;

@@ -23,7 +23,7 @@ interface Outcome {
 }
 
 /** Sends a request and tells how it went. */
-function exchange(client: Http1Client): Promise<Outcome> {
+function exchange(client: Http1Client, complete = true): Promise<Outcome> {
   return new Promise((resolve) => {
     let status: number | undefined;
     const handler: ResponseHandler = {
@@ -38,7 +38,7 @@ function exchange(client: Http1Client): Promise<Outcome> {
       onReadDone: () => undefined,
       onWritable: () => undefined,
     };
-    client.send(handler, "GET", request, false, true);
+    client.send(handler, complete ? "GET" : "POST", request, false, complete);
   });
 }
 
@@ -71,6 +71,14 @@ test(
     assert.equal(error.retryable, true);
   },
 );
+
+test("a request with a body must not be sent again: its peer may have read a part", async (t) => {
+  const { client, peer } = await usedConnection(t);
+  peer.destroy();
+  const outcome = exchange(client, false);
+  client.write(Buffer.from("body"), true);
+  assert.equal((await outcome).error?.retryable, false);
+});
 
 test("a request that its peer read before closing must not be sent again", async (t) => {
   const { client, peer } = await usedConnection(t);

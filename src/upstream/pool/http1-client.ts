@@ -65,6 +65,9 @@ export class Http1Client {
   #tunnel = false;
   #reading = false;
   #requestDone = true;
+  /** The whole request was its head, written at once: refused bytes then mean that nobody has seen it. A body sent in several
+   *  writes may have been read in part before the peer refused the rest. */
+  #headOnly = false;
   #keepAlive = true;
   #closed = false;
   #responseBytes = 0;
@@ -112,6 +115,7 @@ export class Http1Client {
     this.#handler = handler;
     this.#method = method;
     this.#requestDone = endStream;
+    this.#headOnly = endStream;
     this.#tunnel = false;
     this.#responseBytes = 0;
     this.requests++;
@@ -289,7 +293,8 @@ export class Http1Client {
       this.#protocolError();
       return;
     }
-    const refused = this.#handler !== undefined && this.requests > 1 && this.#responseBytes === 0 && wasRefusedByPeer(this.socket);
+    const refused =
+      this.#handler !== undefined && this.#headOnly && this.requests > 1 && this.#responseBytes === 0 && wasRefusedByPeer(this.socket);
     this.#fail(new ProxyError("upstream_closed", { side: "upstream", retryable: refused }));
   }
 
@@ -299,7 +304,7 @@ export class Http1Client {
       return;
     }
     // EPIPE: the peer had closed before our bytes got there.
-    const retryable = error.code === "EPIPE" && this.requests > 1 && this.#responseBytes === 0;
+    const retryable = error.code === "EPIPE" && this.#headOnly && this.requests > 1 && this.#responseBytes === 0;
     this.#fail(new ProxyError(this.#inBody ? "upstream_protocol_error" : "upstream_closed", { side: "upstream", retryable, cause: error }));
   }
 

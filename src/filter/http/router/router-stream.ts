@@ -39,9 +39,6 @@ const http2NotSupported: LocalReply = {
   flags: flag.LR,
 };
 
-// Body kept for a resend when a reused connection turns out to be closed and no retry policy asks for more.
-const resendLimitBytes = 64 * 1024;
-
 /** A request on its way to a cluster. */
 export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler, LbContext {
   readonly #stream: HttpStream;
@@ -125,8 +122,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (endStream) this.#completeMs = stream.nowMs;
     if (model.idleTimeoutMs !== undefined) timers.setIdle(model.idleTimeoutMs, stream.nowMs);
     this.#applyMaxDuration();
-    timers.onResponseTimeout = this.#onResponseTimeout;
-    timers.onPerTryTimeout = this.#onPerTryTimeout;
+    timers.attempt = this;
     if (this.#action.hash !== undefined) {
       const { hash, setCookie } = this.#action.hash(stream, stream.info, this.#deps.random);
       this.hash = hash;
@@ -214,7 +210,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (bodyWaits && this.#requestComplete && pieces.length === 0) client.write(nothing, true);
     if (bodyWaits && this.#client === client) {
       // What waited for the connection need not be kept unless it may have to be sent again.
-      if (this.#retry === undefined && client.requests === 1) this.#replay.drop();
+      if (this.#retry === undefined) this.#replay.drop();
       client.flush();
       if (this.#paused) this.onWritable();
     }
@@ -262,7 +258,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       if (this.#replay.bytes >= bufferLimitBytes) this.#pause();
       return;
     }
-    this.#replay.keep(data, this.#retry === undefined ? resendLimitBytes : bufferLimitBytes);
+    this.#replay.keep(data, bufferLimitBytes);
     if (!client.write(data, endStream)) this.#pause();
   }
 
@@ -481,15 +477,15 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
   }
 
-  readonly #onResponseTimeout = (): void => {
+  onResponseTimeout(): void {
     this.#cluster.stats.upstreamRqTimeout.inc();
     this.#noteTimeout();
     this.#release();
     if (this.#stream.responseStarted) this.#stream.abortResponse(flag.UT, replies.responseTimeout.details);
     else this.#reply(replies.responseTimeout);
-  };
+  }
 
-  readonly #onPerTryTimeout = (): void => {
+  onPerTryTimeout(): void {
     const retry = this.#retry;
     if (retry === undefined || this.#ended || this.#stream.responseStarted) return;
     this.#cluster.stats.upstreamRqPerTryTimeout.inc();
@@ -502,7 +498,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     this.#noteVerdict(verdict);
     this.#reply(retry.policy.model.perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout);
-  };
+  }
 
   // A request that still waits for a connection, or for its next attempt, has no host to blame.
   #noteTimeout(): void {
