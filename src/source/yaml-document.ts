@@ -1,21 +1,9 @@
 // YAML (and so JSON) files with positions: what a file says as plain JSON, where in the file each part of it stands, and issues
 // that name the place. Knows nothing of what the documents mean.
-import {
-  type Alias,
-  type Document,
-  isAlias,
-  isMap,
-  isNode,
-  isPair,
-  isScalar,
-  isSeq,
-  LineCounter,
-  type Node,
-  type Pair,
-  parseAllDocuments,
-  visit,
-} from "yaml";
+import { type Alias, type Document, isScalar, LineCounter, parseAllDocuments, visit } from "yaml";
 import type { Issue, Severity } from "../error.ts";
+import { readPlainContent } from "./yaml-content.ts";
+import { offsetOf } from "./yaml-place.ts";
 
 /** A place in a file, counted from 1. */
 export interface Position {
@@ -32,9 +20,27 @@ export interface LocatedIssue extends Issue, Position {
 /** One document of a file. */
 export interface YamlDocument {
   readonly file: string;
-  /** The content with anchors and merge keys resolved. Aliased parts are shared objects. */
+  /** The content with anchors and merge keys resolved. Aliased parts are shared objects. The same object as long as the text is the same. */
   readonly json: unknown;
-  readonly root: Document;
+  /** Lines of the file before the part that the document was read from. */
+  readonly linesBefore: number;
+  readonly part: FilePart;
+  /** Which document of its part. */
+  readonly index: number;
+}
+
+/** A stretch of a file that was parsed by itself: mostly one document. */
+export interface FilePart {
+  readonly text: string;
+  readonly contents: readonly unknown[];
+  /** Their lines count from the part's beginning. */
+  readonly issues: readonly (Issue & Position)[];
+  /** The documents with positions; parsed when somebody first asks. */
+  positions(): Positions;
+}
+
+interface Positions {
+  readonly roots: readonly Document[];
   readonly lines: LineCounter;
 }
 
@@ -42,19 +48,90 @@ export interface YamlDocument {
 export interface ParsedFile {
   readonly documents: readonly YamlDocument[];
   readonly issues: readonly LocatedIssue[];
+  /** By their text. */
+  readonly parts: ReadonlyMap<string, FilePart>;
 }
 
 // How often anchors may be used in all, weighted by what they hold: far above real files, far below what exhausts memory.
 const maxAliasCount = 10_000;
 
-/** Parses every document of `text`. Syntax errors and duplicate keys are errors; a document with one is not returned. */
-export function parseYaml(text: string, file: string): ParsedFile {
-  const lines = new LineCounter();
-  const parsed = parseAllDocuments(text, { lineCounter: lines, merge: true, prettyErrors: false, uniqueKeys: true, stringKeys: false });
+/**
+ * Parses every document of `text`. Syntax errors and duplicate keys are errors; a document with one is not returned.
+ * @param previous an earlier parse of the same file: what has the same text is not parsed again and keeps its `json`
+ */
+export function parseYaml(text: string, file: string, previous?: ParsedFile): ParsedFile {
   const documents: YamlDocument[] = [];
   const issues: LocatedIssue[] = [];
+  const parts = new Map<string, FilePart>();
+  let linesBefore = 0;
+  for (const piece of splitDocuments(text)) {
+    if (bareMarker.test(piece)) {
+      linesBefore += 1;
+      continue;
+    }
+    // Of two documents with one text each has objects of its own: whoever remembers something by them means one place.
+    const part = (parts.has(piece) ? undefined : previous?.parts.get(piece)) ?? parsePart(detached(piece));
+    parts.set(part.text, part);
+    for (const [index, json] of part.contents.entries()) documents.push({ file, json, linesBefore, part, index });
+    for (const issue of part.issues) issues.push({ ...issue, file, line: issue.line + linesBefore });
+    linesBefore += countLines(piece);
+  }
+  return { documents, issues, parts };
+}
+
+// A marker alone on its line belongs to no document, so that a document does not change when another one comes before it.
+const documentStart = /^---(?:[ \t]*\r?\n|(?=\s|$))/gm;
+const bareMarker = /^---[ \t]*\r?\n?$/;
+
+/** A file with directives or document ends stays in one piece: what they concern is not for a glance to say. */
+function splitDocuments(text: string): readonly string[] {
+  if (/^(?:%|\.\.\.(?:\s|$))/m.test(text)) return [text];
+  const pieces: string[] = [];
+  let from = 0;
+  for (const { index, 0: marker } of text.matchAll(documentStart)) {
+    if (index > from) pieces.push(text.slice(from, index));
+    from = index;
+    if (!bareMarker.test(marker) || !marker.endsWith("\n")) continue;
+    pieces.push(marker);
+    from += marker.length;
+  }
+  pieces.push(text.slice(from));
+  return pieces;
+}
+
+// A piece cut out of a text keeps all of it in memory; parts live on from load to load.
+const detached = (piece: string): string => Buffer.from(piece, "utf8").toString("utf8");
+
+function countLines(text: string): number {
+  let lines = 0;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) lines++;
+  return lines;
+}
+
+function parsePart(text: string): FilePart {
+  let known: Positions | undefined;
+  const positions = (): Positions => (known ??= parsePositions(text));
+  const plain = readPlainContent(text);
+  if (plain !== undefined)
+    return { text, contents: plain.json === null || plain.json === undefined ? [] : [plain.json], issues: [], positions };
+  const { contents, issues, roots, lines } = parseWithPositions(text);
+  known = { roots, lines };
+  return { text, contents, issues, positions };
+}
+
+function parsePositions(text: string): Positions {
+  const { roots, lines } = parseWithPositions(text);
+  return { roots, lines };
+}
+
+function parseWithPositions(text: string): Positions & Pick<FilePart, "contents" | "issues"> {
+  const lines = new LineCounter();
+  const parsed = parseAllDocuments(text, { lineCounter: lines, merge: true, prettyErrors: false, uniqueKeys: true, stringKeys: false });
+  const contents: unknown[] = [];
+  const roots: Document[] = [];
+  const issues: (Issue & Position)[] = [];
   const report = (severity: Severity, message: string, offset: number): void => {
-    issues.push({ severity, path: [], message, file, ...positionOf(lines, offset) });
+    issues.push({ severity, path: [], message, ...positionOf(lines, offset) });
   };
   // parseAllDocuments gives an empty list for an empty text.
   for (const root of Array.isArray(parsed) ? parsed : []) {
@@ -68,12 +145,13 @@ export function parseYaml(text: string, file: string): ParsedFile {
       continue;
     }
     try {
-      documents.push({ file, json: root.toJS({ maxAliasCount }) as unknown, root, lines });
+      contents.push(root.toJS({ maxAliasCount }) as unknown);
+      roots.push(root);
     } catch (thrown) {
       report("error", thrown instanceof Error ? sentence(thrown.message) : String(thrown), root.range[0]);
     }
   }
-  return { documents, issues };
+  return { contents, issues, roots, lines };
 }
 
 // An alias whose anchor does not come before it. Anchors are gathered on the way, so one walk is enough.
@@ -107,73 +185,11 @@ function positionOf(lines: LineCounter, offset: number): Position {
  * Where `path` stands in the document: at the key for fields, at the item for lists. Keys match in snake_case and camelCase
  * alike. What is not there is placed at its nearest ancestor that is.
  */
-export function locate(document: YamlDocument, path: readonly (string | number)[]): Position {
-  let node: Node | undefined = document.root.contents ?? undefined;
-  let offset = node?.range?.[0] ?? 0;
-  for (const step of path) {
-    const found = stepInto(document.root, node, step);
-    if (found === undefined) break;
-    offset = found.offset;
-    node = found.node;
-  }
-  return positionOf(document.lines, offset);
-}
-
-interface Step {
-  readonly node: Node | undefined;
-  readonly offset: number;
-}
-
-function stepInto(root: Document, from: Node | undefined, step: string | number): Step | undefined {
-  const node = resolved(root, from);
-  if (isSeq(node)) {
-    const item = typeof step === "number" ? node.items[step] : undefined;
-    return isNode(item) ? { node: item, offset: item.range?.[0] ?? 0 } : undefined;
-  }
-  if (!isMap(node)) return undefined;
-  const pair = findPair(root, node.items, String(step), 0);
-  if (pair === undefined) return undefined;
-  const value = isNode(pair.value) ? pair.value : undefined;
-  const key = isNode(pair.key) ? pair.key : undefined;
-  return { node: value, offset: key?.range?.[0] ?? value?.range?.[0] ?? 0 };
-}
-
-function resolved(root: Document, node: Node | undefined): Node | undefined {
-  return isAlias(node) ? node.resolve(root) : node;
-}
-
-// Merge keys may nest; deeper than this is a cycle in all but name.
-const maxMergeDepth = 20;
-
-function findPair(root: Document, pairs: readonly Pair[], name: string, depth: number): Pair | undefined {
-  const plain = camel(name);
-  let merged: Pair | undefined;
-  for (const pair of pairs) {
-    const key = isScalar(pair.key) ? keyText(pair.key.value) : undefined;
-    if (key === name || (key !== undefined && camel(key) === plain)) return pair;
-    if (key === "<<" && depth < maxMergeDepth && isNode(pair.value)) merged ??= findMerged(root, pair.value, name, depth + 1);
-  }
-  return merged;
-}
-
-// The parser marks merge keys by a symbol in place of the text.
-function keyText(value: unknown): string {
-  return typeof value === "symbol" ? (value.description ?? "") : String(value);
-}
-
-function findMerged(root: Document, value: Node, name: string, depth: number): Pair | undefined {
-  const node = resolved(root, value);
-  if (isMap(node)) return findPair(root, node.items.filter(isPair), name, depth);
-  if (!isSeq(node) || depth > maxMergeDepth) return undefined;
-  for (const item of node.items) {
-    const found = isNode(item) ? findMerged(root, item, name, depth + 1) : undefined;
-    if (found) return found;
-  }
-  return undefined;
-}
-
-function camel(key: string): string {
-  return key.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+export function locate({ part, index, linesBefore }: YamlDocument, path: readonly (string | number)[]): Position {
+  const { roots, lines } = part.positions();
+  const root = roots[index];
+  const { line, column } = positionOf(lines, root === undefined ? 0 : offsetOf(root, path));
+  return { line: line + linesBefore, column };
 }
 
 /** An issue of a document's content, with its place. */

@@ -80,7 +80,10 @@ suite("parseYaml", () => {
     assert.equal(locate(documents[1] ?? assert.fail(), ["b"]).line, 4);
   });
 
-  test("has no documents for an empty file", () => assert.deepEqual(parseYaml("# nothing\n", "f.yaml"), { documents: [], issues: [] }));
+  test("has no documents for an empty file", () => {
+    const { documents, issues } = parseYaml("# nothing\n", "f.yaml");
+    assert.deepEqual([documents, issues], [[], []]);
+  });
 
   test("refuses aliases that multiply without bound", () => {
     const levels = Array.from({ length: 9 }, (_, level) => `l${level + 1}: &l${level + 1} [${Array(10).fill(`*l${level}`).join(",")}]`);
@@ -99,4 +102,38 @@ test("formatPath writes indexes in brackets and quotes keys that are not words",
 test("formatIssue names file, place, severity, path and message", () => {
   const issue = locateIssue(only(sample), { severity: "warning", path: ["a", "items", 0, "name"], message: "is odd" });
   assert.equal(formatIssue(issue), "f.yaml:4:7 warning a.items[0].name: is odd");
+});
+
+suite("parsing again", () => {
+  const document = (name: string): string => `name: ${name}\nitems: [{name: ${name}-item}]\n`;
+  const contents = ({ documents }: ReturnType<typeof parseYaml>): readonly unknown[] => documents.map(({ json }) => json);
+
+  test("keeps the objects of documents whose text is the same, and tells their new places", () => {
+    const first = parseYaml([document("a"), document("b"), document("c")].join("---\n"), "f.yaml");
+    const second = parseYaml(`# moved\n${[document("a"), "new: 1\n", document("b"), document("d")].join("---\n")}`, "f.yaml", first);
+    const [, b] = contents(first);
+    assert.equal(contents(second)[2], b, "b is the same object");
+    assert.deepEqual(contents(second), [
+      { name: "a", items: [{ name: "a-item" }] },
+      { new: 1 },
+      { name: "b", items: [{ name: "b-item" }] },
+      { name: "d", items: [{ name: "d-item" }] },
+    ]);
+    assert.deepEqual(locate(second.documents[2] ?? assert.fail(), ["items", 0, "name"]), { line: 8, column: 10 });
+  });
+
+  test("gives documents with the same text objects of their own", () => {
+    const [one, other] = contents(parseYaml(`a: 1\n---\na: 1\n`, "f.yaml"));
+    assert.deepEqual(one, other);
+    assert.notEqual(one, other);
+  });
+
+  test("reports an error at its new place", () => {
+    const first = parseYaml("a: 1\n---\nb: [1,\n", "f.yaml");
+    const second = parseYaml("# a line\na: 1\n---\nb: [1,\n", "f.yaml", first);
+    assert.deepEqual(
+      [first, second].map(({ issues }) => issues.map(({ line }) => line)),
+      [[4], [5]],
+    );
+  });
 });

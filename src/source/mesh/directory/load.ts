@@ -1,19 +1,19 @@
 // Loads a mesh directory: meshconfig.yaml, networks.yaml, nodes.yaml, k8s/CLUSTER.yaml or k8s/CLUSTER/*, istio/*.yaml.
 // A bad object is refused by itself; where an earlier load of it was good, that one stays. It does not watch.
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Node } from "../../../envoy/bootstrap.ts";
-import { locate, locateIssue, type LocatedIssue, type ParsedFile, parseYaml, type YamlDocument } from "../../yaml-document.ts";
+import { locateIssue, type LocatedIssue, type ParsedFile } from "../../yaml-document.ts";
 import { type MeshConfig, readMeshConfig } from "../mesh-config.ts";
 import { type MeshNetworks, readMeshNetworks } from "../mesh-networks.ts";
 import { emptyMeshView, type MeshView } from "../mesh-view.ts";
 import { readNodes } from "../node.ts";
-import { type FieldPath, Fields, IssueSink, isMapping } from "../object/fields.ts";
-import { groupKind, objectKey, readMeta } from "../object/mesh-object.ts";
+import { Fields, IssueSink, isMapping } from "../object/fields.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
 import { checkLocality } from "./check-locality.ts";
 import { checkReferences } from "./check-references.ts";
-import { readerFor } from "./kinds.ts";
+import { MeshFiles } from "./files.ts";
+import { DocumentReader } from "./reading.ts";
 
 /** A loaded directory. */
 export interface LoadedMesh {
@@ -24,6 +24,14 @@ export interface LoadedMesh {
   readonly issues: readonly LocatedIssue[];
   /** Every accepted object, for the next load. */
   readonly objects: readonly LoadedObject[];
+  /** What the next load need not read again. */
+  readonly memory: LoadMemory;
+}
+
+/** Files and documents as they were last read. */
+export interface LoadMemory {
+  readonly files: MeshFiles;
+  readonly reader: DocumentReader;
 }
 
 /** What a load may lean on. */
@@ -32,12 +40,10 @@ export interface LoadMeshDeps {
   readonly previous?: LoadedMesh;
 }
 
-// A mesh of thousands of services stays far below; what is above is no configuration.
-const maxFileBytes = 64 * 1024 * 1024;
-
 /** Reads the directory; whatever is wrong is in `issues`, never thrown. */
 export async function loadMeshDirectory(dir: string, deps: LoadMeshDeps = {}): Promise<LoadedMesh> {
-  const loader = new Loader(dir, deps.previous);
+  const memory = deps.previous?.memory ?? { files: new MeshFiles(), reader: new DocumentReader() };
+  const loader = new Loader(dir, deps.previous, memory);
   await loader.run();
   return loader.result();
 }
@@ -45,6 +51,7 @@ export async function loadMeshDirectory(dir: string, deps: LoadMeshDeps = {}): P
 class Loader {
   readonly #dir: string;
   readonly #previous: LoadedMesh | undefined;
+  readonly #memory: LoadMemory;
   readonly #issues: LocatedIssue[] = [];
   readonly #objects = new Map<string, LoadedObject>();
   #config: MeshConfig;
@@ -52,9 +59,11 @@ class Loader {
   #nodes: ReadonlyMap<string, Node>;
   #clusters: readonly string[] = [];
 
-  constructor(dir: string, previous: LoadedMesh | undefined) {
+  constructor(dir: string, previous: LoadedMesh | undefined, memory: LoadMemory) {
     this.#dir = dir;
     this.#previous = previous;
+    this.#memory = memory;
+    memory.files.begin();
     this.#config = previous?.mesh.config ?? emptyMeshView.config;
     this.#networks = previous?.mesh.networks ?? emptyMeshView.networks;
     this.#nodes = previous?.nodes ?? new Map();
@@ -94,46 +103,28 @@ class Loader {
       ...checkReferences(mesh, join(this.#dir, "networks.yaml")),
       ...checkLocality(mesh, join(this.#dir, "meshconfig.yaml")),
     ];
-    return { mesh, nodes: this.#nodes, issues, objects };
+    return { mesh, nodes: this.#nodes, issues, objects, memory: this.#memory };
   }
 
   async #objectsOf(path: string, place: "k8s" | "istio", cluster: string): Promise<void> {
-    const file = join(this.#dir, path);
     const parsed = await this.#parse(path);
-    if (parsed === undefined || isBroken(parsed)) this.#keepFile(file);
-    for (const document of parsed?.documents ?? []) this.#readObject(document, document.json, [], place, cluster);
-  }
-
-  #readObject(document: YamlDocument, value: unknown, at: FieldPath, place: "k8s" | "istio", cluster: string): void {
-    const identity = groupKind(value);
-    const source = { file: document.file, ...locate(document, at) };
-    if (identity === undefined || !isMapping(value)) {
-      this.#issues.push({ severity: "error", ...source, path: at, message: "is no object, expected apiVersion and kind" });
-      return;
+    if (parsed === undefined || isBroken(parsed)) this.#keepFile(join(this.#dir, path));
+    for (const document of parsed?.documents ?? []) {
+      const { objects, issues } = this.#memory.reader.read(document, { place, cluster });
+      for (const issue of issues) this.#issues.push(locateIssue(document, issue));
+      for (const { object, at, failed } of objects) {
+        const { meta } = object.known.object;
+        const earlier = this.#objects.get(object.key);
+        const repeats = earlier !== undefined && !earlier.kept;
+        if (repeats) {
+          const { source: first } = earlier.known.object.meta;
+          const message = `repeats ${meta.kind} ${meta.namespace}/${meta.name} of ${first.file}:${first.line}`;
+          this.#issues.push(locateIssue(document, { severity: "error", path: [...at, "metadata", "name"], message }));
+        }
+        if (!failed && !repeats) this.#objects.set(object.key, object);
+        else if (earlier === undefined) this.#keep((kept) => kept.key === object.key);
+      }
     }
-    if (identity.kind === "List" && Array.isArray(value["items"])) {
-      value["items"].forEach((item: unknown, index) => this.#readObject(document, item, [...at, "items", index], place, cluster));
-      return;
-    }
-    const verdict = readerFor(place, identity.apiVersion, identity.kind);
-    if (verdict.kind !== "read") {
-      this.#issues.push({ severity: verdict.kind === "refused" ? "error" : "warning", ...source, path: at, message: verdict.message });
-      return;
-    }
-    const sink = new IssueSink();
-    const root = new Fields(value, at, sink);
-    root.ignore("apiVersion", "kind", "status");
-    const meta = readMeta(root, identity.kind, source);
-    const known = verdict.read(root, meta);
-    const key = `${cluster}/${objectKey(meta)}`;
-    const earlier = this.#objects.get(key);
-    if (earlier !== undefined && !earlier.kept) {
-      const { source: first } = earlier.known.object.meta;
-      sink.error([...at, "metadata", "name"], `repeats ${identity.kind} ${meta.namespace}/${meta.name} of ${first.file}:${first.line}`);
-    }
-    this.#issues.push(...sink.issues.map((issue) => locateIssue(document, issue)));
-    if (!sink.failed) this.#objects.set(key, { key, cluster, known, kept: false });
-    else if (earlier === undefined) this.#keep((object) => object.key === key);
   }
 
   /** Takes over what an earlier load had, where this one has nothing better. */
@@ -165,18 +156,13 @@ class Loader {
 
   async #parse(path: string): Promise<ParsedFile | undefined> {
     const file = join(this.#dir, path);
-    try {
-      if ((await stat(file)).size > maxFileBytes) {
-        this.#problem(file, `is larger than ${maxFileBytes} bytes`);
-        return undefined;
-      }
-      const parsed = parseYaml(await readFile(file, "utf8"), file);
-      this.#issues.push(...parsed.issues);
-      return parsed;
-    } catch (cause) {
-      this.#problem(file, `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}`);
+    const parsed = await this.#memory.files.read(file);
+    if ("problem" in parsed) {
+      this.#problem(file, parsed.problem);
       return undefined;
     }
+    this.#issues.push(...parsed.issues);
+    return parsed;
   }
 
   /** Entries of a directory, sorted, or undefined when it is none. Hidden files (editors' and ConfigMaps' own) are skipped. */

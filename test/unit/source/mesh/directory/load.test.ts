@@ -186,6 +186,25 @@ suite("mesh directory", () => {
     assert.deepEqual(serviceNames(await loadMeshDirectory(dir, { previous: second })), []);
   });
 
+  test("keeps the objects of documents that did not change, and knows where they stand now", async (t) => {
+    const dir = await meshFolder(t, {
+      "k8s/c1.yaml": `${service("a", "80")}---\n${service("b", "81")}`,
+      "k8s/c2.yaml": service("a", "80"),
+    });
+    const first = await loadMeshDirectory(dir);
+    await writeFiles(dir, { "k8s/c1.yaml": `${service("new", "no")}---\n${service("a", "80")}---\n${service("b", "82")}` });
+    const second = await loadMeshDirectory(dir, { previous: first });
+    const objectsOf = ({ mesh }: LoadedMesh): readonly unknown[] => mesh.clusters.flatMap((cluster) => cluster.services);
+    const [a, b, other] = objectsOf(first);
+    const [sameA, newB, sameOther] = objectsOf(second);
+    assert.deepEqual([a === sameA, b === newB, other === sameOther], [true, false, true]);
+    assert.deepEqual(
+      second.mesh.clusters[0]?.services.map(({ meta }) => meta.source.line),
+      [10, 19],
+    );
+    assert.match(issuesOf(second, dir).join(), /^error k8s\/c1\.yaml:8:5 /);
+  });
+
   test("takes Endpoints where there are no slices", async (t) => {
     const endpoints =
       "---\napiVersion: v1\nkind: Endpoints\nmetadata: {name: a}\nsubsets: [{addresses: [{ip: 1.1.1.1}], notReadyAddresses: [{ip: 2.2.2.2}], ports: [{name: http, port: 8080}]}]\n";
