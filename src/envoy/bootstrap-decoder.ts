@@ -6,6 +6,7 @@ import type { Bootstrap, Node, Resources } from "./bootstrap.ts";
 import { decodeCluster } from "./cluster/cluster-decoder.ts";
 import { Cursor, type DecodeContext, type Decoder, describe, isObject } from "./decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "./decode/message.ts";
+import { remembered } from "./decode/remembered.ts";
 import { list, nonEmpty, struct, text } from "./decode/scalars.ts";
 import { decodeClusterLoadAssignment, decodeLocality, noLocality } from "./cluster/endpoint.ts";
 import type { Listener } from "./listener/listener.ts";
@@ -38,10 +39,10 @@ export interface DecodedBootstrap {
 }
 
 const resourceDecoders = {
-  listeners: decodeListener,
-  clusters: decodeCluster,
-  routes: decodeRouteConfiguration,
-  endpoints: decodeClusterLoadAssignment,
+  listeners: remembered(decodeListener),
+  clusters: remembered(decodeCluster),
+  routes: remembered(decodeRouteConfiguration),
+  endpoints: remembered(decodeClusterLoadAssignment),
   secrets: decodeSecret,
 } as const;
 

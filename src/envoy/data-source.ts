@@ -8,14 +8,14 @@ const empty = new Uint8Array();
 
 function fromFile(path: string, at: Cursor): Uint8Array {
   if (path === "") return empty;
-  const content = at.context.readFile?.(path) ?? { error: "this source reads no files" };
+  const content = at.outside().readFile?.(path) ?? { error: "this source reads no files" };
   if (content instanceof Uint8Array) return content;
   at.error(`cannot read ${path}: ${content.error}`);
   return empty;
 }
 
 function fromEnvironment(name: string, at: Cursor): Uint8Array {
-  const value = at.context.environment?.(name);
+  const value = at.outside().environment?.(name);
   if (value !== undefined) return Buffer.from(value);
   if (name !== "") at.error(`the environment variable ${name} is not set`);
   return empty;

@@ -12,6 +12,8 @@ export interface DomainTable<T> {
   /** The value for an authority as the client sent it, or undefined. */
   find(authority: string): T | undefined;
   readonly duplicates: readonly string[];
+  /** Takes domains out, then puts others in; all at once for whoever looks. A domain that is there already keeps its value. */
+  replace(removed: Iterable<string>, added: readonly DomainEntry<T>[]): void;
 }
 
 /** Options of a table. */
@@ -26,29 +28,36 @@ export function compileDomains<T>(entries: readonly DomainEntry<T>[], options: D
   const exact = new Map<string, T>();
   const suffixes = new Map<string, T>();
   const prefixes = new Map<string, T>();
+  const any = new Map<string, T>();
   const duplicates: string[] = [];
+  let suffixLengths: readonly number[] = [];
+  let prefixLengths: readonly number[] = [];
   let fallback: T | undefined;
-  let hasFallback = false;
-  const put = (map: Map<string, T>, key: string, value: T, domain: string): void => {
-    if (map.has(key)) duplicates.push(domain);
-    else map.set(key, value);
-  };
-  for (const { domains, value } of entries) {
-    for (const domain of domains) {
-      if (domain === "*") {
-        if (hasFallback) duplicates.push(domain);
-        else fallback = value;
-        hasFallback = true;
-      } else if (domain.startsWith("*")) put(suffixes, domain.slice(1), value, domain);
-      else if (domain.endsWith("*")) put(prefixes, domain.slice(0, -1), value, domain);
-      else put(exact, domain, value, domain);
-    }
-  }
-  if (exact.size + suffixes.size + prefixes.size === 0) return { find: () => fallback, duplicates };
 
-  const suffixLengths = lengthsDescending(suffixes);
-  const prefixLengths = lengthsDescending(prefixes);
+  const placeOf = (domain: string): readonly [Map<string, T>, string] => {
+    if (domain === "*") return [any, domain];
+    if (domain.startsWith("*")) return [suffixes, domain.slice(1)];
+    return domain.endsWith("*") ? [prefixes, domain.slice(0, -1)] : [exact, domain];
+  };
+  const add = (added: readonly DomainEntry<T>[]): void => {
+    for (const { domains, value } of added) {
+      for (const domain of domains) {
+        const [map, key] = placeOf(domain);
+        if (map.has(key)) duplicates.push(domain);
+        else map.set(key, value);
+      }
+    }
+  };
+  const measure = (): void => {
+    suffixLengths = lengthsDescending(suffixes);
+    prefixLengths = lengthsDescending(prefixes);
+    fallback = any.get("*");
+  };
+  add(entries);
+  measure();
+
   const find = (authority: string): T | undefined => {
+    if (exact.size === 0 && suffixLengths.length === 0 && prefixLengths.length === 0) return fallback;
     const host = (ignorePort ? withoutPort(authority) : authority).toLowerCase();
     const found = exact.get(host);
     if (found !== undefined) return found;
@@ -65,7 +74,15 @@ export function compileDomains<T>(entries: readonly DomainEntry<T>[], options: D
     }
     return fallback;
   };
-  return { find, duplicates };
+  const replace = (removed: Iterable<string>, added: readonly DomainEntry<T>[]): void => {
+    for (const domain of removed) {
+      const [map, key] = placeOf(domain);
+      map.delete(key);
+    }
+    add(added);
+    measure();
+  };
+  return { find, duplicates, replace };
 }
 
 /** Where `:port` starts in an authority, or -1; a colon inside an IPv6 literal is none. */

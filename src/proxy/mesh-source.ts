@@ -4,6 +4,7 @@ import type { LocatedIssue } from "../admin/admin-context.ts";
 import type { NameTableJson } from "../dns/name-table.ts";
 import { decodeResources } from "../envoy/bootstrap-decoder.ts";
 import type { Node } from "../envoy/bootstrap.ts";
+import { DecodeMemory } from "../envoy/decode/remembered.ts";
 import { extensions } from "../envoy/extensions.ts";
 import type { Issue } from "../error.ts";
 import type { ResourceIssue } from "../snapshot/resource-issue.ts";
@@ -27,8 +28,9 @@ export interface MeshSourceOptions {
 
 /** A source over a mesh directory. */
 export function createMeshSource(options: MeshSourceOptions): ConfigSource {
-  // Objects that are bad now keep serving as they were in the load before; that load is the only state.
+  // Objects that are bad now keep serving as they were in the load before; that load and what was decoded from it are the only state.
   let lastMesh: LoadedMesh | undefined;
+  const memory = new DecodeMemory();
   const paths = options.nodeFile === undefined ? [options.folder] : [options.folder, options.nodeFile];
   return {
     kind: "mesh",
@@ -38,7 +40,7 @@ export function createMeshSource(options: MeshSourceOptions): ConfigSource {
       const node = await resolveNode(options, loaded, issues);
       if (!node || (!previous && hasErrors(issues))) return { ok: false, issues, paths };
       lastMesh = loaded;
-      return decodeTranslation(translate(loaded.mesh, node), node, previous, issues, paths);
+      return decodeTranslation(translate(loaded.mesh, node), { node, memory, previous, issues, paths });
     },
   };
 }
@@ -74,20 +76,22 @@ async function resolveNode(options: MeshSourceOptions, loaded: LoadedMesh, issue
   return node.ok ? node.value : undefined;
 }
 
-function decodeTranslation(
-  translation: Translation,
-  node: Node,
-  previous: LoadedConfig | undefined,
-  issues: LocatedIssue[],
-  paths: readonly string[],
-): LoadResult {
+interface LoadContext {
+  readonly node: Node;
+  readonly memory: DecodeMemory;
+  readonly previous: LoadedConfig | undefined;
+  readonly issues: LocatedIssue[];
+  readonly paths: readonly string[];
+}
+
+function decodeTranslation(translation: Translation, { node, memory, previous, issues, paths }: LoadContext): LoadResult {
   const json = {
     clusters: translation.cds.resources,
     endpoints: translation.eds.resources,
     listeners: translation.lds.resources,
     routes: translation.rds.resources,
   };
-  const { resources, rejected, issues: found } = decodeResources(json, { extensions });
+  const { resources, rejected, issues: found } = decodeResources(json, { extensions, memory });
   for (const { severity, path, message } of found) issues.push({ severity, text: `translated ${describePath(path, json)}: ${message}` });
   if (!previous && hasErrors(issues)) return { ok: false, issues, paths };
   const [names] = translation.nds.resources;

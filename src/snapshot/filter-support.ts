@@ -32,9 +32,14 @@ export function chainsOf(listener: Listener): readonly { readonly chain: FilterC
   return listener.defaultFilterChain ? [...chains, { chain: listener.defaultFilterChain, path: ["default_filter_chain"] }] : chains;
 }
 
+const overridden = new WeakMap<RouteConfiguration, ReadonlySet<string>>();
+
 /** Names of the filters that a route configuration overrides somewhere. */
 function overriddenFilters(routes: RouteConfiguration): ReadonlySet<string> {
+  const known = overridden.get(routes);
+  if (known !== undefined) return known;
   const names = new Set<string>();
+  overridden.set(routes, names);
   const note = (level: RouteConfiguration["typedPerFilterConfig"]): void => Object.keys(level).forEach((name) => names.add(name));
   note(routes.typedPerFilterConfig);
   for (const host of routes.virtualHosts) {
@@ -75,7 +80,10 @@ export function checkFilters(
   };
   const filterChains = listener.filterChains.map((chain, index) => checkChain(chain, ["filter_chains", index]));
   const fallback = listener.defaultFilterChain && checkChain(listener.defaultFilterChain, ["default_filter_chain"]);
-  return { ...listener, filterChains, ...(fallback && { defaultFilterChain: fallback }) };
+  // The same object when nothing was left out, so that its version need not be found again.
+  const untouched =
+    fallback === listener.defaultFilterChain && filterChains.every((chain, index) => chain === listener.filterChains[index]);
+  return untouched ? listener : { ...listener, filterChains, ...(fallback && { defaultFilterChain: fallback }) };
 }
 
 function checkNetworkFilters(chain: FilterChain, path: Issue["path"], supported: SupportedFilters, issues: ResourceIssues): void {
@@ -99,10 +107,10 @@ function checkHttpFilters(
   issues: ResourceIssues,
 ): readonly FilterConfig[] {
   const routes = manager.routes.kind === "inline" ? manager.routes.config : routesByName(manager.routes.name);
-  const overridden = routes ? overriddenFilters(routes) : new Set<string>();
+  const overrides = routes ? overriddenFilters(routes) : new Set<string>();
   const kept = manager.httpFilters.filter((filter) => {
     if (supported.supportedHttpFilters.has(filter.extension)) return true;
-    const inert = extensions.byName("http filter", filter.extension)?.inert?.(filter.config) === true && !overridden.has(filter.name);
+    const inert = extensions.byName("http filter", filter.extension)?.inert?.(filter.config) === true && !overrides.has(filter.name);
     if (inert) issues.warn(`the HTTP filter ${filter.extension} is not supported; it is left out, since nothing here makes it act`, path);
     else issues.error(`the HTTP filter ${filter.extension} is not supported`, path);
     return !inert;

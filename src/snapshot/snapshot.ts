@@ -79,7 +79,7 @@ function byName<T>(
 }
 
 // What becomes of the candidates of one type, with last good versions for those refused.
-function settle<T>(
+function settle<T extends object>(
   kind: ResourceKind,
   candidates: ReadonlyMap<string, Candidate<T>>,
   options: SnapshotOptions,
@@ -87,7 +87,8 @@ function settle<T>(
 ): ResourceMap<T> {
   const settled = new Map<string, Versioned<T>>();
   for (const [name, { value, issues }] of candidates) {
-    const kept = issues.failed ? previous?.get(name) : { name, version: contentVersion(value), value };
+    const before = previous?.get(name);
+    const kept = issues.failed || before?.value === value ? before : { name, version: contentVersion(value), value };
     if (kept) settled.set(name, kept);
   }
   for (const refused of options.rejected ?? []) {

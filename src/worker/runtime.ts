@@ -12,7 +12,7 @@ import { createServerTransport } from "../identity/server-transport.ts";
 import { SecureContextCache } from "../identity/secure-context.ts";
 import { ListenerManager } from "../listener/listener-manager.ts";
 import { startSpliceRelay } from "../net/relay/splice-relay.ts";
-import type { ResourceUpdate, SnapshotUpdate } from "../snapshot/update.ts";
+import type { RouteUpdate, SnapshotUpdate } from "../snapshot/update.ts";
 import { createAccessLoggers } from "../telemetry/access-log.ts";
 import { LogSinks } from "../telemetry/access-log/sink.ts";
 import { compileFormat } from "../telemetry/format.ts";
@@ -122,12 +122,20 @@ function compileRoutes(config: RouteConfiguration, logger: Logger): RouteTable {
     route: config.name,
     problems: compiled.issues.map((issue) => issue.message),
   });
-  return { name: config.name, match: () => undefined, clusterNames: [] };
+  return { name: config.name, match: () => undefined, patch: () => [] };
 }
 
-function applyRoutes(routes: Map<string, RouteTable>, update: ResourceUpdate<RouteConfiguration>, logger: Logger): void {
+function applyRoutes(routes: Map<string, RouteTable>, update: RouteUpdate, logger: Logger): void {
   for (const name of update.removed) routes.delete(name);
   for (const { name, value } of update.set) routes.set(name, compileRoutes(value, logger));
+  for (const change of update.patched) {
+    const issues = routes.get(change.name)?.patch(change) ?? [];
+    if (issues.length === 0) continue;
+    logger.error("virtual hosts do not compile, those of before stay", {
+      route: change.name,
+      problems: issues.map((issue) => issue.message),
+    });
+  }
 }
 
 function warm(clusters: ClusterManager, clock: Clock, limitMs: number): Promise<void> {

@@ -62,7 +62,7 @@ export function startL4Proxy(
     ...common,
     clusters: manager,
     routes: new Map(),
-    compileRoutes: (config) => ({ name: config.name, match: () => undefined, clusterNames: [] }),
+    compileRoutes: (config) => ({ name: config.name, match: () => undefined, patch: () => [] }),
     accessLoggers: (configs) => configs.map(() => ({ log: (info) => void records.push(info) })),
     drain,
     localAddress: "127.0.0.1",

@@ -3,6 +3,7 @@
 // be used is decided at the end, by counting errors.
 import type { Issue, Result } from "../../error.ts";
 import type { ExtensionTable } from "./extension.ts";
+import type { DecodeMemory } from "./remembered.ts";
 
 /** Reads a file that configuration refers to; relative paths are the reader's to resolve. */
 export type ReadFile = (path: string) => Uint8Array | { readonly error: string };
@@ -14,6 +15,8 @@ export interface DecodeContext {
   readonly readFile?: ReadFile;
   /** For `environment_variable` data sources. Default: every variable is unset. */
   readonly environment?: (name: string) => string | undefined;
+  /** Spares decoding what was decoded before. Default: everything is decoded. */
+  readonly memory?: DecodeMemory;
 }
 
 /** Turns JSON into a value; what is wrong is reported to the cursor. Never throws. */
@@ -29,6 +32,7 @@ export class Cursor {
   readonly #issues: Issue[] = [];
   #errors = 0;
   #muted = 0;
+  #looksOutside = 0;
 
   constructor(context: DecodeContext, path: readonly (string | number)[] = []) {
     this.context = context;
@@ -43,6 +47,11 @@ export class Cursor {
   /** Errors reported so far. */
   get errors(): number {
     return this.#errors;
+  }
+
+  /** True while nothing is reported. */
+  get muted(): boolean {
+    return this.#muted > 0;
   }
 
   /** True when nesting exceeds what is accepted; the caller reports it and does not descend. */
@@ -66,6 +75,25 @@ export class Cursor {
     const value = decoder(json, this);
     this.#path.pop();
     return value;
+  }
+
+  /** What the context's files and environment say; whoever looks there depends on more than the document. */
+  outside(): Pick<DecodeContext, "readFile" | "environment"> {
+    this.#looksOutside += 1;
+    return this.context;
+  }
+
+  /** Runs `run` and says what it reported, with paths from here, and whether it looked at nothing but the document. */
+  observe<T>(run: () => T): { readonly value: T; readonly issues: readonly Issue[]; readonly selfContained: boolean } {
+    const [from, looks, depth] = [this.#issues.length, this.#looksOutside, this.#path.length];
+    const value = run();
+    const issues = this.#issues.slice(from).map((issue) => ({ ...issue, path: issue.path.slice(depth) }));
+    return { value, issues, selfContained: this.#looksOutside === looks };
+  }
+
+  /** Reports again what `observe` saw. */
+  repeat(issues: readonly Issue[]): void {
+    for (const { severity, message, path } of issues) this.#report(severity, message, path);
   }
 
   /** Runs `decoder` several steps deeper, for checks that look at a document from above. */

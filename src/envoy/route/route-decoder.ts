@@ -2,6 +2,7 @@
 import { decodeMetadata } from "../address.ts";
 import type { Cursor, Decoder } from "../decode/cursor.ts";
 import { emptyMessage, message } from "../decode/message.ts";
+import { remembered } from "../decode/remembered.ts";
 import { bool, enumeration, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodePerFilterConfig } from "../listener/filter-config.ts";
 import { decodeHeaderMutations } from "./header-mutations.ts";
@@ -69,6 +70,9 @@ const decodeVirtualHost: Decoder<VirtualHost> = message("envoy.config.route.v3.V
   };
 });
 
+// A change mostly concerns one host of thousands.
+const rememberedVirtualHost = remembered(decodeVirtualHost);
+
 /**
  * route.v3.RouteConfiguration.
  * @param validateByDefault Envoy checks clusters of inline tables and trusts those from RDS, unless validate_clusters says otherwise
@@ -81,7 +85,7 @@ function routeConfiguration(validateByDefault: boolean): Decoder<RouteConfigurat
     m.refuse("path parameters take part in matching", "ignore_path_parameters_in_path_matching");
     const config = {
       name: m.field("name", text, ""),
-      virtualHosts: m.field("virtual_hosts", list(decodeVirtualHost), []),
+      virtualHosts: m.field("virtual_hosts", list(rememberedVirtualHost), []),
       headers: decodeHeaderMutations(m),
       mostSpecificHeaderMutationsWins: m.field("most_specific_header_mutations_wins", bool, false),
       validateClusters: m.field("validate_clusters", bool, validateByDefault),

@@ -2,7 +2,7 @@
 // request costs one domain lookup and a walk over its virtual host's routes.
 import type { Route, RouteConfiguration, VirtualHost } from "../../envoy/route/route.ts";
 import type { Issue, Result } from "../../error.ts";
-import { compileDomains } from "../../match/domains.ts";
+import { compileDomains, type DomainEntry } from "../../match/domains.ts";
 import type { FilterOverrides } from "./filter-overrides.ts";
 import { resolveOverrides } from "./filter-overrides.ts";
 import { compileForward } from "./forward.ts";
@@ -24,17 +24,31 @@ export interface RouteCompilerDeps {
 export function compileRouteTable(model: RouteConfiguration, deps: RouteCompilerDeps): Result<RouteTable> {
   const issues: Issue[] = [];
   const config = compileLevel(model.headers, deps.compileFormat, [], issues);
-  const hosts = model.virtualHosts.map((host, i) => ({
-    domains: host.domains,
-    value: compileVirtualHost(host, model, config, deps, ["virtual_hosts", i], issues),
-  }));
-  const domains = compileDomains(hosts, { ignorePort: model.ignorePortInHostMatching });
+  const compileHosts = (hosts: readonly VirtualHost[], found: Issue[]): readonly DomainEntry<CompiledVirtualHost>[] =>
+    hosts.map((host, i) => ({
+      domains: host.domains,
+      value: compileVirtualHost(host, model, config, deps, ["virtual_hosts", i], found),
+    }));
+  const domains = compileDomains(compileHosts(model.virtualHosts, issues), { ignorePort: model.ignorePortInHostMatching });
   for (const domain of domains.duplicates) {
     issues.push({ severity: "error", path: ["virtual_hosts"], message: `domain ${domain} belongs to more than one virtual host` });
   }
-  if (issues.some((issue) => issue.severity === "error")) return { ok: false, issues };
-  return { ok: true, value: createTable(model.name, domains, clusterNames(model)), issues };
+  if (hasErrors(issues)) return { ok: false, issues };
+  const domainsOf = new Map(model.virtualHosts.map((host) => [host.name, host.domains]));
+  const patch: RouteTable["patch"] = ({ set, removed }) => {
+    const found: Issue[] = [];
+    const added = compileHosts(set, found);
+    if (hasErrors(found)) return found;
+    const gone = [...removed, ...set.map((host) => host.name)].flatMap((name) => domainsOf.get(name) ?? []);
+    domains.replace(gone, added);
+    for (const name of removed) domainsOf.delete(name);
+    for (const host of set) domainsOf.set(host.name, host.domains);
+    return [];
+  };
+  return { ok: true, value: createTable(model.name, domains, patch), issues };
 }
+
+const hasErrors = (issues: readonly Issue[]): boolean => issues.some((issue) => issue.severity === "error");
 
 function compileVirtualHost(
   host: VirtualHost,
@@ -156,17 +170,4 @@ function httpsRoute(host: VirtualHost): CompiledRoute {
     includeAttemptCountInResponse: false,
     filterConfig: () => undefined,
   };
-}
-
-function clusterNames(model: RouteConfiguration): readonly string[] {
-  const names = new Set<string>();
-  for (const host of model.virtualHosts) {
-    for (const { action } of host.routes) {
-      if (action.kind !== "route") continue;
-      if (action.target.kind === "cluster") names.add(action.target.name);
-      if (action.target.kind === "weighted") for (const cluster of action.target.clusters) names.add(cluster.name);
-      for (const mirror of action.mirrors) names.add(mirror.cluster);
-    }
-  }
-  return [...names];
 }

@@ -1,5 +1,6 @@
 // Contract of compiled routes: what the connection manager and the router see of a RouteConfiguration.
 import type { ForwardAction, Route, VirtualHost } from "../../envoy/route/route.ts";
+import type { Issue } from "../../error.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { HeaderMap } from "../../wire/header-map.ts";
 
@@ -87,13 +88,22 @@ export interface CompiledRoute {
   filterConfig(name: string): { readonly disabled: boolean; readonly config?: unknown } | undefined;
 }
 
+/** Virtual hosts by name: those to add or replace, and those to take out. */
+export interface VirtualHostChange {
+  readonly set: readonly VirtualHost[];
+  readonly removed: readonly string[];
+}
+
 /** A compiled RouteConfiguration. */
 export interface RouteTable {
   readonly name: string;
   /** The route, or undefined: 404 NR route_not_found. A virtual host's require_tls gives a redirect route. Never throws. */
   match(request: RouteRequest, random: number): CompiledRoute | undefined;
-  /** Cluster names the table refers to, for reference checks. */
-  readonly clusterNames: readonly string[];
+  /**
+   * Replaces some virtual hosts in place; requests that already have their route keep it. Gives what is wrong with the new ones:
+   * then nothing changed.
+   */
+  patch(change: VirtualHostChange): readonly Issue[];
 }
 
 /** Route tables by RDS name. */

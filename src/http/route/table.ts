@@ -51,10 +51,10 @@ export function compileRoutePath(model: PathMatcher): RoutePath {
 }
 
 /** Makes the table. */
-export function createTable(name: string, domains: DomainTable<CompiledVirtualHost>, clusterNames: readonly string[]): RouteTable {
+export function createTable(name: string, domains: DomainTable<CompiledVirtualHost>, patch: RouteTable["patch"]): RouteTable {
   return {
     name,
-    clusterNames,
+    patch,
     match: (request, random) => {
       const host = domains.find(request.authority);
       if (host === undefined) return undefined;

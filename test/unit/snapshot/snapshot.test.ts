@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { decodeResources, type ResourceKind } from "../../../src/envoy/bootstrap-decoder.ts";
+import { DecodeMemory } from "../../../src/envoy/decode/remembered.ts";
 import { contentVersion } from "../../../src/snapshot/content-version.ts";
 import { diffSnapshots, isEmptyUpdate } from "../../../src/snapshot/diff.ts";
 import { overlappingChains } from "../../../src/snapshot/filter-chain-overlap.ts";
@@ -296,8 +297,40 @@ suite("diffSnapshots", () => {
   });
 });
 
-test("contentVersion looks at content, not at the order of keys", () => {
-  assert.equal(contentVersion({ a: 1, b: { c: [1, 2], d: 2 } }), contentVersion({ b: { d: 2, c: [1, 2] }, a: 1 }));
+suite("diffSnapshots of route configurations", () => {
+  const memory = new DecodeMemory();
+  const virtualHost = (name: string, cluster = "a"): object => ({
+    name,
+    domains: [name],
+    routes: [{ match: { prefix: "/" }, route: { cluster } }],
+  });
+  const hosts = ["v1", "v2", "v3", "v4"].map((name) => virtualHost(name));
+  const load = (virtualHosts: readonly object[], level: object = {}, previous?: Snapshot): Snapshot => {
+    const json = { clusters: [a], routes: [{ name: "80", virtual_hosts: virtualHosts, ...level }] };
+    const { resources } = decodeResources(json, { ...context, memory });
+    return buildSnapshot(resources, { ...supported, ...(previous ? { previous } : {}) }).snapshot;
+  };
+  const before = load(hosts);
+  const cases: readonly (readonly [string, readonly object[], object, number, string])[] = [
+    ["nothing for the same hosts", hosts, {}, 0, ""],
+    ["the one that changed and the one that left", [virtualHost("v1", "b"), ...hosts.slice(1, 3)], {}, 0, "set v1, removed v4"],
+    ["the one that came", [...hosts, virtualHost("v5")], {}, 0, "set v5, removed "],
+    ["the whole when most of it changed", hosts.map((_, i) => virtualHost(`w${i}`)), {}, 1, ""],
+    ["the whole when it changed above its hosts", hosts, { request_headers_to_remove: ["x-a"] }, 1, ""],
+    ["nothing for a configuration that was refused", [...hosts, { ...virtualHost("v5"), name: "v1" }], {}, 0, ""],
+  ];
+  for (const [title, virtualHosts, level, whole, patch] of cases) {
+    test(`gives ${title}`, () => {
+      const { routes } = diffSnapshots(before, load(virtualHosts, level, before));
+      assert.equal(routes.set.length, whole);
+      const [only] = routes.patched;
+      assert.equal(only === undefined ? "" : `set ${only.set.map(({ name }) => name).join()}, removed ${only.removed.join()}`, patch);
+    });
+  }
+});
+
+test("contentVersion looks at content", () => {
+  assert.equal(contentVersion({ a: 1, b: { c: [1, 2] } }), contentVersion({ a: 1, b: { c: [1, 2] } }));
   assert.notEqual(contentVersion({ a: [1, 2] }), contentVersion({ a: [2, 1] }));
 });
 

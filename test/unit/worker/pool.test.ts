@@ -40,7 +40,14 @@ function listener(name: string, port = 0, bindToPort = false): Listener {
 
 function update(...listeners: readonly Listener[]): SnapshotUpdate {
   const set = listeners.map((value) => ({ name: value.name, version: "1", value }));
-  return { version: 1, secrets: nothing, endpoints: nothing, clusters: nothing, routes: nothing, listeners: { set, removed: [] } };
+  return {
+    version: 1,
+    secrets: nothing,
+    endpoints: nothing,
+    clusters: nothing,
+    routes: { ...nothing, patched: [] },
+    listeners: { set, removed: [] },
+  };
 }
 
 interface Fixture {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { suite, test } from "node:test";
 import { compileRouteTable } from "../../../../src/http/route/compile.ts";
 import { config, deps, exactPath, forward, host, prefix, request, route, routes, table, weighted } from "./model.ts";
 
@@ -105,35 +105,31 @@ test("require_tls redirects what did not come over TLS, before any route matches
   assert.equal(location("ext.test", { internal: true }), "route");
 });
 
-test("cluster names are listed once, mirrors included", () => {
-  const model = config([
-    host(
-      ["*"],
-      [
-        route(
-          "1",
-          prefix("/1"),
-          forward({
-            target: { kind: "cluster", name: "a" },
-            mirrors: [{ cluster: "m", fraction: 1, disableShadowHostSuffixAppend: false }],
-          }),
-        ),
-        route(
-          "2",
-          prefix("/2"),
-          forward({
-            target: weighted([
-              { name: "b", weight: 1 },
-              { name: "a", weight: 1 },
-            ]),
-          }),
-        ),
-        route("3", prefix("/3"), forward({ target: { kind: "clusterHeader", name: "x" } })),
-        route("4", prefix("/4"), { kind: "direct_response", status: 200, body: "" }),
-      ],
-    ),
-  ]);
-  assert.deepEqual(table(model).clusterNames, ["a", "m", "b"]);
+suite("patching a table", () => {
+  const to = (name: string) => [route(name, prefix("/"), forward({ target: { kind: "cluster", name } }))];
+  const named = (name: string, domains: readonly string[], target: string) => ({ ...host(domains, to(target)), name });
+  const patched = table(config([named("a", ["a.test", "*.a.test"], "a"), named("b", ["b.test"], "b"), named("rest", ["*"], "rest")]));
+  const answers = (): readonly (string | undefined)[] =>
+    ["a.test", "x.a.test", "b.test", "c.test", "pre.any"].map((authority) => patched.match(request("/", { authority }), 0)?.name);
+
+  test("replaces, adds and removes virtual hosts with all their domains, and leaves the others", () => {
+    assert.deepEqual(answers(), ["a", "a", "b", "rest", "rest"]);
+    assert.deepEqual(patched.patch({ set: [named("a", ["a.test", "c.test"], "a2"), named("p", ["pre.*"], "p")], removed: ["b"] }), []);
+    assert.deepEqual(answers(), ["a2", "rest", "rest", "a2", "p"]);
+    assert.deepEqual(patched.patch({ set: [named("b", ["b.test"], "b2")], removed: ["p", "rest", "never there"] }), []);
+    assert.deepEqual(answers(), ["a2", undefined, "b2", "a2", undefined]);
+  });
+
+  test("moves a domain from one virtual host to another", () => {
+    assert.deepEqual(patched.patch({ set: [named("b", ["b.test", "c.test"], "b3"), named("a", ["a.test"], "a3")], removed: [] }), []);
+    assert.deepEqual(answers(), ["a3", undefined, "b3", "b3", undefined]);
+  });
+
+  test("changes nothing when a virtual host does not compile", () => {
+    const broken = { ...host(["a.test"], [route("x", { kind: "safeRegex", regex: "(" })]), name: "a" };
+    assert.equal(patched.patch({ set: [broken, named("new", ["new.test"], "new")], removed: ["b"] }).length, 1);
+    assert.deepEqual(answers(), ["a3", undefined, "b3", "b3", undefined]);
+  });
 });
 
 test("direct responses and non-forwarding routes carry what they are", () => {
