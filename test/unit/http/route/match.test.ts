@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { compileRouteTable } from "../../../../src/http/route/compile.ts";
-import { config, deps, exactPath, forward, host, prefix, request, route, routes, table, weighted } from "./model.ts";
+import { config, deps, exactPath, forward, host, prefix, request, route, routes, table } from "./model.ts";
 
 const exact = (value: string) => ({ kind: "string", matcher: { kind: "exact", value, ignoreCase: false } }) as const;
 const header = (name: string, match: object, invertMatch = false) =>
