@@ -1,10 +1,12 @@
-// npm run bench [-- NAME...] [--json] [--rounds N] [--seconds S] [--only CONTENDER,...]
+// npm run bench [-- NAME...] [--json] [--rounds N] [--seconds S] [--only CONTENDER,...] [--services N]
 // Compares isthmus with Envoy, HAProxy and nginx, each where it is found ($PEERS_BIN or PATH); see measure.ts for the method.
+// `mesh` measures isthmus alone over a big mesh directory (mesh/mesh-bench.ts).
 import os from "node:os";
 import { parseArgs } from "node:util";
 import { benchmarks } from "./benchmark.ts";
 import { findContenders } from "./contender/contender.ts";
 import { measure } from "./measure.ts";
+import { formatMesh, runMeshBench } from "./mesh/mesh-bench.ts";
 import { pinningProblem } from "./processes.ts";
 import { formatTable, toJson } from "./report.ts";
 
@@ -15,29 +17,36 @@ const { values, positionals } = parseArgs({
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "2" },
     only: { type: "string" },
+    services: { type: "string", default: "10000" },
   },
 });
 
-const unknown = positionals.filter((name) => !benchmarks.some((benchmark) => benchmark.name === name));
+const names = [...benchmarks.map(({ name }) => name), "mesh"];
+const unknown = positionals.filter((name) => !names.includes(name));
 if (process.platform !== "linux") {
   process.stdout.write("the bench reads CPU time from /proc, so it runs on Linux only\n");
 } else if (unknown.length > 0) {
-  process.stderr.write(`unknown benchmark ${unknown.join(", ")}; there are ${benchmarks.map(({ name }) => name).join(" ")}\n`);
+  process.stderr.write(`unknown benchmark ${unknown.join(", ")}; there are ${names.join(" ")}\n`);
   process.exitCode = 2;
 } else {
   const only = values.only?.split(",");
   const contenders = findContenders().filter(({ name }) => only?.includes(name) ?? true);
   const chosen = benchmarks.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
   const roundMs = Number(values.seconds) * 1000;
-  const outcomes = await measure(
-    contenders.filter(({ missing }) => missing === undefined),
-    chosen,
-    { rounds: Number(values.rounds), roundMs, warmUpMs: roundMs },
-  );
+  const outcomes =
+    chosen.length === 0
+      ? []
+      : await measure(
+          contenders.filter(({ missing }) => missing === undefined),
+          chosen,
+          { rounds: Number(values.rounds), roundMs, warmUpMs: roundMs },
+        );
+  const meshSettings = { services: Number(values.services) };
+  const mesh = positionals.length === 0 || positionals.includes("mesh") ? runMeshBench(meshSettings) : undefined;
   const cpu = os.cpus()[0]?.model ?? "unknown processor";
   const machine = { cpu, cores: os.availableParallelism(), kernel: os.release(), node: process.version };
   if (values.json) {
-    process.stdout.write(`${JSON.stringify(toJson(outcomes, contenders, machine), null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify({ ...toJson(outcomes, contenders, machine), mesh }, null, 2)}\n`);
   } else {
     const versions = contenders.filter(({ version }) => version !== "").map(({ name, version }) => `${name} ${version}`);
     process.stdout.write(
@@ -51,6 +60,8 @@ if (process.platform !== "linux") {
         contenders.filter(({ missing }) => missing !== undefined),
       ),
     );
+    if (mesh !== undefined) process.stdout.write(formatMesh(meshSettings, mesh));
   }
-  if (outcomes.some(({ figures }) => figures.some(({ failure }) => failure !== undefined))) process.exitCode = 1;
+  if (outcomes.some(({ figures }) => figures.some(({ failure }) => failure !== undefined)) || (mesh !== undefined && "failure" in mesh))
+    process.exitCode = 1;
 }

@@ -36,7 +36,7 @@ export function formatTable(outcomes: readonly Outcome[], skipped: readonly Cont
 }
 
 /** What `--json` prints. */
-export function toJson(outcomes: readonly Outcome[], contenders: readonly Contender[], machine: unknown): unknown {
+export function toJson(outcomes: readonly Outcome[], contenders: readonly Contender[], machine: unknown): object {
   return {
     machine,
     contenders: contenders.map(({ name, version, missing }) => ({ name, version, ...(missing === undefined ? {} : { skipped: missing }) })),
