@@ -1,6 +1,7 @@
 // What changed from one snapshot to the next, as the workers get it.
 import { isDeepStrictEqual } from "node:util";
 import type { RouteConfiguration } from "../envoy/route/route.ts";
+import { contentVersion } from "./content-version.ts";
 import type { ResourceMap, Snapshot } from "./snapshot.ts";
 import type { ResourceUpdate, RoutePatch, RouteUpdate, SnapshotUpdate, Versioned } from "./update.ts";
 
@@ -36,7 +37,7 @@ function diffRoutes(previous: ResourceMap<RouteConfiguration> | undefined, next:
   return { set: whole, removed, patched };
 }
 
-// Virtual hosts that did not change are the same objects, where the source remembers what it decoded.
+// Most virtual hosts are the same objects as before, where the source remembers what it decoded.
 function patchOf(before: Versioned<RouteConfiguration>, after: Versioned<RouteConfiguration>): RoutePatch | undefined {
   const { virtualHosts: hostsBefore, ...levelBefore } = before.value;
   const { virtualHosts: hosts, ...level } = after.value;
@@ -45,7 +46,10 @@ function patchOf(before: Versioned<RouteConfiguration>, after: Versioned<RouteCo
   const names = new Set(hosts.map((host) => host.name));
   // Without a name of its own a host cannot be told from others.
   if (known.size !== hostsBefore.length || names.size !== hosts.length) return undefined;
-  const set = hosts.filter((host) => known.get(host.name) !== host);
+  const set = hosts.filter((host) => {
+    const same = known.get(host.name);
+    return same === undefined || (same !== host && contentVersion(same) !== contentVersion(host));
+  });
   if (set.length > hosts.length / 2) return undefined;
   const removed = [...known.keys()].filter((name) => !names.has(name));
   return { name: after.name, version: after.version, set, removed };

@@ -1,6 +1,6 @@
 // Finds filter chains of a listener that would match the same connections with the same precision, which Envoy refuses.
 import type { CidrRange } from "../envoy/address.ts";
-import type { FilterChainMatch } from "../envoy/listener/listener.ts";
+import type { FilterChain, FilterChainMatch } from "../envoy/listener/listener.ts";
 
 // A match with more combinations than this is compared as a whole, so that hostile lists cannot multiply into memory.
 const maxCombinations = 20_000;
@@ -31,11 +31,24 @@ function combinations(match: FilterChainMatch): readonly string[] {
   return keys;
 }
 
-/** Pairs of chains (later index, earlier index) that overlap. */
-export function overlappingChains(matches: readonly FilterChainMatch[]): readonly (readonly [number, number])[] {
+type MatchedChain = Pick<FilterChain, "match">;
+
+const known = new WeakMap<readonly MatchedChain[], readonly (readonly [number, number])[]>();
+
+/** Pairs of chains (later index, earlier index) that overlap; found once for each list. */
+export function overlappingChains(chains: readonly MatchedChain[]): readonly (readonly [number, number])[] {
+  let pairs = known.get(chains);
+  if (pairs === undefined) {
+    pairs = findOverlaps(chains);
+    known.set(chains, pairs);
+  }
+  return pairs;
+}
+
+function findOverlaps(chains: readonly MatchedChain[]): readonly (readonly [number, number])[] {
   const owners = new Map<string, number>();
   const pairs: (readonly [number, number])[] = [];
-  matches.forEach((match, index) => {
+  chains.forEach(({ match }, index) => {
     let earlier: number | undefined;
     for (const key of new Set(combinations(match))) {
       earlier ??= owners.get(key);

@@ -10,9 +10,12 @@ export interface ResourceIssue extends Issue {
   readonly occurrence: number;
 }
 
+const none: readonly ResourceIssue[] = [];
+
 /** Collects the issues of one resource. */
 export class ResourceIssues {
-  readonly issues: ResourceIssue[] = [];
+  // Made for every resource of every load, and mostly empty.
+  #issues: ResourceIssue[] | undefined;
   #errors = 0;
   readonly #kind: ResourceKind;
   readonly #name: string;
@@ -22,6 +25,11 @@ export class ResourceIssues {
     this.#kind = kind;
     this.#name = name;
     this.#occurrence = occurrence;
+  }
+
+  /** Everything reported. */
+  get issues(): readonly ResourceIssue[] {
+    return this.#issues ?? none;
   }
 
   /** True when the resource cannot be used. */
@@ -41,6 +49,6 @@ export class ResourceIssues {
   }
 
   #add(severity: Severity, message: string, path: Issue["path"]): void {
-    this.issues.push({ severity, message, path, kind: this.#kind, name: this.#name, occurrence: this.#occurrence });
+    (this.#issues ??= []).push({ severity, message, path, kind: this.#kind, name: this.#name, occurrence: this.#occurrence });
   }
 }

@@ -7,7 +7,7 @@ import type { ClusterLoadAssignment } from "../envoy/cluster/endpoint.ts";
 import type { Listener } from "../envoy/listener/listener.ts";
 import type { RouteConfiguration } from "../envoy/route/route.ts";
 import type { Secret } from "../envoy/tls/tls.ts";
-import { contentVersion } from "./content-version.ts";
+import { contentVersion, routesVersion } from "./content-version.ts";
 import { overlappingChains } from "./filter-chain-overlap.ts";
 import { checkFilters, type SupportedFilters } from "./filter-support.ts";
 import { checkClusterReferences, checkListenerReferences, checkRoutes, type KnownNames } from "./references.ts";
@@ -84,11 +84,12 @@ function settle<T extends object>(
   candidates: ReadonlyMap<string, Candidate<T>>,
   options: SnapshotOptions,
   previous: ResourceMap<T> | undefined,
+  versionOf: (value: T) => string = contentVersion,
 ): ResourceMap<T> {
   const settled = new Map<string, Versioned<T>>();
   for (const [name, { value, issues }] of candidates) {
     const before = previous?.get(name);
-    const kept = issues.failed || before?.value === value ? before : { name, version: contentVersion(value), value };
+    const kept = issues.failed || before?.value === value ? before : { name, version: versionOf(value), value };
     if (kept) settled.set(name, kept);
   }
   for (const refused of options.rejected ?? []) {
@@ -123,7 +124,7 @@ export function buildSnapshot(resources: Resources, options: SnapshotOptions): S
   for (const { value, issues } of routes.values()) {
     checkRoutes(value, known, issues, (host, route) => ["virtual_hosts", host, "routes", route]);
   }
-  const settledRoutes = settle("routes", routes, options, previous?.routes);
+  const settledRoutes = settle("routes", routes, options, previous?.routes, routesVersion);
   const checked = checkListeners(listeners, options, known, settledRoutes);
   const snapshot: Snapshot = {
     version: (previous?.version ?? 0) + 1,
@@ -155,7 +156,7 @@ function checkListeners(
     checkListenerReferences(listener, known, issues);
     if (value.filterChains.length === 0 && value.defaultFilterChain === undefined)
       issues.error("a listener needs at least one filter chain");
-    for (const [later, earlier] of overlappingChains(value.filterChains.map((chain) => chain.match))) {
+    for (const [later, earlier] of overlappingChains(value.filterChains)) {
       issues.error(`matches the same connections as filter_chains[${earlier}]`, ["filter_chains", later]);
     }
     checkAddresses(value, addresses, issues);

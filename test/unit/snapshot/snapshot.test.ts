@@ -347,11 +347,11 @@ suite("overlappingChains", () => {
     ],
     ["no overlap within one chain that repeats itself", [match({ serverNames: ["a", "a"] })], []],
   ] as const) {
-    test(`finds ${title}`, () => assert.deepEqual(overlappingChains(matches), expected));
+    test(`finds ${title}`, () => assert.deepEqual(overlappingChains(matches.map((each) => ({ match: each }))), expected));
   }
   test("compares matches of a million combinations as a whole", () => {
     const many = Array.from({ length: 1000 }, (_, index) => `n${index}`);
     const huge = match({ serverNames: many, applicationProtocols: many });
-    assert.deepEqual(overlappingChains([huge, huge]), [[1, 0]]);
+    assert.deepEqual(overlappingChains([{ match: huge }, { match: huge }]), [[1, 0]]);
   });
 });
