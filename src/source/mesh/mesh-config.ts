@@ -39,6 +39,10 @@ export interface MeshConfig {
   readonly tcpKeepalive: TcpKeepalive | undefined;
   /** `defaultDestinationRuleExportTo`: `.` keeps rules without exportTo in their namespace. */
   readonly destinationRuleExportTo: readonly string[];
+  /** `defaultServiceExportTo`, for services and entries without exportTo; default `*`. */
+  readonly serviceExportTo: readonly string[];
+  /** `defaultVirtualServiceExportTo`; default `*`. */
+  readonly virtualServiceExportTo: readonly string[];
   /** `defaultConfig.discoveryAddress`; default `istiod.istio-system.svc:15012`. */
   readonly discoveryAddress: string;
   /** `defaultConfig.proxyMetadata`, e.g. ISTIO_META_DNS_CAPTURE. */
@@ -62,6 +66,8 @@ export const defaultMeshConfig: MeshConfig = {
   locality: { enabled: true, distribute: [], failover: [], failoverPriority: [] },
   tcpKeepalive: undefined,
   destinationRuleExportTo: ["*"],
+  serviceExportTo: ["*"],
+  virtualServiceExportTo: ["*"],
   discoveryAddress: "istiod.istio-system.svc:15012",
   proxyMetadata: {},
 };
@@ -87,7 +93,9 @@ export function readMeshConfig(root: Fields): MeshConfig {
     clusterLocal: root.list("serviceSettings", readServiceSetting),
     locality: readLocalitySetting(root, "localityLbSetting") ?? defaultMeshConfig.locality,
     tcpKeepalive: readTcpKeepalive(root),
-    destinationRuleExportTo: root.strings("defaultDestinationRuleExportTo"),
+    destinationRuleExportTo: readExportTo(root, "defaultDestinationRuleExportTo"),
+    serviceExportTo: readExportTo(root, "defaultServiceExportTo"),
+    virtualServiceExportTo: readExportTo(root, "defaultVirtualServiceExportTo"),
     discoveryAddress: defaults?.string("discoveryAddress") ?? defaultMeshConfig.discoveryAddress,
     proxyMetadata: defaults?.stringMap("proxyMetadata") ?? {},
   };
@@ -113,18 +121,15 @@ export function readMeshConfig(root: Fields): MeshConfig {
     "disableEnvoyListenerLog",
     "accessLogStreaming",
   );
-  root.notHonoured(
-    "meshMTLS",
-    "tlsDefaults",
-    "ca",
-    "caCertificates",
-    "certificates",
-    "defaultServiceExportTo",
-    "defaultVirtualServiceExportTo",
-  );
+  root.notHonoured("meshMTLS", "tlsDefaults", "ca", "caCertificates", "certificates");
   root.notHonoured("enableEnvoyAccessLogService", "hboneIdleTimeout", "dnsRefreshRateJitter", "thriftConfig");
   root.finish();
   return config;
+}
+
+function readExportTo(root: Fields, key: string): readonly string[] {
+  const targets = root.strings(key);
+  return targets.length === 0 ? ["*"] : targets;
 }
 
 function isJsonObject(text: string): boolean {

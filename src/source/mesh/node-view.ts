@@ -15,6 +15,7 @@ import { compileClusterLocal, type ClusterLocalTest } from "./registry/cluster-l
 import { WorkloadIndex } from "./registry/kubernetes-services.ts";
 import type { Networks } from "./registry/networks.ts";
 import { buildServiceRegistry } from "./registry/service-registry.ts";
+import { compileScope, type SidecarScope } from "./scope/sidecar-scope.ts";
 import { labelsMatch, type MeshService, type ServicePort } from "./registry/service.ts";
 
 /** A port of the proxy's own workload, as a service exposes it. */
@@ -41,7 +42,9 @@ export interface NodeView {
   readonly mesh: MeshView;
   readonly proxy: Proxy;
   readonly networks: Networks;
+  /** What the proxy has clusters for; its listeners, routes and names come from `scope.egress`. */
   readonly services: readonly MeshService[];
+  readonly scope: SidecarScope;
   readonly clusterLocal: ClusterLocalTest;
   /** The node as locality settings see it. */
   readonly caller: Caller;
@@ -66,22 +69,28 @@ export interface NodeView {
 export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   const proxy = describeProxy(node);
   const registry = buildServiceRegistry(mesh);
-  const services = registry.services.filter((service) => isVisible(service, proxy.namespace));
-  const ruleOf = indexDestinationRules(mesh, proxy.namespace);
   const ownServers = proxy.type === "router" ? findServers(mesh, proxy) : [];
   const workload = mesh.clusters
     .filter((cluster) => cluster.name === proxy.cluster)
     .map((cluster) => new WorkloadIndex(cluster).findProxy(proxy.namespace, proxy.name, proxy.addresses))
     .find((found) => found !== undefined);
+  const scope = compileScope(mesh, proxy, workload?.pod.meta.labels ?? proxy.labels, registry.services);
+  const findRule = indexDestinationRules(mesh, proxy.namespace);
+  // Only what is in scope has a rule; an own port may be of a service that is not.
+  const ruleOf = (service: MeshService): DestinationRule | undefined => {
+    const imported = scope.byHost.get(service.hostname);
+    return imported === undefined ? undefined : findRule(imported);
+  };
   const ranges = workload?.pod.meta.annotations["traffic.sidecar.istio.io/includeOutboundIPRanges"];
   return {
     mesh,
     proxy,
     networks: registry.networks,
-    services,
+    services: [...scope.byHost.values()],
+    scope,
     clusterLocal: compileClusterLocal(mesh.config),
     caller: describeCaller(proxy, workload, registry.networks),
-    ownPorts: findOwnPorts(services, proxy, workload),
+    ownPorts: findOwnPorts(registry.services, proxy, workload),
     ownServers,
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
@@ -112,11 +121,6 @@ function clientTls(
   // The caller picks the address, so the choice cannot be made by endpoint: every one of them has to take mTLS.
   const behind = service.endpoints.filter((endpoint) => endpoint.portName === port.name);
   return behind.length > 0 && behind.every((endpoint) => endpoint.mutualTls) ? "auto" : "none";
-}
-
-function isVisible(service: MeshService, namespace: string): boolean {
-  if (service.exportTo.length === 0) return true;
-  return service.exportTo.some((target) => target === "*" || target === namespace || (target === "." && service.namespace === namespace));
 }
 
 function addressesFor(service: MeshService, proxy: Proxy): readonly string[] {
