@@ -4,11 +4,12 @@ import { isIPv6 } from "node:net";
 import type { Json } from "../envoy-json.ts";
 import { bySpecificity, hostCovers } from "../istio/host-name.ts";
 import { meshGateway, type VirtualService } from "../istio/virtual-services.ts";
+import type { MeshConfig } from "../mesh-config.ts";
 import type { NodeView } from "../node-view.ts";
 import { isHttp } from "../registry/protocol.ts";
 import { clusterName, compareText, type MeshService, type ServicePort } from "../registry/service.ts";
 import { buildHttpRoutes } from "../route/http-routes.ts";
-import { defaultRetryPolicy } from "../route/policies.ts";
+import { retryField } from "../route/policies.ts";
 import type { EgressScope } from "../scope/sidecar-scope.ts";
 import { serviceDomains } from "./domains.ts";
 
@@ -66,7 +67,7 @@ export class VirtualHostBuilder {
     for (const [hostname, target] of services) {
       if (!spokenFor.has(hostname) && carriesHttp(target.port))
         table.addService(target.service, [
-          defaultRoute(hostname, port, routeHashFields(requestHash(this.#view.ruleOf(target.service), port))),
+          defaultRoute(this.#view.mesh.config, hostname, port, routeHashFields(requestHash(this.#view.ruleOf(target.service), port))),
         ]);
     }
     return table.hosts.toSorted((a, b) => compareText(String(a["name"]), String(b["name"])));
@@ -80,6 +81,7 @@ export class VirtualHostBuilder {
       proxy: this.#view.proxy,
       gateway: meshGateway,
       port,
+      defaultRetries: this.#view.mesh.config.retries,
       // Only the services of this port count here, so that without a port this one is meant.
       portOf: () => port,
     });
@@ -149,14 +151,14 @@ function carriesHttp(port: ServicePort | undefined): boolean {
   return port !== undefined && (isHttp(port.protocol) || port.protocol === "AUTO");
 }
 
-function defaultRoute(hostname: string, port: number, hashFields: Json): Json {
+function defaultRoute(config: MeshConfig, hostname: string, port: number, hashFields: Json): Json {
   return {
     name: "default",
     match: { prefix: "/" },
     route: {
       cluster: clusterName("outbound", undefined, hostname, port),
       timeout: "0s",
-      retry_policy: defaultRetryPolicy,
+      ...retryField(config.retries),
       ...hashFields,
       max_grpc_timeout: "0s",
     },
