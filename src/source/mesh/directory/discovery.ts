@@ -6,11 +6,14 @@ import type { KnownObject } from "./kinds.ts";
 /** Tells whether an object of one cluster is discovered. */
 export type DiscoveryTest = (known: KnownObject) => boolean;
 
-/** Compiles the selectors for the cluster with these namespaces; a namespace that nobody has described is not selected. */
+/**
+ * Compiles the selectors for the cluster with these namespaces. One that nobody has described is not selected, and the root
+ * namespace is no exception.
+ */
 export function compileDiscovery(config: MeshConfig, namespaces: readonly KnownObject[]): DiscoveryTest {
-  const { discoverySelectors, rootNamespace } = config;
+  const { discoverySelectors } = config;
   if (discoverySelectors.length === 0) return () => true;
-  const selected = new Set<string>([rootNamespace]);
+  const selected = new Set<string>();
   for (const { kind, object } of namespaces) {
     if (kind !== "Namespace") continue;
     if (discoverySelectors.some((selector) => selectsLabels(selector, object.meta.labels))) selected.add(object.meta.name);
