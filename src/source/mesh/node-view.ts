@@ -2,6 +2,7 @@
 // Built once per translation; every builder reads from it.
 import { isIP } from "node:net";
 import type { Node } from "../../envoy/bootstrap.ts";
+import type { ConnectionPool } from "./istio/connection-pool.ts";
 import type { ClientTlsMode, PolicySettings, Subset } from "./istio/destination-rule.ts";
 import { clientTlsMode, type DestinationRule, endpointTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
 import { effectivePolicy } from "./istio/effective-policy.ts";
@@ -15,6 +16,7 @@ import { compileClusterLocal, type ClusterLocalTest } from "./registry/cluster-l
 import { WorkloadIndex } from "./registry/kubernetes-services.ts";
 import type { Networks } from "./registry/networks.ts";
 import { buildServiceRegistry } from "./registry/service-registry.ts";
+import { openedPorts, type OwnIngress } from "./scope/ingress.ts";
 import { compileScope, type SidecarScope } from "./scope/sidecar-scope.ts";
 import { labelsMatch, type MeshService, type ServicePort } from "./registry/service.ts";
 
@@ -26,6 +28,12 @@ export interface OwnPort {
   readonly targetPort: number;
   /** Every service that exposes the same target port, the first included. */
   readonly services: readonly MeshService[];
+  /** What traces call it by: the service's host name, or the Sidecar's name. */
+  readonly host: string;
+  /** Limits that a Sidecar sets in place of the rule's. */
+  readonly pool?: ConnectionPool;
+  /** Set when a Sidecar opens the port. */
+  readonly ingress?: OwnIngress;
 }
 
 /** A Gateway server that this proxy runs. */
@@ -90,7 +98,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     scope,
     clusterLocal: compileClusterLocal(mesh.config),
     caller: describeCaller(proxy, workload, registry.networks),
-    ownPorts: findOwnPorts(registry.services, proxy, workload),
+    ownPorts: openedPorts(scope.sidecar, proxy, findOwnPorts(registry.services, proxy, workload)),
     ownServers,
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
@@ -169,5 +177,5 @@ function findOwnPorts(
         add(service, port, endpoint.port);
     }
   }
-  return [...byTarget.values()].toSorted((a, b) => a.targetPort - b.targetPort);
+  return [...byTarget.values()].map((own) => ({ ...own, host: own.service.hostname })).toSorted((a, b) => a.targetPort - b.targetPort);
 }

@@ -137,6 +137,8 @@ function readPort(item: Fields): SidecarPort | undefined {
   if (port === undefined) return undefined;
   const word = port.requiredString("protocol");
   if (word.toUpperCase() === "HTTP_PROXY") port.error("protocol", "is HTTP_PROXY, which is not supported: expected a protocol of services");
+  else if (word !== "" && parseProtocol(word) === "AUTO")
+    port.error("protocol", `is "${word}", expected one such as HTTP, HTTP2, GRPC, TLS or TCP`);
   const read = { number: port.requiredPort("number"), name: port.string("name") ?? "", protocol: parseProtocol(word) };
   port.ignore("targetPort");
   port.finish();

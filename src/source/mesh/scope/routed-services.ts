@@ -3,7 +3,7 @@ import { resolveHost } from "../istio/host-name.ts";
 import type { Destination } from "../istio/route/destination.ts";
 import type { VirtualService } from "../istio/virtual-services.ts";
 import type { MeshView } from "../mesh-view.ts";
-import type { MeshService } from "../registry/service.ts";
+import { compareText, type MeshService } from "../registry/service.ts";
 import { exportRank } from "./exports.ts";
 import { withPorts } from "./import-services.ts";
 
@@ -46,13 +46,13 @@ function destinationPorts({ meta, spec }: VirtualService, namespace: string): Re
   return found;
 }
 
-/** The service meant by a name: that of the client's own namespace whatever its exportTo, else a visible one, Kubernetes first. */
+/** The service meant by a name: that of the client's own namespace whatever its exportTo, else the visible one whose namespace comes first. */
 function pickService(mesh: MeshView, services: readonly MeshService[], namespace: string): MeshService | undefined {
-  const kubernetesFirst = (some: readonly MeshService[]): MeshService | undefined =>
-    some.find((service) => service.registry === "Kubernetes") ?? some[0];
-  const own = kubernetesFirst(services.filter((service) => service.namespace === namespace));
-  if (own !== undefined) return own;
   const isVisible = (service: MeshService): boolean =>
     exportRank(service.exportTo, mesh.config.serviceExportTo, service.namespace, namespace) !== undefined;
-  return kubernetesFirst(services.filter(isVisible));
+  const own = services.filter((service) => service.namespace === namespace);
+  const candidates = own.length > 0 ? own : services.filter(isVisible);
+  const [first] = candidates.map((service) => service.namespace).toSorted(compareText);
+  const ofOne = candidates.filter((service) => service.namespace === first);
+  return ofOne.find((service) => service.registry === "Kubernetes") ?? ofOne[0];
 }
