@@ -1,8 +1,10 @@
 // Istio's MeshConfig (`meshconfig.yaml`), narrowed to what decides the resources of a proxy.
 import { readTcpKeepalive, type TcpKeepalive } from "./istio/connection-pool.ts";
 import { type LocalitySetting, readLocalitySetting } from "./istio/locality-setting.ts";
+import { readRetries, type Retries } from "./istio/route/http-policy.ts";
 import { readDuration } from "./object/duration.ts";
 import { type Fields, isMapping } from "./object/fields.ts";
+import { type LabelSelector, readLabelSelector } from "./object/label-selector.ts";
 
 /** A service setting that keeps hosts inside their own cluster, or takes that back. */
 export interface ClusterLocalRule {
@@ -39,6 +41,14 @@ export interface MeshConfig {
   readonly tcpKeepalive: TcpKeepalive | undefined;
   /** `defaultDestinationRuleExportTo`: `.` keeps rules without exportTo in their namespace. */
   readonly destinationRuleExportTo: readonly string[];
+  /** `defaultServiceExportTo`, for services and entries without exportTo: `.`, `*` (the default) or `~`. */
+  readonly serviceExportTo: readonly string[];
+  /** `defaultVirtualServiceExportTo`, in the same way. */
+  readonly virtualServiceExportTo: readonly string[];
+  /** `defaultHttpRetryPolicy`, for routes without retries of their own; undefined: Istio's. */
+  readonly retries: Retries | undefined;
+  /** `discoverySelectors`: a namespace is discovered when one of them selects its labels; empty discovers all. */
+  readonly discoverySelectors: readonly LabelSelector[];
   /** `defaultConfig.discoveryAddress`; default `istiod.istio-system.svc:15012`. */
   readonly discoveryAddress: string;
   /** `defaultConfig.proxyMetadata`, e.g. ISTIO_META_DNS_CAPTURE. */
@@ -62,6 +72,10 @@ export const defaultMeshConfig: MeshConfig = {
   locality: { enabled: true, distribute: [], failover: [], failoverPriority: [] },
   tcpKeepalive: undefined,
   destinationRuleExportTo: ["*"],
+  serviceExportTo: ["*"],
+  virtualServiceExportTo: ["*"],
+  retries: undefined,
+  discoverySelectors: [],
   discoveryAddress: "istiod.istio-system.svc:15012",
   proxyMetadata: {},
 };
@@ -72,6 +86,7 @@ export function readMeshConfig(root: Fields): MeshConfig {
   const outboundPolicy = policy?.oneOf("mode", ["ALLOW_ANY", "REGISTRY_ONLY"]);
   policy?.finish();
   const defaults = root.child("defaultConfig");
+  const retries = root.child("defaultHttpRetryPolicy");
   const config: MeshConfig = {
     accessLogFile: root.string("accessLogFile") ?? defaultMeshConfig.accessLogFile,
     accessLogEncoding: root.oneOf("accessLogEncoding", ["TEXT", "JSON"]) ?? defaultMeshConfig.accessLogEncoding,
@@ -88,6 +103,10 @@ export function readMeshConfig(root: Fields): MeshConfig {
     locality: readLocalitySetting(root, "localityLbSetting") ?? defaultMeshConfig.locality,
     tcpKeepalive: readTcpKeepalive(root),
     destinationRuleExportTo: root.strings("defaultDestinationRuleExportTo"),
+    serviceExportTo: readExportTo(root, "defaultServiceExportTo"),
+    virtualServiceExportTo: readExportTo(root, "defaultVirtualServiceExportTo"),
+    retries: retries && readRetries(retries),
+    discoverySelectors: root.list("discoverySelectors", readLabelSelector),
     discoveryAddress: defaults?.string("discoveryAddress") ?? defaultMeshConfig.discoveryAddress,
     proxyMetadata: defaults?.stringMap("proxyMetadata") ?? {},
   };
@@ -96,16 +115,8 @@ export function readMeshConfig(root: Fields): MeshConfig {
   }
   // What telemetry does is built in, and these only switch it on in Istio.
   root.ignore("defaultProviders", "extensionProviders", "enablePrometheusMerge", "ingressClass", "ingressService", "ingressSelector");
-  root.ignore(
-    "ingressControllerMode",
-    "configSources",
-    "discoverySelectors",
-    "enableTracing",
-    "proxyListenPort",
-    "proxyInboundListenPort",
-    "proxyHttpPort",
-  );
-  root.notHonoured("inboundTrafficPolicy", "h2UpgradePolicy", "pathNormalization", "defaultHttpRetryPolicy");
+  root.ignore("ingressControllerMode", "configSources", "enableTracing", "proxyListenPort", "proxyInboundListenPort", "proxyHttpPort");
+  root.notHonoured("inboundTrafficPolicy", "h2UpgradePolicy", "pathNormalization");
   root.notHonoured(
     "outboundClusterStatName",
     "inboundClusterStatName",
@@ -113,18 +124,19 @@ export function readMeshConfig(root: Fields): MeshConfig {
     "disableEnvoyListenerLog",
     "accessLogStreaming",
   );
-  root.notHonoured(
-    "meshMTLS",
-    "tlsDefaults",
-    "ca",
-    "caCertificates",
-    "certificates",
-    "defaultServiceExportTo",
-    "defaultVirtualServiceExportTo",
-  );
+  root.notHonoured("meshMTLS", "tlsDefaults", "ca", "caCertificates", "certificates");
   root.notHonoured("enableEnvoyAccessLogService", "hboneIdleTimeout", "dnsRefreshRateJitter", "thriftConfig");
   root.finish();
   return config;
+}
+
+/** As in Istio a default is `.`, `*` or, with names of namespaces alone, nobody. */
+function readExportTo(root: Fields, key: string): readonly string[] {
+  const targets = root.strings(key);
+  if (targets.length === 0 || targets.includes(".")) return targets.length === 0 ? ["*"] : ["."];
+  if (targets.includes("*")) return ["*"];
+  if (!targets.includes("~")) root.warn(key, "names namespaces alone, which a default exports nothing to: expected . or *");
+  return ["~"];
 }
 
 function isJsonObject(text: string): boolean {

@@ -5,6 +5,7 @@ import type { MeshNetworks } from "./mesh-networks.ts";
 import type { DestinationRuleSpec } from "./istio/destination-rule.ts";
 import type { GatewaySpec } from "./istio/gateway.ts";
 import type { ServiceEntrySpec } from "./istio/service-entry.ts";
+import type { SidecarSpec } from "./istio/sidecar.ts";
 import type { VirtualServiceSpec } from "./istio/virtual-service.ts";
 import type { MeshObject } from "./object/mesh-object.ts";
 import type { KubernetesCluster } from "./registry/kubernetes-objects.ts";
@@ -19,6 +20,7 @@ export interface MeshView {
   readonly serviceEntries: readonly MeshObject<ServiceEntrySpec>[];
   readonly destinationRules: readonly MeshObject<DestinationRuleSpec>[];
   readonly virtualServices: readonly MeshObject<VirtualServiceSpec>[];
+  readonly sidecars: readonly MeshObject<SidecarSpec>[];
 }
 
 /** A mesh with nothing in it. */
@@ -30,6 +32,7 @@ export const emptyMeshView: MeshView = {
   serviceEntries: [],
   destinationRules: [],
   virtualServices: [],
+  sidecars: [],
 };
 
 /** Istio's order of configuration: older first, then by name and namespace. */

@@ -2,6 +2,7 @@
 // Built once per translation; every builder reads from it.
 import { isIP } from "node:net";
 import type { Node } from "../../envoy/bootstrap.ts";
+import type { ConnectionPool } from "./istio/connection-pool.ts";
 import type { ClientTlsMode, PolicySettings, Subset } from "./istio/destination-rule.ts";
 import { clientTlsMode, type DestinationRule, endpointTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
 import { effectivePolicy } from "./istio/effective-policy.ts";
@@ -15,6 +16,8 @@ import { compileClusterLocal, type ClusterLocalTest } from "./registry/cluster-l
 import { WorkloadIndex } from "./registry/kubernetes-services.ts";
 import type { Networks } from "./registry/networks.ts";
 import { buildServiceRegistry } from "./registry/service-registry.ts";
+import { openedPorts, type OwnIngress } from "./scope/ingress.ts";
+import { compileScope, type SidecarScope } from "./scope/sidecar-scope.ts";
 import { labelsMatch, type MeshService, type ServicePort } from "./registry/service.ts";
 
 /** A port of the proxy's own workload, as a service exposes it. */
@@ -25,6 +28,12 @@ export interface OwnPort {
   readonly targetPort: number;
   /** Every service that exposes the same target port, the first included. */
   readonly services: readonly MeshService[];
+  /** What traces call it by: the service's host name, or the Sidecar's name. */
+  readonly host: string;
+  /** Limits that a Sidecar sets in place of the rule's. */
+  readonly pool?: ConnectionPool;
+  /** Set when a Sidecar opens the port. */
+  readonly ingress?: OwnIngress;
 }
 
 /** A Gateway server that this proxy runs. */
@@ -41,7 +50,9 @@ export interface NodeView {
   readonly mesh: MeshView;
   readonly proxy: Proxy;
   readonly networks: Networks;
+  /** What the proxy has clusters for; its listeners, routes and names come from `scope.egress`. */
   readonly services: readonly MeshService[];
+  readonly scope: SidecarScope;
   readonly clusterLocal: ClusterLocalTest;
   /** The node as locality settings see it. */
   readonly caller: Caller;
@@ -66,22 +77,28 @@ export interface NodeView {
 export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   const proxy = describeProxy(node);
   const registry = buildServiceRegistry(mesh);
-  const services = registry.services.filter((service) => isVisible(service, proxy.namespace));
-  const ruleOf = indexDestinationRules(mesh, proxy.namespace);
   const ownServers = proxy.type === "router" ? findServers(mesh, proxy) : [];
   const workload = mesh.clusters
     .filter((cluster) => cluster.name === proxy.cluster)
     .map((cluster) => new WorkloadIndex(cluster).findProxy(proxy.namespace, proxy.name, proxy.addresses))
     .find((found) => found !== undefined);
+  const scope = compileScope(mesh, proxy, workload?.pod.meta.labels ?? proxy.labels, registry.services);
+  const findRule = indexDestinationRules(mesh, proxy.namespace);
+  // Only what is in scope has a rule; an own port may be of a service that is not.
+  const ruleOf = (service: MeshService): DestinationRule | undefined => {
+    const imported = scope.byHost.get(service.hostname);
+    return imported === undefined ? undefined : findRule(imported);
+  };
   const ranges = workload?.pod.meta.annotations["traffic.sidecar.istio.io/includeOutboundIPRanges"];
   return {
     mesh,
     proxy,
     networks: registry.networks,
-    services,
+    services: [...scope.byHost.values()],
+    scope,
     clusterLocal: compileClusterLocal(mesh.config),
     caller: describeCaller(proxy, workload, registry.networks),
-    ownPorts: findOwnPorts(services, proxy, workload),
+    ownPorts: openedPorts(scope.sidecar, proxy, findOwnPorts(registry.services, proxy, workload)),
     ownServers,
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
@@ -112,11 +129,6 @@ function clientTls(
   // The caller picks the address, so the choice cannot be made by endpoint: every one of them has to take mTLS.
   const behind = service.endpoints.filter((endpoint) => endpoint.portName === port.name);
   return behind.length > 0 && behind.every((endpoint) => endpoint.mutualTls) ? "auto" : "none";
-}
-
-function isVisible(service: MeshService, namespace: string): boolean {
-  if (service.exportTo.length === 0) return true;
-  return service.exportTo.some((target) => target === "*" || target === namespace || (target === "." && service.namespace === namespace));
 }
 
 function addressesFor(service: MeshService, proxy: Proxy): readonly string[] {
@@ -165,5 +177,5 @@ function findOwnPorts(
         add(service, port, endpoint.port);
     }
   }
-  return [...byTarget.values()].toSorted((a, b) => a.targetPort - b.targetPort);
+  return [...byTarget.values()].map((own) => ({ ...own, host: own.service.hostname })).toSorted((a, b) => a.targetPort - b.targetPort);
 }

@@ -4,7 +4,7 @@ import { type Json, type ResourceList, type Translation, typeUrls } from "./envo
 import { buildGatewayRoutes } from "./gateway/http-routes.ts";
 import { buildGatewayListeners } from "./gateway/listeners.ts";
 import { buildInboundClusters, inboundPassthroughCluster } from "./inbound/clusters.ts";
-import { buildBoundInbound, buildVirtualInbound } from "./inbound/listeners.ts";
+import { buildBoundInbound, buildIngressListeners, buildVirtualInbound } from "./inbound/listeners.ts";
 import type { MeshView } from "./mesh-view.ts";
 import { buildNameTable } from "./nds/name-table.ts";
 import { type NodeView, viewFromNode } from "./node-view.ts";
@@ -48,6 +48,7 @@ function translateSidecar(view: NodeView): Parts {
     listeners: [
       ...outbound.map((listener) => listener.json),
       ...(redirected ? [buildVirtualOutbound(view), buildVirtualInbound(view)] : buildBoundInbound(view)),
+      ...buildIngressListeners(view),
     ],
     routes: buildRoutes(
       view,

@@ -4,6 +4,7 @@ import type { MeshNetworks } from "../mesh-networks.ts";
 import { byAge, type MeshView } from "../mesh-view.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { KubernetesCluster, KubernetesEndpointSlice } from "../registry/kubernetes-objects.ts";
+import { compileDiscovery } from "./discovery.ts";
 import type { KnownObject } from "./kinds.ts";
 
 /** An accepted object and where it belongs. */
@@ -23,24 +24,25 @@ export function assembleMesh(
   clusters: readonly string[],
   objects: readonly LoadedObject[],
 ): MeshView {
-  const istio = objects.filter((object) => object.cluster === "").map((object) => object.known);
+  const ofCluster = (name: string): readonly KnownObject[] =>
+    objects.filter((object) => object.cluster === name).map((object) => object.known);
+  const names = clusters.toSorted();
+  // Istio's resources live in the first cluster, so its namespaces decide about them.
+  const istio = ofCluster("").filter(compileDiscovery(config, ofCluster(names[0] ?? "")));
   return {
     config,
     networks,
-    clusters: clusters.toSorted().map((name) =>
-      assembleCluster(
-        name,
-        objects.filter((object) => object.cluster === name).map((object) => object.known),
-      ),
-    ),
+    clusters: names.map((name) => assembleCluster(name, ofCluster(name), config)),
     gateways: istio.flatMap((known) => (known.kind === "Gateway" ? [known.object] : [])).toSorted(byAge),
     serviceEntries: istio.flatMap((known) => (known.kind === "ServiceEntry" ? [known.object] : [])).toSorted(byAge),
     destinationRules: istio.flatMap((known) => (known.kind === "DestinationRule" ? [known.object] : [])).toSorted(byAge),
     virtualServices: istio.flatMap((known) => (known.kind === "VirtualService" ? [known.object] : [])).toSorted(byAge),
+    sidecars: istio.flatMap((known) => (known.kind === "Sidecar" ? [known.object] : [])).toSorted(byAge),
   };
 }
 
-function assembleCluster(name: string, objects: readonly KnownObject[]): KubernetesCluster {
+function assembleCluster(name: string, all: readonly KnownObject[], config: MeshConfig): KubernetesCluster {
+  const objects = all.filter(compileDiscovery(config, all));
   const slices = objects.flatMap((known) => (known.kind === "EndpointSlice" ? [known.object] : []));
   const sliced = new Set(slices.map((slice) => `${slice.meta.namespace}/${slice.spec.serviceName}`));
   // Kubernetes mirrors Endpoints into slices; where both are written down the slices are the newer word.

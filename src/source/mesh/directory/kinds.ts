@@ -2,6 +2,7 @@
 import { type DestinationRuleSpec, readDestinationRule } from "../istio/destination-rule.ts";
 import { type GatewaySpec, readGateway } from "../istio/gateway.ts";
 import { readServiceEntry, type ServiceEntrySpec } from "../istio/service-entry.ts";
+import { readSidecar, type SidecarSpec } from "../istio/sidecar.ts";
 import { readVirtualService, type VirtualServiceSpec } from "../istio/virtual-service.ts";
 import type { Fields } from "../object/fields.ts";
 import type { MeshObject, ObjectMeta } from "../object/mesh-object.ts";
@@ -25,7 +26,8 @@ export type KnownObject =
   | { readonly kind: "Gateway"; readonly object: MeshObject<GatewaySpec> }
   | { readonly kind: "ServiceEntry"; readonly object: MeshObject<ServiceEntrySpec> }
   | { readonly kind: "DestinationRule"; readonly object: MeshObject<DestinationRuleSpec> }
-  | { readonly kind: "VirtualService"; readonly object: MeshObject<VirtualServiceSpec> };
+  | { readonly kind: "VirtualService"; readonly object: MeshObject<VirtualServiceSpec> }
+  | { readonly kind: "Sidecar"; readonly object: MeshObject<SidecarSpec> };
 
 type Reader = (root: Fields, meta: ObjectMeta) => KnownObject;
 
@@ -44,6 +46,7 @@ const istio: Readonly<Record<string, Reader>> = {
   ServiceEntry: (root, meta) => ({ kind: "ServiceEntry", object: { meta, spec: readServiceEntry(root, meta) } }),
   DestinationRule: (root, meta) => ({ kind: "DestinationRule", object: { meta, spec: readDestinationRule(root) } }),
   VirtualService: (root, meta) => ({ kind: "VirtualService", object: { meta, spec: readVirtualService(root) } }),
+  Sidecar: (root, meta) => ({ kind: "Sidecar", object: { meta, spec: readSidecar(root) } }),
 };
 
 /** What to do with a document. */

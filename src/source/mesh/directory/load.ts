@@ -12,6 +12,7 @@ import { Fields, IssueSink, isMapping } from "../object/fields.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
 import { checkLocality } from "./check-locality.ts";
 import { checkReferences } from "./check-references.ts";
+import { checkScoping } from "./check-scoping.ts";
 import { MeshFiles } from "./files.ts";
 import { DocumentReader } from "./reading.ts";
 
@@ -102,6 +103,7 @@ class Loader {
       ...this.#issues,
       ...checkReferences(mesh, join(this.#dir, "networks.yaml")),
       ...checkLocality(mesh, join(this.#dir, "meshconfig.yaml")),
+      ...checkScoping(mesh, objects),
     ];
     return { mesh, nodes: this.#nodes, issues, objects, memory: this.#memory };
   }

@@ -67,6 +67,7 @@ function addServer(
     proxy: view.proxy,
     gateway: gatewayName,
     port: number,
+    defaultRetries: view.mesh.config.retries,
     portOf: (hostname: string): number => onlyPort(services.get(hostname)) ?? number,
   };
   for (const virtualService of virtualServicesOf(view.mesh, view.proxy, gatewayName)) {

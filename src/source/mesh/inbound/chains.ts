@@ -16,6 +16,8 @@ export interface ChainTarget {
   readonly routeConfig: Json;
   /** Fields that every match of the set carries, e.g. a destination port. */
   readonly match: Json;
+  /** `metadata` of every chain, or no field. */
+  readonly metadata?: Json;
   readonly httpName: string;
   readonly tcpName: string;
 }
@@ -33,6 +35,7 @@ export function buildInboundChains(config: MeshConfig, target: ChainTarget): rea
         : tcpProxy(config, target.cluster),
     ],
     ...(terminate ? { transport_socket: serverMutualTls(config, kind) } : {}),
+    ...(target.metadata === undefined ? {} : { metadata: target.metadata }),
     name: kind === "http" ? target.httpName : target.tcpName,
   });
   const withAlpn = (transport: string, alpn: readonly string[]): Json => ({ transport_protocol: transport, application_protocols: alpn });

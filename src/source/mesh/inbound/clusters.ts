@@ -1,5 +1,6 @@
 // Inbound clusters: from the proxy to its own application.
 import { type Json, socketAddress } from "../envoy-json.ts";
+import type { DestinationRule } from "../istio/destination-rules.ts";
 import { policyAtPort } from "../istio/effective-policy.ts";
 import { clusterMetadata, protocolFields, upstreamProtocol } from "../outbound/cluster-fields.ts";
 import { passthroughHttpOptions } from "../outbound/fixed-clusters.ts";
@@ -33,21 +34,35 @@ export function buildInboundClusters(view: NodeView): readonly Json[] {
     const name = inboundClusterName(own.targetPort);
     // Limits hold at both ends; everything else of a policy is the client's.
     const rule = view.ruleOf(own.service);
-    const pool = policyAtPort(rule?.spec.policy, own.port.port).connectionPool;
+    const pool = own.pool ?? policyAtPort(rule?.spec.policy, own.port.port).connectionPool;
     const common: Json = {
       name,
       alt_stat_name: `${name};`,
       ...connectionPoolFields(view.mesh.config, pool),
       common_lb_config: {},
-      metadata: clusterMetadata(uniqueServices(own), rule?.spec.policy === undefined ? undefined : rule),
+      ...metadataOf(own, rule?.spec.policy === undefined ? undefined : rule),
       ...protocolFields(upstreamProtocol(own.port), pool),
     };
-    if (view.proxy.interception === "NONE") {
-      const endpoint = { endpoint: { address: socketAddress("127.0.0.1", own.targetPort) } };
-      return { ...common, type: "STATIC", load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] } };
+    const target =
+      own.ingress?.endpoint ?? (view.proxy.interception === "NONE" ? { address: "127.0.0.1", port: own.targetPort } : undefined);
+    if (target !== undefined) {
+      const endpoint = { endpoint: { address: socketAddress(target.address, target.port) } };
+      const isLoopback = ["127.0.0.1", "::1"].includes(target.address);
+      return {
+        ...common,
+        type: "STATIC",
+        load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
+        ...(isLoopback ? {} : { upstream_bind_config: fromProxy }),
+      };
     }
     return { ...common, type: "ORIGINAL_DST", lb_policy: "CLUSTER_PROVIDED", cleanup_interval: never, upstream_bind_config: fromProxy };
   });
+}
+
+/** A port of a Sidecar that no service has has no metadata. */
+function metadataOf(own: OwnPort, rule: DestinationRule | undefined): Json {
+  const services = uniqueServices(own);
+  return services.length === 0 && rule === undefined ? {} : { metadata: clusterMetadata(services, rule) };
 }
 
 const uniqueServices = (own: OwnPort): OwnPort["services"] => [...new Set(own.services)];

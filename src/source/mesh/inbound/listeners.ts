@@ -4,6 +4,7 @@ import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
 import { httpInspector, originalDst, skippingPorts, tlsInspector } from "../chain/listener-filters.ts";
 import { blackHole } from "../chain/network-filters.ts";
+import { sidecarMetadata } from "../route/config-metadata.ts";
 import type { NodeView, OwnPort } from "../node-view.ts";
 import { isGrpc } from "../registry/protocol.ts";
 import { buildInboundChains, type ChainTarget, inboundRoutes, trafficOf } from "./chains.ts";
@@ -22,9 +23,10 @@ function ownPortTarget(own: OwnPort, match: Json, name: string): ChainTarget {
   return {
     cluster,
     traffic: trafficOf(own),
-    statPrefix: `inbound_0.0.0.0_${own.targetPort};`,
-    routeConfig: inboundRoutes(cluster, own.port.port, `${own.service.hostname}:${own.port.port}/*`, !isGrpc(own.port.protocol)),
+    statPrefix: `inbound_${own.ingress?.bind ?? "0.0.0.0"}_${own.targetPort};`,
+    routeConfig: inboundRoutes(cluster, own.port.port, `${own.host}:${own.port.port}/*`, !isGrpc(own.port.protocol)),
     match,
+    ...(own.ingress === undefined ? {} : { metadata: sidecarMetadata(own.ingress.sidecar, own.ingress.namespace) }),
     httpName: name,
     tcpName: name,
   };
@@ -33,6 +35,7 @@ function ownPortTarget(own: OwnPort, match: Json, name: string): ChainTarget {
 /** The listener on 15006. */
 export function buildVirtualInbound(view: NodeView): Json {
   const { config } = view.mesh;
+  const redirected = view.ownPorts.filter((own) => own.ingress?.bindsPort !== true);
   const unclaimed: ChainTarget = {
     cluster: passthrough,
     traffic: "auto",
@@ -43,7 +46,7 @@ export function buildVirtualInbound(view: NodeView): Json {
     tcpName: "virtualInbound",
   };
   // Where the protocol is known, waiting for the client's first bytes would only hurt protocols in which the server begins.
-  const known = view.ownPorts.filter((own) => own.port.protocol !== "AUTO").map((own) => own.targetPort);
+  const known = redirected.filter((own) => own.port.protocol !== "AUTO").map((own) => own.targetPort);
   const unsniffed = [...known, inboundPort].toSorted((a, b) => a - b);
   return {
     name: "virtualInbound",
@@ -51,9 +54,7 @@ export function buildVirtualInbound(view: NodeView): Json {
     filter_chains: [
       { filter_chain_match: { destination_port: inboundPort }, filters: [blackHole], name: "virtualInbound-blackhole" },
       ...buildInboundChains(config, unclaimed),
-      ...view.ownPorts.flatMap((own) =>
-        buildInboundChains(config, ownPortTarget(own, { destination_port: own.targetPort }, `0.0.0.0_${own.targetPort}`)),
-      ),
+      ...redirected.flatMap((own) => buildInboundChains(config, ownPortTarget(own, { destination_port: own.targetPort }, chainName(own)))),
     ],
     listener_filters: [originalDst, skippingPorts(tlsInspector, [inboundPort]), skippingPorts(httpInspector, unsniffed)],
     listener_filters_timeout: config.protocolDetectionTimeout,
@@ -64,11 +65,38 @@ export function buildVirtualInbound(view: NodeView): Json {
   };
 }
 
-/** A listener on each of the pod's own ports, for interception NONE. */
+const chainName = (own: OwnPort): string => `${own.ingress?.bind ?? "0.0.0.0"}_${own.targetPort}`;
+
+/** A listener for each port that a Sidecar binds. */
+export function buildIngressListeners(view: NodeView): readonly Json[] {
+  const { config } = view.mesh;
+  return view.ownPorts.flatMap((own): readonly Json[] => {
+    if (own.ingress?.bindsPort !== true) return [];
+    const name = chainName(own);
+    const match = { destination_port: own.targetPort };
+    const elsewhere = { not_match: { destination_port_range: { start: own.targetPort, end: own.targetPort + 1 } } };
+    return [
+      {
+        name,
+        address: socketAddress(own.ingress.bind, own.targetPort),
+        filter_chains: buildInboundChains(config, ownPortTarget(own, match, name)),
+        listener_filters: [{ ...tlsInspector, filter_disabled: elsewhere }],
+        listener_filters_timeout: config.protocolDetectionTimeout,
+        continue_on_listener_filters_timeout: true,
+        traffic_direction: "INBOUND",
+        ...listenerAccessLog(config),
+        max_connections_to_accept_per_socket_event: 1,
+      },
+    ];
+  });
+}
+
+/** A listener on each of the pod's own ports that a Sidecar does not open, for interception NONE. */
 export function buildBoundInbound(view: NodeView): readonly Json[] {
   const { config } = view.mesh;
+  const ports = view.ownPorts.filter((own) => own.ingress === undefined);
   return view.proxy.addresses.slice(0, 1).flatMap((address) =>
-    view.ownPorts.map((own): Json => {
+    ports.map((own): Json => {
       const name = `${address}_${own.targetPort}`;
       return {
         name,

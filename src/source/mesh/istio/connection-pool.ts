@@ -28,13 +28,13 @@ export interface ConnectionPool {
 
 const count = { min: 0, max: 0x7fff_ffff };
 
-/** Reads `connectionPool`. */
-export function readConnectionPool(policy: Fields): ConnectionPool | undefined {
-  const fields = policy.child("connectionPool");
+/** Reads `connectionPool`, or the field that stands for it. */
+export function readConnectionPool(policy: Fields, key = "connectionPool"): ConnectionPool | undefined {
+  const fields = policy.child(key);
   if (fields === undefined) return undefined;
   const tcp = fields.child("tcp");
   const http = fields.child("http");
-  if (tcp === undefined && http === undefined) policy.error("connectionPool", "is empty, expected tcp or http");
+  if (tcp === undefined && http === undefined) policy.error(key, "is empty, expected tcp or http");
   const pool: ConnectionPool = {
     maxConnections: tcp?.integer("maxConnections", count) ?? 0,
     connectTimeout: tcp && readDuration(tcp, "connectTimeout"),

@@ -1,4 +1,5 @@
 // networking.istio.io DestinationRule: subsets and the policies of traffic to a host; the parts of a policy have files of their own.
+import { readExportTo } from "./export-to.ts";
 import type { Fields } from "../object/fields.ts";
 import { type ConnectionPool, readConnectionPool } from "./connection-pool.ts";
 import { type LoadBalancer, readLoadBalancer } from "./load-balancer.ts";
@@ -49,7 +50,7 @@ export function readDestinationRule(root: Fields): DestinationRuleSpec {
     host: spec.requiredString("host").toLowerCase(),
     policy: readPolicy(spec.child("trafficPolicy")),
     subsets: spec.list("subsets", readSubset),
-    exportTo: spec.strings("exportTo"),
+    exportTo: readExportTo(spec),
   };
   spec.refused("workloadSelector");
   spec.finish();

@@ -1,4 +1,5 @@
 // networking.istio.io ServiceEntry: a service that no Kubernetes Service describes.
+import { readExportTo } from "./export-to.ts";
 import type { Fields } from "../object/fields.ts";
 import { isHttp, isTls, parseProtocol, type Protocol } from "../registry/protocol.ts";
 import type { ObjectMeta } from "../object/mesh-object.ts";
@@ -72,7 +73,7 @@ export function readServiceEntry(root: Fields, _meta: ObjectMeta): ServiceEntryS
     resolution: spec.oneOf("resolution", ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"]) ?? "NONE",
     endpoints: spec.list("endpoints", readWorkloadEndpoint),
     ...(labels === undefined ? {} : { workloadSelector: labels }),
-    exportTo: spec.strings("exportTo"),
+    exportTo: readExportTo(spec, true),
     subjectAltNames: spec.strings("subjectAltNames"),
     allocated:
       root.child("status")?.list("addresses", (item) => ({ host: item.string("host") ?? "", address: item.string("value") ?? "" })) ?? [],

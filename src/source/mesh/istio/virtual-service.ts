@@ -1,4 +1,5 @@
 // networking.istio.io VirtualService: routes for hosts, in sidecars (`mesh`) and at gateways.
+import { readExportTo } from "./export-to.ts";
 import type { Fields } from "../object/fields.ts";
 import { readDestination, readWeight, type RouteDestination } from "./route/destination.ts";
 import { type ProxyMatch, readProxyMatch } from "./route/http-match.ts";
@@ -50,7 +51,7 @@ export function readVirtualService(root: Fields): VirtualServiceSpec {
     http: spec.list("http", readHttpRoute),
     tls: spec.list("tls", readTlsRoute),
     tcp: spec.list("tcp", readTcpRoute),
-    exportTo: spec.strings("exportTo"),
+    exportTo: readExportTo(spec),
   };
   if (service.tls.length > 0 && service.gateways.includes("mesh"))
     spec.warn("tls", "has no effect in sidecars: tls routes are honoured at gateways only");

@@ -3,6 +3,7 @@ import type { MeshView } from "../mesh-view.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { Proxy } from "../proxy.ts";
 import { labelsMatch } from "../registry/service.ts";
+import { exportRank } from "../scope/exports.ts";
 import { resolveHost } from "./host-name.ts";
 import type { ProxyMatch } from "./route/http-match.ts";
 import type { VirtualServiceSpec } from "./virtual-service.ts";
@@ -17,17 +18,11 @@ export const meshGateway = "mesh";
 export function virtualServicesOf(mesh: MeshView, proxy: Proxy, gateway: string): readonly VirtualService[] {
   const ranked: readonly VirtualService[][] = [[], [], []];
   for (const { meta, spec } of mesh.virtualServices) {
-    const rank = exportRank(spec.exportTo, meta.namespace, proxy.namespace);
+    const rank = exportRank(spec.exportTo, mesh.config.virtualServiceExportTo, meta.namespace, proxy.namespace);
     if (rank === undefined || !spec.gateways.some((name) => gatewayName(name, meta.namespace) === gateway)) continue;
     ranked[rank]?.push({ meta, spec: { ...spec, hosts: spec.hosts.map((host) => resolveHost(host, meta.namespace)) } });
   }
   return ranked.flat();
-}
-
-function exportRank(exportTo: readonly string[], owner: string, namespace: string): 0 | 1 | 2 | undefined {
-  if (exportTo.length === 0 || exportTo.includes("*")) return 2;
-  if (owner === namespace && (exportTo.includes(".") || exportTo.includes(owner))) return 0;
-  return owner !== namespace && exportTo.includes(namespace) ? 1 : undefined;
 }
 
 function gatewayName(name: string, namespace: string): string {

@@ -13,7 +13,7 @@ export function buildNameTable(view: NodeView): Json {
     const kubernetes = service.registry === "Kubernetes";
     table.set(hostname, { ips, registry: service.registry, ...(kubernetes ? { shortname, namespace: service.namespace } : {}) });
   };
-  for (const service of view.services) {
+  for (const service of view.scope.egress.flatMap((egress) => egress.services)) {
     if (service.headless) addHeadless(view, service, add);
     else add(service.hostname, usableAddresses(view, view.addressesOf(service)), service, service.name);
   }

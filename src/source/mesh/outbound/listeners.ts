@@ -5,13 +5,15 @@ import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
 import { httpInspector, tlsInspector } from "../chain/listener-filters.ts";
 import { blackHole, outboundHttp, tcpProxy } from "../chain/network-filters.ts";
-import { meshGateway, virtualServicesOf } from "../istio/virtual-services.ts";
+import { meshGateway } from "../istio/virtual-services.ts";
+import type { EgressListener } from "../istio/sidecar.ts";
 import type { NodeView } from "../node-view.ts";
 import { tcpProxyFields } from "../policy/hash-policy.ts";
 import { speaksFamily } from "../proxy.ts";
 import { isHttp, isTls } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort } from "../registry/service.ts";
 import { tcpRouteChain } from "../route/tcp-routes.ts";
+import type { EgressScope } from "../scope/sidecar-scope.ts";
 import { plaintextHttpAlpn } from "../tls/mesh-alpn.ts";
 
 /** A listener and the route configuration it names, if any. */
@@ -28,6 +30,8 @@ const anyAddress = "0.0.0.0";
 
 /** One listener being put together. */
 interface Slot {
+  /** The egress listener it was made for; others have no say in it. */
+  readonly egress: EgressScope;
   readonly bind: string;
   readonly port: number;
   readonly kind: "http" | "tcp" | "auto";
@@ -42,11 +46,15 @@ interface Slot {
 export function buildOutboundListeners(view: NodeView): readonly OutboundListener[] {
   if (view.proxy.interception === "NONE" && view.outboundDisabled) return [];
   const slots = new Map<string, Slot>();
-  const routeChain = tcpRouter(view);
-  for (const service of view.services) {
-    for (const port of service.ports) {
-      if (port.protocol === "UDP") continue;
-      for (const target of bindTargets(view, service, port)) claim(view, slots, service, port, target, routeChain);
+  for (const egress of view.scope.egress) {
+    const place = { view, slots, egress, routeChain: tcpRouter(view, egress) };
+    for (const service of egress.services) {
+      for (const servicePort of service.ports) {
+        // A listener with a port says itself what is spoken there.
+        const port = { ...servicePort, protocol: egress.listener.port?.protocol ?? servicePort.protocol };
+        if (port.protocol === "UDP") continue;
+        for (const target of bindTargets(view, egress.listener, service, port)) claim(place, service, port, target);
+      }
     }
   }
   return [...slots.values()].map((slot) => encodeSlot(view, slot));
@@ -55,9 +63,9 @@ export function buildOutboundListeners(view: NodeView): readonly OutboundListene
 type TcpRouter = (service: MeshService, port: ServicePort) => Json | undefined;
 
 /** Finds what VirtualServices say of connections to a port. */
-function tcpRouter(view: NodeView): TcpRouter {
+function tcpRouter(view: NodeView, egress: EgressScope): TcpRouter {
   const { mesh, proxy } = view;
-  const routed = virtualServicesOf(mesh, proxy, meshGateway).filter(({ spec }) => spec.tcp.length > 0);
+  const routed = egress.virtualServices.filter(({ spec }) => spec.tcp.length > 0);
   if (routed.length === 0) return () => undefined;
   const byHost = new Map(view.services.map((service) => [service.hostname, service]));
   return (service, port) => {
@@ -80,16 +88,25 @@ interface BindTarget {
   readonly cidr?: string;
 }
 
-function bindTargets(view: NodeView, service: MeshService, port: ServicePort): readonly BindTarget[] {
+function bindTargets(view: NodeView, listener: EgressListener, service: MeshService, port: ServicePort): readonly BindTarget[] {
   const binds = view.proxy.interception === "NONE";
+  if (listener.bind !== "") return [{ bind: listener.bind }];
+  if (bindsPort(view, listener) && !(binds && listener.port === undefined)) return [{ bind: loopbackOf(view) }];
   if (isHttp(port.protocol) && !binds) return [{ bind: anyAddress }];
   const addresses = view.addressesOf(service).filter((address) => speaksFamily(view.proxy, address.split("/")[0] ?? ""));
-  if (service.headless) return headlessTargets(view, service, port);
+  if (service.headless && listener.port === undefined) return headlessTargets(view, service, port);
   const targets = addresses.map((address): BindTarget => (address.includes("/") ? { bind: anyAddress, cidr: address } : { bind: address }));
   const all = targets.length === 0 ? [{ bind: anyAddress }] : targets;
   // A wildcard could not tell services apart without a redirected destination, and would take every address.
   return binds ? all.filter((target) => target.bind !== anyAddress) : all;
 }
+
+/** True when nothing is redirected to a listener, so that it needs a port of its own. */
+function bindsPort(view: NodeView, listener: EgressListener): boolean {
+  return view.proxy.interception === "NONE" || listener.captureMode === "NONE";
+}
+
+const loopbackOf = (view: NodeView): string => (speaksFamily(view.proxy, "127.0.0.1") ? "127.0.0.1" : "::1");
 
 function headlessTargets(view: NodeView, service: MeshService, port: ServicePort): readonly BindTarget[] {
   const [self] = view.proxy.addresses;
@@ -100,21 +117,22 @@ function headlessTargets(view: NodeView, service: MeshService, port: ServicePort
   return [...new Set(addresses)].filter((address) => speaksFamily(view.proxy, address)).map((bind) => ({ bind }));
 }
 
-function claim(
-  view: NodeView,
-  slots: Map<string, Slot>,
-  service: MeshService,
-  port: ServicePort,
-  target: BindTarget,
-  routeChain: TcpRouter,
-): void {
+/** Where services of one egress listener claim addresses. */
+interface ClaimPlace {
+  readonly view: NodeView;
+  readonly slots: Map<string, Slot>;
+  readonly egress: EgressScope;
+  readonly routeChain: TcpRouter;
+}
+
+function claim({ view, slots, egress, routeChain }: ClaimPlace, service: MeshService, port: ServicePort, target: BindTarget): void {
   const key = `${target.bind}_${port.port}`;
   const kind = isHttp(port.protocol) ? "http" : port.protocol === "AUTO" ? "auto" : "tcp";
   const existing = slots.get(key);
   // The first service to claim an address decides what is spoken there; Istio drops later ones in the same way.
-  if (existing !== undefined && (existing.kind !== kind || kind === "auto")) return;
+  if (existing !== undefined && (existing.egress !== egress || existing.kind !== kind || kind === "auto")) return;
   if (kind === "http") {
-    if (existing === undefined) slots.set(key, httpSlot(view, target.bind, port.port));
+    if (existing === undefined) slots.set(key, httpSlot(view, egress, target.bind, port.port));
     return;
   }
   const cluster = clusterName("outbound", undefined, service.hostname, port.port);
@@ -122,10 +140,18 @@ function claim(
   const tcpChain = { ...(routeChain(service, port) ?? { filters: [tcpProxy(view.mesh.config, cluster, fields)] }), ...handshakeTimeout };
   if (kind === "auto") {
     const routeName = target.bind === anyAddress ? String(port.port) : `${service.hostname}:${port.port}`;
-    slots.set(key, { ...httpSlot(view, target.bind, port.port, routeName, true), kind, defaultChain: tcpChain });
+    slots.set(key, { ...httpSlot(view, egress, target.bind, port.port, routeName, true), kind, defaultChain: tcpChain });
     return;
   }
-  const slot = existing ?? { bind: target.bind, port: port.port, kind, chains: [], matches: new Set<string>(), needsTlsInspector: false };
+  const slot = existing ?? {
+    egress,
+    bind: target.bind,
+    port: port.port,
+    kind,
+    chains: [],
+    matches: new Set<string>(),
+    needsTlsInspector: false,
+  };
   if (existing === undefined) slots.set(key, slot);
   const match = chainMatch(service, port, target);
   const matchKey = JSON.stringify(match ?? null);
@@ -145,10 +171,18 @@ function chainMatch(service: MeshService, port: ServicePort, target: BindTarget)
   return Object.keys(match).length === 0 ? undefined : match;
 }
 
-function httpSlot(view: NodeView, bind: string, port: number, routeName = String(port), sniffed = bind === anyAddress): Slot {
+function httpSlot(
+  view: NodeView,
+  egress: EgressScope,
+  bind: string,
+  port: number,
+  routeName = String(port),
+  sniffed = bind === anyAddress,
+): Slot {
   const filters = [outboundHttp(view.mesh.config, `outbound_${bind}_${port};`, routeName)];
   const match = sniffed ? { filter_chain_match: { transport_protocol: "raw_buffer", application_protocols: plaintextHttpAlpn } } : {};
   return {
+    egress,
     bind,
     port,
     kind: "http",
@@ -175,18 +209,15 @@ function encodeSlot(view: NodeView, slot: Slot): OutboundListener {
     listener_filters_timeout: config.protocolDetectionTimeout,
     continue_on_listener_filters_timeout: true,
     traffic_direction: "OUTBOUND",
-    ...(view.proxy.interception === "NONE"
+    ...(bindsPort(view, slot.egress.listener)
       ? { ...listenerAccessLog(config), max_connections_to_accept_per_socket_event: 1 }
       : { bind_to_port: false }),
   };
   return { name, json, ...(slot.routeName === undefined ? {} : { routeName: slot.routeName }) };
 }
 
-const unclaimedCluster = (view: NodeView): string =>
-  view.mesh.config.outboundPolicy === "ALLOW_ANY" ? "PassthroughCluster" : "BlackHoleCluster";
-
 function unclaimedChain(view: NodeView): Json {
-  return { filter_chain_match: {}, filters: [tcpProxy(view.mesh.config, unclaimedCluster(view))], name: "PassthroughFilterChain" };
+  return { filter_chain_match: {}, filters: [tcpProxy(view.mesh.config, view.scope.unclaimedCluster)], name: "PassthroughFilterChain" };
 }
 
 /** The listener on 15001 that all redirected traffic reaches first; it hands over by original destination. */
@@ -197,7 +228,7 @@ export function buildVirtualOutbound(view: NodeView): Json {
     address: socketAddress(anyAddress, outboundPort),
     filter_chains: [
       { filter_chain_match: { destination_port: outboundPort }, filters: [blackHole], name: "virtualOutbound-blackhole" },
-      { filters: [tcpProxy(config, unclaimedCluster(view))], name: "virtualOutbound-catchall-tcp" },
+      { filters: [tcpProxy(config, view.scope.unclaimedCluster)], name: "virtualOutbound-catchall-tcp" },
     ],
     use_original_dst: true,
     traffic_direction: "OUTBOUND",

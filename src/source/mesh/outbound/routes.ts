@@ -2,15 +2,18 @@
 import type { Json } from "../envoy-json.ts";
 import type { NodeView } from "../node-view.ts";
 import { routeConfiguration } from "../route/route-configuration.ts";
+import { blackHole } from "../scope/sidecar-scope.ts";
 import { VirtualHostBuilder } from "./virtual-hosts.ts";
 
 /** Builds the configurations that the node's listeners name. */
 export function buildRoutes(view: NodeView, names: Iterable<string>): readonly Json[] {
-  const builder = new VirtualHostBuilder(view);
+  const builders = new Map(view.scope.egress.map((egress) => [egress, new VirtualHostBuilder(view, egress)]));
   return [...new Set(names)].flatMap((name) => {
     const colon = name.lastIndexOf(":");
     const port = Number(name.slice(colon + 1));
-    const hosts = builder.hostsOf(port);
+    // The listeners that name a port stand before the one for all the others.
+    const egress = view.scope.egress.find(({ listener }) => listener.port === undefined || listener.port.number === port);
+    const hosts = (egress && builders.get(egress)?.hostsOf(port)) ?? new Map<string, Json>();
     if (colon < 0) {
       return [routeConfiguration(name, [...hosts.values(), ...(hosts.has(`*:${port}`) ? [] : [unknownHost(view)])])];
     }
@@ -21,10 +24,9 @@ export function buildRoutes(view: NodeView, names: Iterable<string>): readonly J
 }
 
 function unknownHost(view: NodeView): Json {
-  const allowed = view.mesh.config.outboundPolicy === "ALLOW_ANY";
+  const cluster = view.scope.unclaimedCluster;
+  const allowed = cluster !== blackHole;
   const name = allowed ? "allow_any" : "block_all";
-  const action = allowed
-    ? { route: { cluster: "PassthroughCluster", timeout: "0s", max_grpc_timeout: "0s" } }
-    : { direct_response: { status: 502 } };
+  const action = allowed ? { route: { cluster, timeout: "0s", max_grpc_timeout: "0s" } } : { direct_response: { status: 502 } };
   return { name, domains: ["*"], routes: [{ name, match: { prefix: "/" }, ...action }], include_request_attempt_count: true };
 }

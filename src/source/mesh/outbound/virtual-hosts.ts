@@ -3,12 +3,14 @@ import { requestHash, routeHashFields } from "../policy/hash-policy.ts";
 import { isIPv6 } from "node:net";
 import type { Json } from "../envoy-json.ts";
 import { bySpecificity, hostCovers } from "../istio/host-name.ts";
-import { meshGateway, type VirtualService, virtualServicesOf } from "../istio/virtual-services.ts";
+import { meshGateway, type VirtualService } from "../istio/virtual-services.ts";
+import type { MeshConfig } from "../mesh-config.ts";
 import type { NodeView } from "../node-view.ts";
 import { isHttp } from "../registry/protocol.ts";
 import { clusterName, compareText, type MeshService, type ServicePort } from "../registry/service.ts";
 import { buildHttpRoutes } from "../route/http-routes.ts";
-import { defaultRetryPolicy } from "../route/policies.ts";
+import { retryField } from "../route/policies.ts";
+import type { EgressScope } from "../scope/sidecar-scope.ts";
 import { serviceDomains } from "./domains.ts";
 
 type PortServices = ReadonlyMap<string, { readonly service: MeshService; readonly port: ServicePort }>;
@@ -16,7 +18,7 @@ type PortServices = ReadonlyMap<string, { readonly service: MeshService; readonl
 // Hosts that no service has are served on the port of plain HTTP alone: which other would they be called on?
 const plainHttpPort = 80;
 
-/** Builds the virtual hosts of any port of one node. */
+/** Builds the virtual hosts of any port of one egress listener. */
 export class VirtualHostBuilder {
   readonly #view: NodeView;
   readonly #byPort = new Map<number, Map<string, { readonly service: MeshService; readonly port: ServicePort }>>();
@@ -26,16 +28,16 @@ export class VirtualHostBuilder {
   readonly #wildcards: readonly (readonly [string, VirtualService])[];
   readonly #built = new Map<number, ReadonlyMap<string, Json>>();
 
-  constructor(view: NodeView) {
+  constructor(view: NodeView, egress: EgressScope) {
     this.#view = view;
-    for (const service of view.services) {
+    for (const service of egress.services) {
       for (const port of service.ports) {
         const services = this.#byPort.get(port.port);
         if (services === undefined) this.#byPort.set(port.port, new Map([[service.hostname, { service, port }]]));
         else if (!services.has(service.hostname)) services.set(service.hostname, { service, port });
       }
     }
-    this.#virtualServices = virtualServicesOf(view.mesh, view.proxy, meshGateway).filter(({ spec }) => spec.http.length > 0);
+    this.#virtualServices = egress.virtualServices.filter(({ spec }) => spec.http.length > 0);
     const wildcards = new Map<string, VirtualService>();
     for (const virtualService of this.#virtualServices) {
       for (const host of virtualService.spec.hosts) {
@@ -65,7 +67,7 @@ export class VirtualHostBuilder {
     for (const [hostname, target] of services) {
       if (!spokenFor.has(hostname) && carriesHttp(target.port))
         table.addService(target.service, [
-          defaultRoute(hostname, port, routeHashFields(requestHash(this.#view.ruleOf(target.service), port))),
+          defaultRoute(this.#view.mesh.config, hostname, port, routeHashFields(requestHash(this.#view.ruleOf(target.service), port))),
         ]);
     }
     return table.hosts.toSorted((a, b) => compareText(String(a["name"]), String(b["name"])));
@@ -79,6 +81,7 @@ export class VirtualHostBuilder {
       proxy: this.#view.proxy,
       gateway: meshGateway,
       port,
+      defaultRetries: this.#view.mesh.config.retries,
       // Only the services of this port count here, so that without a port this one is meant.
       portOf: () => port,
     });
@@ -148,14 +151,14 @@ function carriesHttp(port: ServicePort | undefined): boolean {
   return port !== undefined && (isHttp(port.protocol) || port.protocol === "AUTO");
 }
 
-function defaultRoute(hostname: string, port: number, hashFields: Json): Json {
+function defaultRoute(config: MeshConfig, hostname: string, port: number, hashFields: Json): Json {
   return {
     name: "default",
     match: { prefix: "/" },
     route: {
       cluster: clusterName("outbound", undefined, hostname, port),
       timeout: "0s",
-      retry_policy: defaultRetryPolicy,
+      ...retryField(config.retries),
       ...hashFields,
       max_grpc_timeout: "0s",
     },

@@ -4,6 +4,7 @@ import { resolveHost } from "../istio/host-name.ts";
 import type { Destination } from "../istio/route/destination.ts";
 import type { HttpMatch } from "../istio/route/http-match.ts";
 import type { DirectResponse, Forward, HttpRoute, Redirect } from "../istio/route/http-route.ts";
+import type { Retries } from "../istio/route/http-policy.ts";
 import { httpPlaceMatches, type RoutePlace, type VirtualService } from "../istio/virtual-services.ts";
 import { virtualServiceMetadata } from "./config-metadata.ts";
 import { type HeaderChanges, headerChanges, headerFields, joinChanges } from "./header-operations.ts";
@@ -14,6 +15,8 @@ import { describePath, everyRequest, isCatchAll, routeMatch } from "./route-matc
 export interface HttpRoutePlace extends RoutePlace {
   /** The port meant by a destination that gives none. */
   portOf(hostname: string): number;
+  /** For routes that say nothing of retries. */
+  readonly defaultRetries?: Retries | undefined;
 }
 
 /** Routes in order, up to the first that takes everything; empty when the VirtualService has nothing to say here. */
@@ -70,12 +73,12 @@ function buildAction(route: HttpRoute, place: HttpRoutePlace, clusterOf: (destin
   if (action.kind === "direct-response") return { action: { direct_response: directResponse(action) }, headers };
   const [only] = action.destinations;
   if (only === undefined || action.destinations.length > 1) {
-    const forward = forwardAction(action, weightedClusters(action, clusterOf), headers.authority, clusterOf);
+    const forward = forwardAction(action, place, weightedClusters(action, clusterOf), headers.authority, clusterOf);
     return { action: { route: forward }, headers };
   }
   const cluster = clusterOf(only);
   const joined = joinChanges(headers, headerChanges(only.headers));
-  const forward = forwardAction(action, { cluster: cluster.name }, joined.authority, clusterOf);
+  const forward = forwardAction(action, place, { cluster: cluster.name }, joined.authority, clusterOf);
   return { action: { route: forward }, headers: joined, operation: cluster.operation };
 }
 
@@ -96,7 +99,13 @@ function weightedClusters(action: Forward, clusterOf: (destination: Destination)
 
 const hostRewrite = (authority: string): Json => (authority === "" ? {} : { host_rewrite_literal: authority });
 
-function forwardAction(action: Forward, target: Json, authority: string, clusterOf: (destination: Destination) => Cluster): Json {
+function forwardAction(
+  action: Forward,
+  place: HttpRoutePlace,
+  target: Json,
+  authority: string,
+  clusterOf: (destination: Destination) => Cluster,
+): Json {
   const { rewrite, timeout = "0s" } = action;
   const mirrors = action.mirrors.map(({ destination, percentage }) => ({
     cluster: clusterOf(destination).name,
@@ -112,7 +121,7 @@ function forwardAction(action: Forward, target: Json, authority: string, cluster
       : { regex_rewrite: { pattern: { regex: rewrite.regex.match }, substitution: rewrite.regex.rewrite } }),
     ...hostRewrite(rewrite === undefined || rewrite.authority === "" ? authority : rewrite.authority),
     timeout,
-    ...retryField(action.retries),
+    ...retryField(action.retries ?? place.defaultRetries),
     ...(mirrors.length === 0 ? {} : { request_mirror_policies: mirrors }),
     // The older of two fields that bound a gRPC caller's own deadline; 0 takes it as it is.
     max_grpc_timeout: timeout,

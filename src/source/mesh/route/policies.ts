@@ -11,8 +11,8 @@ const previousHosts = extension(
 
 const avoidPreviousHosts: Json = { retry_host_predicate: [previousHosts] };
 
-/** What is retried unless a VirtualService says otherwise. */
-export const defaultRetryPolicy: Json = {
+/** What is retried unless MeshConfig or a VirtualService says otherwise. */
+const defaultRetryPolicy: Json = {
   retry_on: "connect-failure,refused-stream,unavailable,cancelled,retriable-status-codes",
   num_retries: 2,
   ...avoidPreviousHosts,

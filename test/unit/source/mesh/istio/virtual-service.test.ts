@@ -43,6 +43,8 @@ suite("VirtualService", () => {
     ["an unknown redirect code", { http: [{ redirect: { redirectCode: 304 } }] }, /error .*redirectCode: is 304, expected one of 301/],
     ["TCP by destination subnet", { tcp: [{ match: [{ destinationSubnets: ["10.0.0.0/8"] }], route: to }] }, /error .*destinationSubnets/],
     ["tcp routes at a gateway", { gateways: ["g"], tcp: [{ route: to }] }, /warning tcp: has no effect at gateways/],
+    ["an export to nobody", { exportTo: ["~"] }, /error exportTo: is ~, which only a ServiceEntry may say/],
+    ["an export to all and more", { exportTo: ["*", "shop"] }, /error exportTo: has \* beside other values/],
     ["a misspelt field", { http: [{ rout: to }] }, /error http\.0\.rout: is an unknown field/],
   ];
   for (const [title, spec, expected] of mistakes) {
