@@ -4,6 +4,7 @@ import type { Clock } from "../clock.ts";
 import { defaultAnswerSettings } from "../dns/answer.ts";
 import type { AnswerSettings } from "../dns/answer.ts";
 import type { CacheSettings } from "../dns/cache/caching-upstream.ts";
+import { defaultForwardSettings, type ForwardSettings } from "../dns/forward/settings.ts";
 import { compileNameTable } from "../dns/name-table.ts";
 import type { NameTable } from "../dns/name-table.ts";
 import { parseResolvConf } from "../dns/resolv-conf.ts";
@@ -20,8 +21,7 @@ export interface MeshDnsSettings {
   readonly cache?: CacheSettings | "none";
   /** Search domains of resolv.conf that names are also known under: Istio takes the first. Default all. */
   readonly search?: "all" | "first";
-  /** Milliseconds an upstream server gets. Default 5000. */
-  readonly forwardTimeoutMs?: number;
+  readonly forward?: Partial<ForwardSettings>;
 }
 
 /** What the responder is started with. */
@@ -66,39 +66,45 @@ export async function startMeshDns(options: MeshDnsOptions): Promise<MeshDns> {
     nameServers,
     answers,
     ...(settings.cache === undefined ? {} : { cache: settings.cache }),
-    ...(settings.forwardTimeoutMs === undefined ? {} : { forwardTimeoutMs: settings.forwardTimeoutMs }),
+    ...(settings.forward === undefined ? {} : { forward: settings.forward }),
     ...(logQueries === undefined ? {} : { logQueries }),
     clock: options.clock,
     logger: options.logger,
     stats: options.stats,
   });
-  let names = options.config.nameTable;
+  const { nameTable, servicePorts } = options.config;
+  let names = { nameTable, servicePorts };
   return {
     address: { address: responder.address.host, port: responder.address.port },
     setNames: (config) => {
-      if (config.nameTable === names) return;
-      names = config.nameTable;
+      if (config.nameTable === names.nameTable && config.servicePorts === names.servicePorts) return;
+      names = { nameTable: config.nameTable, servicePorts: config.servicePorts };
       table = compileNames(config, search);
       responder.setTable(table);
     },
     view: () => ({
-      table: names?.table ?? {},
+      table: names.nameTable?.table ?? {},
+      ports: names.servicePorts ?? {},
       listener: { hosts: responder.hosts, port: responder.address.port, batching: responder.batching },
       names: table.size,
       search,
       answers,
-      upstream: { servers: nameServers, cache: responder.cacheView() },
+      upstream: {
+        servers: responder.upstreamView(),
+        settings: { ...defaultForwardSettings, ...settings.forward },
+        cache: responder.cacheView(),
+      },
     }),
     close: () => responder.close(),
   };
 }
 
-function compileNames({ node, nameTable }: LoadedConfig, searchDomains: readonly string[]): NameTable {
+function compileNames({ node, nameTable, servicePorts }: LoadedConfig, searchDomains: readonly string[]): NameTable {
   // `type~ip~name.namespace~domain`; a node of another form has no short names.
   const [, , workload = "", proxyDomain = ""] = node.id.split("~");
   const namespace = node.metadata["NAMESPACE"];
   const proxyNamespace = typeof namespace === "string" ? namespace : workload.slice(workload.lastIndexOf(".") + 1);
-  return compileNameTable(nameTable ?? {}, { proxyDomain, proxyNamespace, searchDomains });
+  return compileNameTable(nameTable ?? {}, { proxyDomain, proxyNamespace, searchDomains }, servicePorts);
 }
 
 function readResolvConf(path: string): string {
