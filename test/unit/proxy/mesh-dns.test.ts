@@ -84,7 +84,7 @@ suite("mesh DNS", () => {
       assert.deepEqual(await resolver.resolve4("httpbin.default", { ttl: true }), [{ address: "10.96.2.80", ttl: 5 }]);
       assert.deepEqual(await resolver.resolve4("httpbin.default.one.example"), ["10.96.2.80"]);
       assert.deepEqual(await resolver.resolveSrv("_http._tcp.httpbin"), [
-        { name: "httpbin.default.svc.cluster.local", port: 8000, priority: 0, weight: 100 },
+        { name: "httpbin.default.svc.cluster.local", port: 8000, priority: 0, weight: 100, type: "SRV" },
       ]);
       const second = resolver.resolve4("httpbin.default.two.example");
       if (search === "all") assert.deepEqual(await second, ["10.96.2.80"]);
