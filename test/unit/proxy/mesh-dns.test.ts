@@ -58,6 +58,11 @@ suite("mesh DNS", () => {
     assert.deepEqual(await resolver.resolve4("other.default"), ["10.96.2.81"]);
     // No server to forward to: the name is gone.
     await assert.rejects(resolver.resolve4("httpbin"));
+    // The same names from another namespace: the bare name is not known there, the full one is.
+    const same = config(service("other", "10.96.2.81"));
+    dns.setNames({ ...same, node: { ...same.node, metadata: { NAMESPACE: "shop" } } });
+    assert.deepEqual(await resolver.resolve4("other.default"), ["10.96.2.81"]);
+    await assert.rejects(resolver.resolve4("other"));
   });
 
   for (const search of ["all", "first"] as const) {
