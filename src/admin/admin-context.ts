@@ -42,13 +42,16 @@ export interface ConfigView {
 export interface DnsView {
   /** Istio's name table as it is in force: host to its addresses. */
   readonly table: Readonly<Record<string, unknown>>;
+  /** Host to its ports, for SRV. */
+  readonly ports: Readonly<Record<string, unknown>>;
   readonly listener: { readonly hosts: readonly string[]; readonly port: number; readonly batching: boolean };
   /** Names that are answered: short, alternative and expanded ones included. */
   readonly names: number;
   readonly search: readonly string[];
   /** How mesh names are answered. */
   readonly answers: object;
-  readonly upstream: { readonly servers: readonly { readonly host: string; readonly port: number }[]; readonly cache: unknown };
+  /** The servers for other names and how they do, how they are asked, and what is kept of their replies. */
+  readonly upstream: { readonly servers: readonly object[]; readonly settings: object; readonly cache: unknown };
 }
 
 /** The proxy as admin sees it. */

@@ -69,7 +69,7 @@ export const endpoints: readonly Endpoint[] = [
       const view = context.dns();
       if (!view) return text("no DNS is answered here\n", 404);
       const host = query.get("host")?.toLowerCase();
-      return json(host === undefined ? view : { ...view, table: Object.hasOwn(view.table, host) ? { [host]: view.table[host] } : {} });
+      return json(host === undefined ? view : { ...view, table: only(view.table, host), ports: only(view.ports, host) });
     },
   },
   {
@@ -201,4 +201,8 @@ export function homePage(): Page {
   });
   const body = `<!DOCTYPE html>\n<html lang="en">\n<head><title>isthmus admin</title></head>\n<body>\n<table>\n${rows.join("\n")}\n</table>\n</body>\n</html>\n`;
   return { status: 200, contentType: "text/html; charset=UTF-8", body };
+}
+
+function only(record: Readonly<Record<string, unknown>>, key: string): Readonly<Record<string, unknown>> {
+  return Object.hasOwn(record, key) ? { [key]: record[key] } : {};
 }

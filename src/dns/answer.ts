@@ -4,6 +4,7 @@ import {
   BAD_VERSION,
   CLASS_IN,
   HEADER_LENGTH,
+  MAX_UDP_PAYLOAD,
   OPT_LENGTH,
   flag,
   recordType,
@@ -24,32 +25,46 @@ export interface AnswerSettings {
   readonly edns: boolean;
   /** Record types that no mesh name has; types in neither this list nor A and AAAA are asked upstream. */
   readonly noData: readonly number[];
+  /** SRV questions about ports that are known (`_http._tcp.NAME`, or NAME itself for all) are answered, whatever `noData` says. */
+  readonly srv: boolean;
+  /** The most bytes of a UDP reply, however much the client takes; at least 512. */
+  readonly maxUdpBytes: number;
 }
 
 /**
  * The defaults. 30 s is Istio's constant, low so that clients follow changes. SOA and OPT are what the RFCs ask of a server and
  * Istio's lacks: without them stub resolvers ask for AAAA of every IPv4 name each time, and some take the server for one that
  * knows no EDNS. An HTTPS or SVCB record from outside would send clients past the mesh's own address, or hide the server name.
- * SRV goes upstream: the cluster's own DNS server knows the ports.
+ * UDP replies may be as large as the client says: it is on this machine, where nothing gets fragmented on the way.
  */
 export const defaultAnswerSettings: AnswerSettings = {
   ttlS: 30,
   soa: true,
   edns: true,
   noData: [recordType.svcb, recordType.https],
+  srv: true,
+  maxUdpBytes: MAX_UDP_PAYLOAD,
 };
 
 /** To the byte what Istio's proxy answers. */
-export const istioAnswerSettings: AnswerSettings = { ttlS: 30, soa: false, edns: false, noData: [] };
+export const istioAnswerSettings: AnswerSettings = {
+  ttlS: 30,
+  soa: false,
+  edns: false,
+  noData: [],
+  srv: false,
+  maxUdpBytes: MAX_UDP_PAYLOAD,
+};
 
 /** Not answered here: the name is unknown, or a type or class that only upstream servers know. */
 export const NOT_OURS = 0;
 /** The answer is larger than the caller's buffer, though not than what the client can take. */
 export const TOO_LARGE = -1;
 
-const POINTER = 0xc000;
+/** Marks a compression pointer. */
+export const POINTER = 0xc000;
 /** Type, class, TTL and length of a record's data. */
-const FIXED_LENGTH = 10;
+export const FIXED_LENGTH = 10;
 /** `hostmaster` as a label. */
 const hostmaster = Uint8Array.of(10, ...Buffer.from("hostmaster"));
 /** Seconds of an SOA that only zone transfers read: refresh, retry, expire. */
@@ -75,9 +90,9 @@ export class AnswerEncoder {
   encode(table: NameTable, query: Query, request: Uint8Array, start: number, out: Uint8Array, outStart: number, limit: number): number {
     const { type } = query;
     if (query.class !== CLASS_IN) return NOT_OURS;
-    const { ttlS, soa, edns, noData } = this.#settings;
+    const { ttlS, soa, edns, noData, srv } = this.#settings;
     const ofAddresses = type === recordType.a || type === recordType.aaaa;
-    if (!ofAddresses && !noData.includes(type)) return NOT_OURS;
+    if (!ofAddresses && ((srv && type === recordType.srv) || !noData.includes(type))) return NOT_OURS;
     let entry = findExact(table, query);
     const wildcard = entry < 0;
     if (wildcard) {
@@ -169,7 +184,8 @@ export class AnswerEncoder {
   }
 }
 
-function writeBytes(out: Uint8Array, at: number, from: Uint8Array, start: number, length: number): number {
+/** Copies `length` bytes; returns the offset behind them. */
+export function writeBytes(out: Uint8Array, at: number, from: Uint8Array, start: number, length: number): number {
   for (let i = 0; i < length; i++) out[at + i] = from[start + i]!;
   return at + length;
 }
@@ -193,7 +209,8 @@ function sharedFrom(request: Uint8Array, start: number, query: Query): number {
   return -1;
 }
 
-function writeFixed(out: Uint8Array, at: number, type: number, ttlS: number, length: number): void {
+/** Writes type, class, TTL and data length of a record at `at`. */
+export function writeFixed(out: Uint8Array, at: number, type: number, ttlS: number, length: number): void {
   writeUint16(out, at, type);
   writeUint16(out, at + 2, CLASS_IN);
   writeUint32(out, at + 4, ttlS);

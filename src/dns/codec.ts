@@ -12,6 +12,9 @@ export const MAX_MESSAGE_LENGTH = 65535;
 /** What a UDP client without EDNS can take (RFC 1035, section 4.2.1). */
 export const MIN_UDP_LIMIT = 512;
 
+/** Largest UDP payload over IPv4 (RFC 768), whatever a client says it takes. */
+export const MAX_UDP_PAYLOAD = 65507;
+
 /** Record and question types that mean something here; `opt` is the pseudo type of EDNS, `tsig` a signature over the whole message. */
 export const recordType = { a: 1, cname: 5, soa: 6, aaaa: 28, srv: 33, opt: 41, svcb: 64, https: 65, tsig: 250, any: 255 } as const;
 /** Class IN. */
@@ -21,7 +24,7 @@ export const CLASS_IN = 1;
 export const responseCode = { noError: 0, formatError: 1, serverFailure: 2, nameError: 3, notImplemented: 4, refused: 5 } as const;
 
 /** The UDP payload we say we take: passes everywhere without fragments (DNS flag day 2020). */
-const ADVERTISED_UDP_SIZE = 1232;
+export const ADVERTISED_UDP_SIZE = 1232;
 /** Bytes of an OPT record without options. */
 export const OPT_LENGTH = 11;
 /** What an OPT record says when its version is not known (RFC 6891, section 6.1.3): BADVERS, the bits above the header's four. */
@@ -41,7 +44,7 @@ const OPCODE_MASK = 0x7800;
 const MAX_LABEL_LENGTH = 63;
 const DNSSEC_OK = 0x8000;
 /** EDNS options between two neighbours, which say nothing about the answer: COOKIE, tcp-keepalive, PADDING. */
-const hopByHopOptions: readonly number[] = [10, 11, 12];
+export const hopByHopOptions: readonly number[] = [10, 11, 12];
 const POINTER = 0xc0;
 
 /**
@@ -170,9 +173,9 @@ export function nameText(query: Query): string {
   return text || ".";
 }
 
-/** The largest UDP reply the sender of `query` can take. */
-export function udpLimit(query: Query): number {
-  return query.ednsSize > MIN_UDP_LIMIT ? query.ednsSize : MIN_UDP_LIMIT;
+/** The largest UDP reply for the sender of `query`: what it says it takes, of which less than 512 does not count, up to `most`. */
+export function udpLimit(query: Query, most: number): number {
+  return query.ednsSize <= MIN_UDP_LIMIT ? MIN_UDP_LIMIT : query.ednsSize < most ? query.ednsSize : most;
 }
 
 function readName(bytes: Uint8Array, from: number, limit: number, query: Query): number {

@@ -1,6 +1,7 @@
 // The names of the mesh, compiled from Istio's name table into flat arrays in shared memory: looked up without allocation,
 // posted to another thread without a copy, never changed after it is built. Encoding the answer is answer.ts.
 import { MAX_NAME_LENGTH, encodeAddress, writeName, type Query } from "./codec.ts";
+import type { HostPorts, ServicePorts } from "./service-ports.ts";
 
 /** One host of Istio's name table (`istio.networking.nds.v1.NameTable.NameInfo`). */
 export interface NameInfo {
@@ -40,10 +41,12 @@ export interface NameTable {
   readonly entries: Int32Array;
   /** Names in wire form and addresses. */
   readonly bytes: Uint8Array;
+  /** By host number; not shared with threads, which know nothing of ports. */
+  readonly services?: readonly (HostPorts | undefined)[] | undefined;
 }
 
-/** Positions within an entry; offsets are into `bytes`. */
-export const field = { hash: 0, name: 1, nameLength: 2, a: 3, aCount: 4, aaaa: 5, aaaaCount: 6, target: 7, stride: 8 } as const;
+/** Positions within an entry; offsets are into `bytes`, `host` is a number of `services` or -1. */
+export const field = { hash: 0, name: 1, nameLength: 2, a: 3, aCount: 4, aaaa: 5, aaaaCount: 6, target: 7, host: 8, stride: 9 } as const;
 
 interface Addresses {
   readonly a: readonly Buffer[];
@@ -55,6 +58,8 @@ interface Draft {
   readonly name: string;
   addresses: Addresses | undefined;
   target: Draft | undefined;
+  /** Number of the host that the addresses are of. */
+  host: number;
   /** Its entry, -1 when the name has no wire form and can never be asked for. */
   entry: number;
 }
@@ -68,8 +73,11 @@ function mix(hash: number): number {
   return hash ^ (hash >>> 15);
 }
 
-/** Compiles what the proxy at `options` answers for `nds`; hosts without a usable address are left out, so they are forwarded. */
-export function compileNameTable(nds: NameTableJson, options: NameTableOptions): NameTable {
+/**
+ * Compiles what the proxy at `options` answers for `nds`; hosts without a usable address are left out, so they are forwarded.
+ * @param ports of the hosts in `nds`, for SRV; the pods named in there become names as well
+ */
+export function compileNameTable(nds: NameTableJson, options: NameTableOptions, ports: ServicePorts = {}): NameTable {
   const domain = trimDomain(options.proxyDomain, options.proxyNamespace);
   const searches = options.searchDomains.map((search) => search.toLowerCase().replace(/\.$/, "")).filter((search) => search !== "");
   const drafts = new Map<string, Draft>();
@@ -82,15 +90,32 @@ export function compileNameTable(nds: NameTableJson, options: NameTableOptions):
   for (const full of [true, false]) {
     hosts.forEach(({ addresses }, i) => {
       aliases[i]!.forEach((alias, position) => {
-        if ((position === 0) === full) claim(drafts, alias).addresses ??= addresses;
+        if ((position === 0) === full) own(claim(drafts, alias), addresses, i);
       });
     });
   }
+  const services = hosts.map(({ host }) => (Object.hasOwn(ports, host) ? { host, ports: ports[host]! } : undefined));
+  claimPods(drafts, services);
   // The first domain as Istio expands it; what is known by then is left alone by the others.
   searches.forEach((search, position) => {
-    for (const own of aliases) for (const alias of own) expand(drafts, alias, own, search, position === 0);
+    for (const names of aliases) for (const alias of names) expand(drafts, alias, names, search, position === 0);
   });
-  return layOut([...drafts.values()]);
+  return { ...layOut([...drafts.values()]), services };
+}
+
+function own(draft: Draft, addresses: Addresses, host: number): void {
+  if (draft.addresses) return;
+  draft.addresses = addresses;
+  draft.host = host;
+}
+
+/** Makes names of those pods that SRV records point to and the name table does not have: they have no host name of their own. */
+function claimPods(drafts: Map<string, Draft>, services: readonly (HostPorts | undefined)[]): void {
+  for (const service of services) {
+    for (const { endpoints = [] } of service?.ports ?? []) {
+      for (const { host, address } of endpoints) own(claim(drafts, host.toLowerCase()), parseAddresses([address]), -1);
+    }
+  }
 }
 
 function trimDomain(proxyDomain: string, namespace: string): string {
@@ -131,7 +156,7 @@ function aliasesOf(host: string, info: NameInfo, proxyNamespace: string, domain:
 function claim(drafts: Map<string, Draft>, name: string): Draft {
   const known = drafts.get(name);
   if (known) return known;
-  const draft: Draft = { name, addresses: undefined, target: undefined, entry: -1 };
+  const draft: Draft = { name, addresses: undefined, target: undefined, host: -1, entry: -1 };
   drafts.set(name, draft);
   return draft;
 }
@@ -147,7 +172,7 @@ function expand(drafts: Map<string, Draft>, name: string, siblings: readonly str
   claim(drafts, expanded).target ??= claim(drafts, name);
 }
 
-function layOut(drafts: readonly Draft[]): NameTable {
+function layOut(drafts: readonly Draft[]): Omit<NameTable, "services"> {
   const entries = encodeEntries(drafts);
   const addressOffsets = new Map<Addresses, number>();
   let length = entries.names.length;
@@ -175,7 +200,7 @@ function layOut(drafts: readonly Draft[]): NameTable {
   const slots = new Int32Array(new SharedArrayBuffer(4 * slotCount));
   let wildcards = false;
   let name = 0;
-  entries.drafts.forEach(({ addresses, target }, i) => {
+  entries.drafts.forEach(({ addresses, target, host }, i) => {
     const end = entries.ends[i]!;
     const hash = hashName(bytes, name, end);
     const base = i * field.stride;
@@ -188,6 +213,7 @@ function layOut(drafts: readonly Draft[]): NameTable {
     numbers[base + field.aaaa] = offset + 4 * (addresses?.a.length ?? 0);
     numbers[base + field.aaaaCount] = addresses?.aaaa.length ?? 0;
     numbers[base + field.target] = target?.entry ?? -1;
+    numbers[base + field.host] = host;
     wildcards ||= bytes[name] === 1 && bytes[name + 1] === ASTERISK;
     let slot = mix(hash) & (slotCount - 1);
     while (slots[slot] !== 0) slot = (slot + 1) & (slotCount - 1);
@@ -230,6 +256,12 @@ function hashName(bytes: Uint8Array, from: number, to: number): number {
 export function findExact(table: NameTable, query: Query): number {
   const { name, nameLength } = query;
   return probe(table, hashName(name, 0, nameLength), name, 0, nameLength, false);
+}
+
+/** The entry of exactly what the query's name is from its label number `label` on, -1 when there is none. */
+export function findFrom(table: NameTable, query: Query, label: number): number {
+  const { name, nameLength, labels } = query;
+  return probe(table, hashName(name, labels[label]!, nameLength), name, labels[label]!, nameLength, false);
 }
 
 /** The entry of the most specific wildcard above the query's name, -1 when there is none. */

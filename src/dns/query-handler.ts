@@ -3,17 +3,25 @@ import type { Counter } from "../telemetry/stats.ts";
 import { AnswerEncoder, NOT_OURS, type AnswerSettings } from "./answer.ts";
 import type { CachingUpstream, ReplySource } from "./cache/caching-upstream.ts";
 import { MAX_MESSAGE_LENGTH, Query, encodeFailure, parseQuery, responseCode, truncateReply, udpLimit } from "./codec.ts";
-import type { Transport } from "./exchange.ts";
-import type { Forwarder } from "./forwarder.ts";
+import type { Transport } from "./forward/exchange.ts";
+import type { Forwarder } from "./forward/forwarder.ts";
 import type { NameTable } from "./name-table.ts";
 import type { QueryLog } from "./query-log.ts";
-
-/** Largest UDP payload over IPv4 (RFC 768), whatever a client says it takes. */
-const MAX_UDP_PAYLOAD = 65507;
+import { ServiceAnswerEncoder } from "./service-answer.ts";
 
 /** Where replies go; `peer` is what the listener passed in with the request. */
 export interface ReplySink<Peer> {
   send(reply: Buffer, peer: Peer): void;
+}
+
+/** What is counted of all queries, whoever answers them. */
+export interface QueryCounters {
+  /** `dns_requests_total`: all that were no noise. */
+  readonly requests: Counter;
+  /** `dns_mesh_answers_total`: those answered from the name table. */
+  readonly mesh: Counter;
+  /** `dns_overflow_total`: SERVFAIL because too many wait to be handled. */
+  readonly overflow: Counter;
 }
 
 /** What a handler works with. */
@@ -23,8 +31,7 @@ export interface QueryHandlerOptions {
   readonly cache?: CachingUpstream | undefined;
   readonly answers: AnswerSettings;
   readonly log?: QueryLog;
-  /** `dns_requests_total`. */
-  readonly requests: Counter;
+  readonly counters: QueryCounters;
   /** Uniform in [0, 1): the order of addresses. */
   readonly random: () => number;
   /** Before the first table: SERVFAIL, or forward, as Istio does when it listens on port 53. */
@@ -35,6 +42,7 @@ export interface QueryHandlerOptions {
 export class QueryHandler {
   readonly #options: QueryHandlerOptions;
   readonly #encoder: AnswerEncoder;
+  readonly #services: ServiceAnswerEncoder;
   readonly #query = new Query();
   readonly #out = Buffer.allocUnsafeSlow(MAX_MESSAGE_LENGTH);
   #table: NameTable | undefined;
@@ -42,6 +50,7 @@ export class QueryHandler {
   constructor(options: QueryHandlerOptions) {
     this.#options = options;
     this.#encoder = new AnswerEncoder(options.random, options.answers);
+    this.#services = new ServiceAnswerEncoder(options.random, options.answers);
   }
 
   /** Replaces the table; the next query sees the new one whole. */
@@ -59,19 +68,21 @@ export class QueryHandler {
     const query = this.#query;
     const verdict = parseQuery(request, 0, request.length, query);
     if (verdict === "ignore") return false;
-    this.#options.requests.inc();
+    this.#options.counters.requests.inc();
     if (verdict !== "query") {
       const code = verdict === "malformed" ? responseCode.formatError : responseCode.notImplemented;
       sink.send(encodeFailure(request, 0, query, code), peer);
       return true;
     }
-    const limit = transport === "tcp" ? MAX_MESSAGE_LENGTH : Math.min(udpLimit(query), MAX_UDP_PAYLOAD);
-    const { forwarder, cache, beforeTable, answers, log } = this.#options;
+    const { forwarder, cache, beforeTable, answers, log, counters } = this.#options;
+    const limit = transport === "tcp" ? MAX_MESSAGE_LENGTH : udpLimit(query, answers.maxUdpBytes);
     const logged = log?.begin(query, transport, port);
     const table = this.#table;
     if (table) {
-      const length = this.#encoder.encode(table, query, request, 0, this.#out, 0, limit);
+      let length = this.#encoder.encode(table, query, request, 0, this.#out, 0, limit);
+      if (length === NOT_OURS && answers.srv) length = this.#services.encode(table, query, request, this.#out, limit);
       if (length !== NOT_OURS) {
+        counters.mesh.inc();
         const reply = Buffer.from(this.#out.subarray(0, length));
         logged?.end("mesh", reply);
         sink.send(reply, peer);

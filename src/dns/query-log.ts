@@ -2,7 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { nameText, readUint16, recordType, type Query } from "./codec.ts";
-import type { Transport } from "./exchange.ts";
+import type { Transport } from "./forward/exchange.ts";
 
 /** A query that is being answered. */
 export interface LoggedQuery {

@@ -7,9 +7,11 @@ import type { StatsScope } from "../telemetry/stats.ts";
 import { defaultAnswerSettings, type AnswerSettings } from "./answer.ts";
 import { listenUdpBatching } from "./batch/listener.ts";
 import { CachingUpstream, defaultCacheSettings, type CacheSettings, type CacheView } from "./cache/caching-upstream.ts";
-import { Forwarder } from "./forwarder.ts";
+import { Forwarder } from "./forward/forwarder.ts";
+import type { NameServerView } from "./forward/name-server-state.ts";
+import { defaultForwardSettings, type ForwardSettings } from "./forward/settings.ts";
 import type { NameTable } from "./name-table.ts";
-import { QueryHandler } from "./query-handler.ts";
+import { QueryHandler, type QueryCounters } from "./query-handler.ts";
 import { QueryLog } from "./query-log.ts";
 import { loopbackHosts, type NameServer } from "./resolv-conf.ts";
 import { listenTcp, type TcpListener } from "./tcp-listener.ts";
@@ -27,10 +29,8 @@ export interface DnsResponderOptions {
   readonly nameServers: readonly NameServer[];
   /** Before the first table: `forward` is what Istio does on port 53. Default `servfail`. */
   readonly beforeTable?: "servfail" | "forward";
-  /** Milliseconds an upstream server gets. Default 5000 (Istio's DNS_FORWARD_TIMEOUT). */
-  readonly forwardTimeoutMs?: number;
-  /** Queries forwarded at once. Default 512. */
-  readonly maxForwarded?: number;
+  /** How upstream servers are asked. Default defaultForwardSettings, for what is left out too. */
+  readonly forward?: Partial<ForwardSettings>;
   /** False keeps UDP on the portable path. Default true: batched on a thread where the platform has it. */
   readonly batching?: boolean;
   /** How mesh names are answered. Default defaultAnswerSettings. */
@@ -41,7 +41,7 @@ export interface DnsResponderOptions {
   readonly logQueries?: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Gets `dns_requests_total`, `dns_upstream_*` and `dns_cache_*`. */
+  /** Gets `dns_requests_total`, `dns_mesh_answers_total`, `dns_overflow_total`, `dns_tcp_*`, `dns_upstream_*` and `dns_cache_*`. */
   readonly stats: StatsScope;
   /** Uniform in [0, 1), for the order of addresses and servers. Default Math.random. */
   readonly random?: () => number;
@@ -56,6 +56,8 @@ export interface DnsResponder {
   readonly batching: boolean;
   /** What is kept of upstream replies; undefined without a cache. */
   cacheView(): CacheView | undefined;
+  /** The upstream servers and how they do. */
+  upstreamView(): readonly NameServerView[];
   /** Replaces the table; queries that come after the call see only the new one. */
   setTable(table: NameTable): void;
   /** Stops listening and drops what is being forwarded. */
@@ -70,27 +72,29 @@ export async function startDnsResponder(options: DnsResponderOptions): Promise<D
   const { clock, logger, stats, random = Math.random } = options;
   const hosts = options.host === "localhost" ? loopbackHosts(options.nameServers) : [options.host];
   let boundPort = 0;
-  // Filtered when asked, not now: with port 0 our own port is not known yet.
-  const upstreams: NameServer[] = [];
   const forwarder = new Forwarder({
-    nameServers: upstreams,
-    ...(options.forwardTimeoutMs === undefined ? {} : { timeoutMs: options.forwardTimeoutMs }),
-    ...(options.maxForwarded === undefined ? {} : { maxInFlight: options.maxForwarded }),
+    // Known once the port is, with which our own addresses among them are told.
+    nameServers: [],
+    settings: { ...defaultForwardSettings, ...options.forward },
     clock,
     logger,
     stats,
     random,
   });
-  const requests = stats.counter("dns_requests_total");
+  const counters: QueryCounters = {
+    requests: stats.counter("dns_requests_total"),
+    mesh: stats.counter("dns_mesh_answers_total"),
+    overflow: stats.counter("dns_overflow_total"),
+  };
   const { answers = defaultAnswerSettings, cache: settings = defaultCacheSettings, logQueries = () => false } = options;
   const cache = settings === "none" ? undefined : new CachingUpstream({ forwarder, settings, clock, stats });
   const log = new QueryLog(logger, clock, logQueries);
-  const handler = new QueryHandler({ forwarder, cache, answers, log, requests, random, beforeTable: options.beforeTable ?? "servfail" });
+  const handler = new QueryHandler({ forwarder, cache, answers, log, counters, random, beforeTable: options.beforeTable ?? "servfail" });
   if (options.table) handler.setTable(options.table);
 
   const openUdp = async (host: string, port: number): Promise<UdpListener> => {
     const batched =
-      options.batching === false ? undefined : await listenUdpBatching({ host, port, handler, answers, log, requests, clock, logger });
+      options.batching === false ? undefined : await listenUdpBatching({ host, port, handler, answers, log, counters, clock, logger });
     return batched ?? listenUdp(host, port, handler, logger);
   };
   const open: (UdpListener | TcpListener)[] = [];
@@ -101,7 +105,7 @@ export async function startDnsResponder(options: DnsResponderOptions): Promise<D
   };
   try {
     for (const host of hosts) {
-      const pair = await bindPair(host, boundPort || options.port, openUdp, (port) => listenTcp(host, port, handler, clock));
+      const pair = await bindPair(host, boundPort || options.port, openUdp, (port) => listenTcp({ host, port, handler, clock, stats }));
       open.push(pair.tcp, pair.udp);
       udp.push(pair.udp);
       boundPort = pair.tcp.port;
@@ -110,7 +114,7 @@ export async function startDnsResponder(options: DnsResponderOptions): Promise<D
     await close();
     throw error;
   }
-  upstreams.push(...options.nameServers.filter((server) => !isSelf(server, hosts, boundPort)));
+  forwarder.setNameServers(options.nameServers.filter((server) => !isSelf(server, hosts, boundPort)));
   if (options.table) for (const listener of udp) listener.setTable(options.table);
   return {
     address: { host: hosts[0]!, port: boundPort },
@@ -119,6 +123,7 @@ export async function startDnsResponder(options: DnsResponderOptions): Promise<D
       return udp.every((listener) => listener.batching);
     },
     cacheView: () => cache?.view(),
+    upstreamView: () => forwarder.view(),
     setTable: (table) => {
       handler.setTable(table);
       for (const listener of udp) listener.setTable(table);

@@ -1,15 +1,19 @@
 // DNS over TCP (RFC 7766): length-prefixed messages, pipelined, replies in the order they are ready.
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import type { Clock, Timer } from "../clock.ts";
+import type { StatsScope } from "../telemetry/stats.ts";
 import { readUint16, writeUint16 } from "./codec.ts";
 import type { QueryHandler, ReplySink } from "./query-handler.ts";
 
-/** Milliseconds a connection may be silent: the default of the server Istio uses. */
+/**
+ * Milliseconds without a whole query or a reply after which a connection ends: the default of the server Istio uses. Bytes alone
+ * do not count, so that a client which sends them one by one holds nothing for longer.
+ */
 export const TCP_IDLE_TIMEOUT_MS = 8000;
 /** Unanswered queries a connection; reading pauses at the limit. */
 const MAX_PIPELINED = 64;
 /** Open connections; each buffers at most a message and MAX_PIPELINED replies. */
-const MAX_CONNECTIONS = 256;
+export const MAX_TCP_CONNECTIONS = 256;
 
 /** A listening TCP socket that queries come in by. */
 export interface TcpListener {
@@ -21,14 +25,16 @@ class TcpConnection implements ReplySink<undefined> {
   readonly #socket: Socket;
   readonly #handler: QueryHandler;
   readonly #clock: Clock;
+  readonly #onTimeout: () => void;
   #timer: Timer;
   #activeMs: number;
   #received: Buffer = Buffer.alloc(0);
   #inFlight = 0;
   #ended = false;
 
-  constructor(socket: Socket, handler: QueryHandler, clock: Clock) {
+  constructor(socket: Socket, handler: QueryHandler, clock: Clock, onTimeout: () => void) {
     this.#socket = socket;
+    this.#onTimeout = onTimeout;
     this.#handler = handler;
     this.#clock = clock;
     this.#activeMs = clock.nowMs();
@@ -61,7 +67,6 @@ class TcpConnection implements ReplySink<undefined> {
   }
 
   #onData(chunk: Buffer): void {
-    this.#activeMs = this.#clock.nowMs();
     this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
     this.#advance();
   }
@@ -77,6 +82,7 @@ class TcpConnection implements ReplySink<undefined> {
       const end = at + 2 + readUint16(this.#received, at);
       if (this.#received.length < end) break;
       this.#inFlight++;
+      this.#activeMs = this.#clock.nowMs();
       const port = this.#socket.remotePort ?? 0;
       if (!this.#handler.handle(this.#received.subarray(at + 2, end), "tcp", port, undefined, this)) this.#inFlight--;
       at = end;
@@ -96,6 +102,7 @@ class TcpConnection implements ReplySink<undefined> {
     const left = this.#activeMs + TCP_IDLE_TIMEOUT_MS - this.#clock.nowMs();
     // The forwarder has deadlines of its own; a client that waits for it is not idle.
     if (left <= 0 && this.#inFlight === 0) {
+      this.#onTimeout();
       this.#socket.destroy();
       return;
     }
@@ -103,15 +110,35 @@ class TcpConnection implements ReplySink<undefined> {
   }
 }
 
+/** What a TCP listener is made of. */
+export interface TcpListenerOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly handler: QueryHandler;
+  readonly clock: Clock;
+  /** Gets `dns_tcp_connections_total`, `_active`, `_refused_total` (too many at once) and `_timeouts_total`. */
+  readonly stats: StatsScope;
+}
+
 /** Listens; rejects with Node's error when the address is taken or not ours. */
-export function listenTcp(host: string, port: number, handler: QueryHandler, clock: Clock): Promise<TcpListener> {
+export function listenTcp({ host, port, handler, clock, stats }: TcpListenerOptions): Promise<TcpListener> {
+  const total = stats.counter("dns_tcp_connections_total");
+  const active = stats.gauge("dns_tcp_connections_active");
+  const refused = stats.counter("dns_tcp_connections_refused_total");
+  const timeouts = stats.counter("dns_tcp_connections_timeouts_total");
   const connections = new Set<TcpConnection>();
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    const connection = new TcpConnection(socket, handler, clock);
+    const connection = new TcpConnection(socket, handler, clock, () => timeouts.inc());
     connections.add(connection);
-    socket.on("close", () => connections.delete(connection));
+    total.inc();
+    active.inc();
+    socket.on("close", () => {
+      active.dec();
+      connections.delete(connection);
+    });
   });
-  server.maxConnections = MAX_CONNECTIONS;
+  server.maxConnections = MAX_TCP_CONNECTIONS;
+  server.on("drop", () => refused.inc());
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host, port, ipv6Only: true }, () => {

@@ -1,6 +1,7 @@
 // What a source of configuration yields, whichever it is: resources for the workers, and what else the process needs.
 import type { ConfigView, LocatedIssue } from "../admin/admin-context.ts";
 import type { NameTableJson } from "../dns/name-table.ts";
+import type { ServicePorts } from "../dns/service-ports.ts";
 import type { SocketAddress } from "../envoy/address.ts";
 import type { RejectedResource } from "../envoy/bootstrap-decoder.ts";
 import type { Node, Resources } from "../envoy/bootstrap.ts";
@@ -21,6 +22,8 @@ export interface LoadedConfig {
   readonly json: ConfigView["json"];
   /** What the DNS responder answers; undefined where the source has no names. */
   readonly nameTable: NameTableJson | undefined;
+  /** The ports of the names, for SRV; undefined where the source knows none. */
+  readonly servicePorts?: ServicePorts;
   /** Everything that is not honoured or was refused while the rest is served. */
   readonly issues: readonly LocatedIssue[];
   /** Files and folders whose changes call for another load. */

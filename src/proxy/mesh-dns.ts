@@ -1,13 +1,16 @@
 // The DNS responder of a mesh proxy: its names from the source, other names from resolv.conf's servers.
 import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.ts";
 import { defaultAnswerSettings } from "../dns/answer.ts";
 import type { AnswerSettings } from "../dns/answer.ts";
 import type { CacheSettings } from "../dns/cache/caching-upstream.ts";
+import { defaultForwardSettings, type ForwardSettings } from "../dns/forward/settings.ts";
 import { compileNameTable } from "../dns/name-table.ts";
 import type { NameTable } from "../dns/name-table.ts";
 import { parseResolvConf } from "../dns/resolv-conf.ts";
 import { startDnsResponder } from "../dns/responder.ts";
+import type { ServicePorts } from "../dns/service-ports.ts";
 import type { SocketAddress } from "../envoy/address.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
@@ -20,8 +23,7 @@ export interface MeshDnsSettings {
   readonly cache?: CacheSettings | "none";
   /** Search domains of resolv.conf that names are also known under: Istio takes the first. Default all. */
   readonly search?: "all" | "first";
-  /** Milliseconds an upstream server gets. Default 5000. */
-  readonly forwardTimeoutMs?: number;
+  readonly forward?: Partial<ForwardSettings>;
 }
 
 /** What the responder is started with. */
@@ -66,39 +68,53 @@ export async function startMeshDns(options: MeshDnsOptions): Promise<MeshDns> {
     nameServers,
     answers,
     ...(settings.cache === undefined ? {} : { cache: settings.cache }),
-    ...(settings.forwardTimeoutMs === undefined ? {} : { forwardTimeoutMs: settings.forwardTimeoutMs }),
+    ...(settings.forward === undefined ? {} : { forward: settings.forward }),
     ...(logQueries === undefined ? {} : { logQueries }),
     clock: options.clock,
     logger: options.logger,
     stats: options.stats,
   });
-  let names = options.config.nameTable;
+  let names = namesOf(options.config);
   return {
     address: { address: responder.address.host, port: responder.address.port },
     setNames: (config) => {
-      if (config.nameTable === names) return;
-      names = config.nameTable;
+      const next = namesOf(config);
+      // Most changes of a mesh are not of its names, and compiling ten thousand hosts takes several times what comparing them does.
+      if (isDeepStrictEqual(next, names)) return;
+      names = next;
       table = compileNames(config, search);
       responder.setTable(table);
     },
     view: () => ({
-      table: names?.table ?? {},
+      table: names.nameTable?.table ?? {},
+      ports: names.servicePorts ?? {},
       listener: { hosts: responder.hosts, port: responder.address.port, batching: responder.batching },
       names: table.size,
       search,
       answers,
-      upstream: { servers: nameServers, cache: responder.cacheView() },
+      upstream: {
+        servers: responder.upstreamView(),
+        settings: { ...defaultForwardSettings, ...settings.forward },
+        cache: responder.cacheView(),
+      },
     }),
     close: () => responder.close(),
   };
 }
 
-function compileNames({ node, nameTable }: LoadedConfig, searchDomains: readonly string[]): NameTable {
+/** What a table is compiled from. */
+function namesOf({ node, nameTable, servicePorts }: LoadedConfig): Pick<LoadedConfig, "node" | "nameTable"> & {
+  readonly servicePorts: ServicePorts | undefined;
+} {
+  return { node, nameTable, servicePorts };
+}
+
+function compileNames({ node, nameTable, servicePorts }: LoadedConfig, searchDomains: readonly string[]): NameTable {
   // `type~ip~name.namespace~domain`; a node of another form has no short names.
   const [, , workload = "", proxyDomain = ""] = node.id.split("~");
   const namespace = node.metadata["NAMESPACE"];
   const proxyNamespace = typeof namespace === "string" ? namespace : workload.slice(workload.lastIndexOf(".") + 1);
-  return compileNameTable(nameTable ?? {}, { proxyDomain, proxyNamespace, searchDomains });
+  return compileNameTable(nameTable ?? {}, { proxyDomain, proxyNamespace, searchDomains }, servicePorts);
 }
 
 function readResolvConf(path: string): string {

@@ -14,7 +14,7 @@ import { formatIssue, formatPath } from "../source/yaml-document.ts";
 import type { Json, Translation } from "../source/mesh/envoy-json.ts";
 import { nodeFromOptions, parseNodeFile } from "../source/mesh/node.ts";
 import type { NodeFlags } from "../source/mesh/node.ts";
-import { translate } from "../source/mesh/translate.ts";
+import { translateWithPorts } from "../source/mesh/translate.ts";
 import type { ConfigSource, LoadResult, LoadedConfig } from "./config-source.ts";
 
 /** Which mesh, and whose view of it. */
@@ -40,7 +40,9 @@ export function createMeshSource(options: MeshSourceOptions): ConfigSource {
       const node = await resolveNode(options, loaded, issues);
       if (!node || (!previous && hasErrors(issues))) return { ok: false, issues, paths };
       lastMesh = loaded;
-      return decodeTranslation(translate(loaded.mesh, node), { node, memory, previous, issues, paths });
+      const { translation, servicePorts } = translateWithPorts(loaded.mesh, node);
+      const decoded = decodeTranslation(translation, { node, memory, previous, issues, paths });
+      return decoded.ok ? { ...decoded, config: { ...decoded.config, servicePorts } } : decoded;
     },
   };
 }

@@ -7,7 +7,8 @@ import { after, before, describe, test } from "node:test";
 import { decode, encode } from "dns-packet";
 import { systemClock, type Clock } from "../../src/clock.ts";
 import { istioAnswerSettings } from "../../src/dns/answer.ts";
-import { Forwarder } from "../../src/dns/forwarder.ts";
+import { Forwarder } from "../../src/dns/forward/forwarder.ts";
+import { istioForwardSettings } from "../../src/dns/forward/settings.ts";
 import { compileNameTable } from "../../src/dns/name-table.ts";
 import { QueryHandler } from "../../src/dns/query-handler.ts";
 import { startDnsResponder, type DnsResponder, type DnsResponderOptions } from "../../src/dns/responder.ts";
@@ -61,6 +62,7 @@ async function start(options: Partial<DnsResponderOptions>): Promise<Started> {
     answers: istioAnswerSettings,
     cache: "none",
     ...options,
+    forward: { ...istioForwardSettings, ...options.forward },
   });
   return { responder, stats };
 }
@@ -168,10 +170,12 @@ for (const batching of [false, true]) {
       await askUdp(own.responder.address, questions);
       await askTcp(own.responder.address, questions.map(frame), 3);
       await own.responder.close();
-      assert.deepEqual(Object.fromEntries(own.stats.values), {
+      assert.deepEqual(Object.fromEntries([...own.stats.values].filter(([name, value]) => value > 0 && !name.startsWith("dns_tcp"))), {
         dns_requests_total: 6,
+        dns_mesh_answers_total: 4,
         dns_upstream_requests_total: 2,
         dns_upstream_request_duration_seconds: 2,
+        dns_upstream_rq_time: 2,
       });
     });
 
@@ -353,7 +357,14 @@ test("a name server that is silent costs its timeout, then the next one is asked
   const good = await startUpstream(script);
   let asked = Promise.withResolvers<Buffer>();
   // The order of servers is drawn with `random`: 0.99 keeps the given one.
-  const first = await start({ batching: false, table, clock, random: () => 0.99, nameServers: [silent, good], forwardTimeoutMs: 5000 });
+  const first = await start({
+    batching: false,
+    table,
+    clock,
+    random: () => 0.99,
+    nameServers: [silent, good],
+    forward: { timeoutMs: 5000, deadlineMs: 20_000, retries: 0 },
+  });
   const replies = askUdp(first.responder.address, [encodeQuestion("www.bing.com", "A")]);
   await asked.promise;
   clock.advance(4999);
@@ -363,7 +374,7 @@ test("a name server that is silent costs its timeout, then the next one is asked
   await first.responder.close();
 
   asked = Promise.withResolvers();
-  const second = await start({ batching: false, table, clock, nameServers: [silent], forwardTimeoutMs: 100 });
+  const second = await start({ batching: false, table, clock, nameServers: [silent], forward: { timeoutMs: 100, retries: 0 } });
   const failed = askUdp(second.responder.address, [encodeQuestion("www.bing.com", "A")]);
   await asked.promise;
   clock.advance(100);
@@ -380,7 +391,7 @@ test("queries beyond the limit of forwarded ones fail at once", async () => {
     asked.resolve();
     return [];
   });
-  const { responder } = await start({ table, nameServers: [silent], maxForwarded: 1 });
+  const { responder } = await start({ table, nameServers: [silent], forward: { maxInFlight: 1 } });
   const messages = [1, 2, 3].map((id) => encodeQuestion("unknown.example", "A", { id }));
   const replies = await askUdp(responder.address, messages, 2);
   assert.deepEqual(
@@ -417,7 +428,7 @@ test("a forwarded query that a redirect leads back to the responder is refused, 
   const handler = new QueryHandler({
     forwarder,
     answers: istioAnswerSettings,
-    requests: stats.counter("requests"),
+    counters: { requests: stats.counter("requests"), mesh: stats.counter("mesh"), overflow: stats.counter("overflow") },
     random: Math.random,
     beforeTable: "servfail",
   });
@@ -465,7 +476,13 @@ test("TCP: a silent connection is closed after the idle time, and not while it w
     asked.resolve();
     return [];
   });
-  const { responder } = await start({ batching: false, table, clock, nameServers: [silent], forwardTimeoutMs: 20_000 });
+  const { responder } = await start({
+    batching: false,
+    table,
+    clock,
+    nameServers: [silent],
+    forward: { timeoutMs: 20_000, deadlineMs: 20_000 },
+  });
   const waiting = connect(responder.address);
   waiting.write(frame(encodeQuestion("unknown.example", "A")));
   const closed = once(waiting, "close").then(() => assert.fail("closed while it waited"));

@@ -3,11 +3,10 @@
 import { Worker, MessageChannel } from "node:worker_threads";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
-import type { Counter } from "../../telemetry/stats.ts";
 import type { AnswerSettings } from "../answer.ts";
 import { encodeAddress } from "../codec.ts";
 import type { NameTable } from "../name-table.ts";
-import type { QueryHandler, ReplySink } from "../query-handler.ts";
+import type { QueryCounters, QueryHandler, ReplySink } from "../query-handler.ts";
 import type { QueryLog } from "../query-log.ts";
 import { listenUdp, type UdpListener } from "../udp-listener.ts";
 import { MSG_DONTWAIT, encodeSockaddr, loadLibc, type Libc } from "./libc.ts";
@@ -24,8 +23,8 @@ export interface BatchListenerOptions {
   readonly answers: AnswerSettings;
   /** While it is on, the main thread handles what it can, so that queries are logged. */
   readonly log: QueryLog;
-  /** `dns_requests_total`: what the thread answers is added once a second. */
-  readonly requests: Counter;
+  /** What the thread answers and refuses is added once a second. */
+  readonly counters: QueryCounters;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -58,7 +57,8 @@ class BatchListener implements UdpListener, ReplySink<Uint8Array> {
   readonly #tables = new MessageChannel();
   readonly #ended: Promise<void>;
   #timer: Timer;
-  #counted = 0;
+  #answered = 0;
+  #refused = 0;
   #state: "starting" | "serving" | "closing" | "closed" = "starting";
   #substitute: Promise<UdpListener | undefined> | undefined;
 
@@ -95,7 +95,8 @@ class BatchListener implements UdpListener, ReplySink<Uint8Array> {
   }
 
   setTable(table: NameTable): void {
-    this.#tables.port1.postMessage(table);
+    // What only this thread looks at would be copied.
+    this.#tables.port1.postMessage({ ...table, services: undefined });
     Atomics.add(this.#control, control.generation, 1);
   }
 
@@ -135,9 +136,14 @@ class BatchListener implements UdpListener, ReplySink<Uint8Array> {
   }
 
   #count(): void {
-    const answered = Atomics.load(this.#control, control.answered);
-    this.#options.requests.add((answered - this.#counted) | 0);
-    this.#counted = answered;
+    const { requests, mesh, overflow } = this.#options.counters;
+    const answered = (Atomics.load(this.#control, control.answered) - this.#answered) | 0;
+    const refused = (Atomics.load(this.#control, control.refused) - this.#refused) | 0;
+    this.#answered = (this.#answered + answered) | 0;
+    this.#refused = (this.#refused + refused) | 0;
+    requests.add(answered + refused);
+    mesh.add(answered);
+    overflow.add(refused);
   }
 
   #onExit(): void {

@@ -11,11 +11,13 @@ export const control = {
   generation: 1,
   /** Messages handed to the main thread and not yet settled there. */
   handedOver: 2,
-  /** Queries the thread has answered itself; wraps around. */
+  /** Queries the thread has answered from the table; wraps around. */
   answered: 3,
   /** 1: queries are logged, which the main thread does, so it gets all it can take. */
   logging: 4,
-  words: 5,
+  /** Queries the thread has refused because the main thread is behind; wraps around. */
+  refused: 5,
+  words: 6,
 } as const;
 
 /** What the thread starts with. */

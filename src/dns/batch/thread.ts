@@ -66,6 +66,7 @@ class Batcher {
     const words = this.#data.control;
     let replies = 0;
     let answered = 0;
+    let refused = 0;
     const logging = Atomics.load(words, control.logging) === 1;
     let handed: HandedMessage[] | undefined;
     for (let i = 0; i < count; i++) {
@@ -77,7 +78,15 @@ class Batcher {
       const room = Atomics.load(words, control.handedOver) < MAX_HANDED_OVER;
       if (verdict === "query" && this.#table && !(logging && room)) {
         const out = slab.replies[replies]!;
-        const written = this.#encoder.encode(this.#table, this.#query, request, 0, out, 0, udpLimit(this.#query));
+        const written = this.#encoder.encode(
+          this.#table,
+          this.#query,
+          request,
+          0,
+          out,
+          0,
+          udpLimit(this.#query, this.#data.answers.maxUdpBytes),
+        );
         if (written !== NOT_OURS && written !== TOO_LARGE) {
           slab.address(replies++, i, written);
           answered++;
@@ -91,10 +100,11 @@ class Batcher {
         const failure = encodeFailure(request, 0, this.#query, responseCode.serverFailure, this.#data.answers.edns);
         slab.replies[replies]!.set(failure);
         slab.address(replies++, i, failure.length);
-        answered++;
+        refused++;
       }
     }
     if (answered > 0) Atomics.add(words, control.answered, answered);
+    if (refused > 0) Atomics.add(words, control.refused, refused);
     this.#send(replies);
     if (handed) report(handed);
   }

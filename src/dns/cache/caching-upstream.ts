@@ -3,8 +3,8 @@
 import type { Clock, Timer } from "../../clock.ts";
 import type { StatsScope } from "../../telemetry/stats.ts";
 import { flag, responseCode, writeUint16, type Query } from "../codec.ts";
-import type { Transport } from "../exchange.ts";
-import type { Forwarder } from "../forwarder.ts";
+import type { Transport } from "../forward/exchange.ts";
+import type { Forwarder } from "../forward/forwarder.ts";
 import { ReplyStore, type StoredReply } from "./reply-store.ts";
 import { askedOf, replyFor, shareReply, type Asked, type SharedReply } from "./shared-reply.ts";
 

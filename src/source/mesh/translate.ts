@@ -7,6 +7,7 @@ import { buildInboundClusters, inboundPassthroughCluster } from "./inbound/clust
 import { buildBoundInbound, buildIngressListeners, buildVirtualInbound } from "./inbound/listeners.ts";
 import type { MeshView } from "./mesh-view.ts";
 import { buildNameTable } from "./nds/name-table.ts";
+import { buildServicePorts } from "./nds/service-ports.ts";
 import { type NodeView, viewFromNode } from "./node-view.ts";
 import { buildAssignments } from "./outbound/assignments.ts";
 import { buildOutboundClusters, buildSniDnatClusters } from "./outbound/clusters.ts";
@@ -17,7 +18,19 @@ import { compareText } from "./registry/service.ts";
 
 /** Translates the mesh for one node. */
 export function translate(mesh: MeshView, node: Node): Translation {
+  return translateView(viewFromNode(mesh, node));
+}
+
+/** A translation, and what the node's own DNS answers beyond Istio's name table. */
+export function translateWithPorts(
+  mesh: MeshView,
+  node: Node,
+): { readonly translation: Translation; readonly servicePorts: ReturnType<typeof buildServicePorts> } {
   const view = viewFromNode(mesh, node);
+  return { translation: translateView(view), servicePorts: view.proxy.dnsCapture ? buildServicePorts(view) : {} };
+}
+
+function translateView(view: NodeView): Translation {
   const { clusters, listeners, routes } = view.proxy.type === "router" ? translateRouter(view) : translateSidecar(view);
   return {
     cds: list("cds", sortedBy("name", clusters)),

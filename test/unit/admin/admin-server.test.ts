@@ -96,11 +96,12 @@ const context: AdminContext = {
     answering
       ? {
           table: { "a.example.com": { ips: ["240.240.0.1"] }, "b.example.com": { ips: ["240.240.0.2"] } },
+          ports: { "a.example.com": [{ name: "http", protocol: "tcp", port: 80 }], "b.example.com": [] },
           listener: { hosts: ["127.0.0.1"], port: 15053, batching: true },
           names: 4,
           search: ["corp.example"],
           answers: { ttlS: 30 },
-          upstream: { servers: [], cache: undefined },
+          upstream: { servers: [], settings: {}, cache: undefined },
         }
       : undefined,
   logLevel: () => level,
@@ -185,7 +186,8 @@ suite("admin", () => {
       ["B.example.com", { "b.example.com": { ips: ["240.240.0.2"] } }],
       ["toString", {}],
     ] as const) {
-      assert.deepEqual((JSON.parse((await ask(`/debug/ndsz?host=${host}`)).body) as { table: object }).table, table);
+      const one = JSON.parse((await ask(`/debug/ndsz?host=${host}`)).body) as { table: object; ports: object };
+      assert.deepEqual([one.table, Object.keys(one.ports)], [table, Object.keys(table)]);
     }
     answering = false;
     assert.equal((await ask("/debug/ndsz")).status, 404);

@@ -3,6 +3,7 @@ import { test } from "node:test";
 import { Command } from "commander";
 import { addDnsFlags, dnsSettings, type DnsFlags } from "../../../src/cli/dns-flags.ts";
 import { defaultAnswerSettings, istioAnswerSettings } from "../../../src/dns/answer.ts";
+import { defaultForwardSettings, istioForwardSettings } from "../../../src/dns/forward/settings.ts";
 import { defaultCacheSettings } from "../../../src/dns/cache/caching-upstream.ts";
 
 function parse(...flags: readonly string[]): ReturnType<typeof dnsSettings> {
@@ -12,17 +13,43 @@ function parse(...flags: readonly string[]): ReturnType<typeof dnsSettings> {
 }
 
 test("without flags everything is as the responder has it", () => {
-  assert.deepEqual(parse(), { answers: defaultAnswerSettings, cache: defaultCacheSettings, search: "all", forwardTimeoutMs: 5000 });
+  assert.deepEqual(parse(), {
+    answers: defaultAnswerSettings,
+    cache: defaultCacheSettings,
+    search: "all",
+    forward: defaultForwardSettings,
+  });
 });
 
 test("the flags that make it answer as Istio does", () => {
-  const settings = parse("--dns-search=first", "--dns-soa=off", "--dns-edns=off", "--dns-nodata=none", "--dns-cache-entries=0");
-  assert.deepEqual(settings, { answers: istioAnswerSettings, cache: "none", search: "first", forwardTimeoutMs: 5000 });
+  const settings = parse(
+    "--dns-search=first",
+    "--dns-soa=off",
+    "--dns-edns=off",
+    "--dns-nodata=none",
+    "--dns-cache-entries=0",
+    "--dns-srv=off",
+    "--dns-forward-timeout-ms=5000",
+    "--dns-forward-deadline-ms=15000",
+    "--dns-forward-retries=0",
+    "--dns-forward-tcp=off",
+    "--dns-forward-cookies=off",
+  );
+  assert.deepEqual(settings, { answers: istioAnswerSettings, cache: "none", search: "first", forward: istioForwardSettings });
 });
 
 test("each setting has its flag", () => {
-  const { answers, cache, forwardTimeoutMs } = parse(
+  const { answers, cache, forward } = parse(
     "--dns-forward-timeout-ms=200",
+    "--dns-forward-order=parallel",
+    "--dns-forward-deadline-ms=300",
+    "--dns-forward-retries=2",
+    "--dns-forward-max=9",
+    "--dns-forward-tcp=off",
+    "--dns-forward-cookies=off",
+    "--dns-forward-mixed-case=on",
+    "--dns-srv=off",
+    "--dns-udp-max-bytes=1232",
     "--dns-ttl-s=7",
     "--dns-nodata=SRV,HTTPS",
     "--dns-cache-entries=1",
@@ -32,9 +59,18 @@ test("each setting has its flag", () => {
     "--dns-cache-negative-ttl-s=5",
     "--dns-serve-stale-s=6",
   );
-  assert.deepEqual(answers, { ttlS: 7, soa: true, edns: true, noData: [33, 65] });
+  assert.deepEqual(answers, { ttlS: 7, soa: true, edns: true, noData: [33, 65], srv: false, maxUdpBytes: 1232 });
   assert.deepEqual(cache, { maxEntries: 1, maxBytes: 2, minTtlS: 3, maxTtlS: 4, maxNegativeTtlS: 5, maxStaleS: 6 });
-  assert.equal(forwardTimeoutMs, 200);
+  assert.deepEqual(forward, {
+    order: "parallel",
+    timeoutMs: 200,
+    deadlineMs: 300,
+    retries: 2,
+    maxInFlight: 9,
+    tcpOnTruncation: false,
+    cookies: false,
+    mixedCase: true,
+  });
 });
 
 test("what is no setting is refused", () => {
@@ -42,6 +78,8 @@ test("what is no setting is refused", () => {
     "--dns-ttl-s=-1",
     "--dns-ttl-s=1.5",
     "--dns-forward-timeout-ms=0",
+    "--dns-forward-order=random",
+    "--dns-udp-max-bytes=511",
     "--dns-nodata=TXT",
     "--dns-nodata=",
     "--dns-soa=yes",

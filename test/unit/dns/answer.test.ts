@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { decode, type OptAnswer } from "dns-packet";
 import { AnswerEncoder, NOT_OURS, TOO_LARGE, defaultAnswerSettings, istioAnswerSettings } from "../../../src/dns/answer.ts";
-import { MAX_MESSAGE_LENGTH, Query, parseQuery, udpLimit } from "../../../src/dns/codec.ts";
+import { MAX_MESSAGE_LENGTH, MAX_UDP_PAYLOAD, Query, parseQuery, udpLimit } from "../../../src/dns/codec.ts";
 import { compileNameTable, type NameTable } from "../../../src/dns/name-table.ts";
 import { encodeQuestion, readRecording, readReply, seeded } from "./messages.ts";
 
@@ -11,7 +11,7 @@ function ask(table: NameTable, request: Buffer, options: { tcp?: boolean; encode
   assert.equal(parseQuery(request, 0, request.length, query), "query");
   const out = Buffer.alloc(MAX_MESSAGE_LENGTH, 0xee);
   const encoder = options.encoder ?? new AnswerEncoder(seeded(1), istioAnswerSettings);
-  const length = encoder.encode(table, query, request, 0, out, 0, options.tcp ? MAX_MESSAGE_LENGTH : udpLimit(query));
+  const length = encoder.encode(table, query, request, 0, out, 0, options.tcp ? MAX_MESSAGE_LENGTH : udpLimit(query, MAX_UDP_PAYLOAD));
   return length === NOT_OURS ? undefined : out.subarray(0, length);
 }
 
@@ -120,11 +120,11 @@ test("an answer the client could take but the buffer cannot is reported, and one
   const query = new Query();
   const large = encodeQuestion("many.example.com", "A", { edns: 4096 });
   parseQuery(large, 0, large.length, query);
-  assert.equal(encoder.encode(many, query, large, 0, Buffer.alloc(1024), 0, udpLimit(query)), TOO_LARGE);
+  assert.equal(encoder.encode(many, query, large, 0, Buffer.alloc(1024), 0, udpLimit(query, MAX_UDP_PAYLOAD)), TOO_LARGE);
   const small = encodeQuestion("many.example.com", "A");
   parseQuery(small, 0, small.length, query);
   const out = Buffer.alloc(1024, 0xee);
-  const length = encoder.encode(many, query, small, 0, out, 0, udpLimit(query));
+  const length = encoder.encode(many, query, small, 0, out, 0, udpLimit(query, MAX_UDP_PAYLOAD));
   assert.equal(length, 498);
   assert.ok(out.subarray(512).every((byte) => byte === 0xee));
 });

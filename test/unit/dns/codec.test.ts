@@ -90,19 +90,21 @@ test("a query's fields are read, its name in lower case with the place of every 
   assert.deepEqual([...query.labels.subarray(0, 2)], [0, 8]);
 });
 
-test("a UDP client takes 512 bytes, or what EDNS says when that is more", () => {
+test("a UDP client takes 512 bytes, or what EDNS says when that is more, up to what is set", () => {
   for (const [edns, limit] of [
     [undefined, 512],
     [1, 512],
     [100, 512],
     [512, 512],
     [513, 513],
-    [65535, 65535],
+    [4096, 4096],
+    [4097, 4096],
+    [65535, 4096],
   ] as const) {
     const bytes = encodeQuestion("a", "A", edns === undefined ? {} : { edns });
     const query = new Query();
     parseQuery(bytes, 0, bytes.length, query);
-    assert.equal(udpLimit(query), limit);
+    assert.equal(udpLimit(query, 4096), limit);
   }
 });
 

@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { systemClock } from "../../../src/clock.ts";
+import { defaultForwardSettings } from "../../../src/dns/forward/settings.ts";
 import type { NameTableJson } from "../../../src/dns/name-table.ts";
 import type { LoadedConfig } from "../../../src/proxy/config-source.ts";
 import { startMeshDns } from "../../../src/proxy/mesh-dns.ts";
@@ -57,6 +58,11 @@ suite("mesh DNS", () => {
     assert.deepEqual(await resolver.resolve4("other.default"), ["10.96.2.81"]);
     // No server to forward to: the name is gone.
     await assert.rejects(resolver.resolve4("httpbin"));
+    // The same names from another namespace: the bare name is not known there, the full one is.
+    const same = config(service("other", "10.96.2.81"));
+    dns.setNames({ ...same, node: { ...same.node, metadata: { NAMESPACE: "shop" } } });
+    assert.deepEqual(await resolver.resolve4("other.default"), ["10.96.2.81"]);
+    await assert.rejects(resolver.resolve4("other"));
   });
 
   for (const search of ["all", "first"] as const) {
@@ -67,8 +73,11 @@ suite("mesh DNS", () => {
       const dns = await startMeshDns({
         address: { address: "127.0.0.1", port: 0 },
         forward: [],
-        config: config(service("httpbin", "10.96.2.80")),
-        settings: { search, answers: { ttlS: 5 }, cache: "none" },
+        config: {
+          ...config(service("httpbin", "10.96.2.80")),
+          servicePorts: { "httpbin.default.svc.cluster.local": [{ name: "http", protocol: "tcp", port: 8000 }] },
+        },
+        settings: { search, answers: { ttlS: 5 }, cache: "none", forward: { retries: 3 } },
         stats: new StatsSlab(() => undefined).root,
         clock: systemClock,
         logger: quiet,
@@ -79,6 +88,9 @@ suite("mesh DNS", () => {
       resolver.setServers([`${dns.address.address}:${dns.address.port}`]);
       assert.deepEqual(await resolver.resolve4("httpbin.default", { ttl: true }), [{ address: "10.96.2.80", ttl: 5 }]);
       assert.deepEqual(await resolver.resolve4("httpbin.default.one.example"), ["10.96.2.80"]);
+      assert.deepEqual(await resolver.resolveSrv("_http._tcp.httpbin"), [
+        { name: "httpbin.default.svc.cluster.local", port: 8000, priority: 0, weight: 100, type: "SRV" },
+      ]);
       const second = resolver.resolve4("httpbin.default.two.example");
       if (search === "all") assert.deepEqual(await second, ["10.96.2.80"]);
       else await assert.rejects(second);
@@ -86,8 +98,12 @@ suite("mesh DNS", () => {
       const view = dns.view();
       assert.deepEqual(view.search, search === "all" ? ["one.example", "two.example"] : ["one.example"]);
       assert.deepEqual(Object.keys(view.table), ["httpbin.default.svc.cluster.local"]);
+      assert.deepEqual(Object.keys(view.ports), ["httpbin.default.svc.cluster.local"]);
       assert.equal(view.names, 4 * (1 + view.search.length));
-      assert.deepEqual([view.listener.port, view.upstream], [dns.address.port, { servers: [], cache: undefined }]);
+      assert.deepEqual(
+        [view.listener.port, view.upstream],
+        [dns.address.port, { servers: [], settings: { ...defaultForwardSettings, retries: 3 }, cache: undefined }],
+      );
       dns.setNames(config(undefined));
       assert.deepEqual([dns.view().table, dns.view().names], [{}, 0]);
     });

@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import type { Json } from "../envoy-json.ts";
 import type { NodeView } from "../node-view.ts";
 import { inNetwork, speaksFamily } from "../proxy.ts";
-import { compareText, type MeshService } from "../registry/service.ts";
+import { compareText, type MeshEndpoint, type MeshService } from "../registry/service.ts";
 
 /** The table as one resource; an unset table when nothing has an address. */
 export function buildNameTable(view: NodeView): Json {
@@ -30,9 +30,7 @@ function addHeadless(
   const all = new Set<string>();
   const byPod = new Map<string, Set<string>>();
   for (const endpoint of service.endpoints) {
-    // Pods of another cluster or network cannot be called by their own address.
-    if (endpoint.ready === false || endpoint.cluster !== view.proxy.cluster || !inNetwork(view.proxy, endpoint.network)) continue;
-    if (!usableAddresses(view, [endpoint.address]).includes(endpoint.address)) continue;
+    if (!isCallableByAddress(view, endpoint)) continue;
     all.add(endpoint.address);
     if (endpoint.hostname === "" || endpoint.subdomain === "") continue;
     const pod = `${endpoint.hostname}.${endpoint.subdomain}`;
@@ -40,6 +38,12 @@ function addHeadless(
   }
   for (const [pod, ips] of byPod) add(`${pod}.${domain}`, [...ips], service, pod);
   add(service.hostname, [...all], service, service.name);
+}
+
+/** Whether a pod is ready and the node can call it by its own address: not so for one of another cluster or network. */
+export function isCallableByAddress(view: NodeView, endpoint: MeshEndpoint): boolean {
+  if (endpoint.ready === false || endpoint.cluster !== view.proxy.cluster || !inNetwork(view.proxy, endpoint.network)) return false;
+  return usableAddresses(view, [endpoint.address]).length > 0;
 }
 
 const usableAddresses = (view: NodeView, addresses: readonly string[]): readonly string[] =>

@@ -1,10 +1,10 @@
 // One question to one name server over one socket of its own, so that every query has a random source port beside its random
-// id. The outcome is a validated reply or a failure; trying the next server is forwarder.ts.
+// id. The outcome is a reply to this question or a failure; what to make of it is attempt.ts, trying the next server forwarder.ts.
 import { createSocket } from "node:dgram";
 import { connect, isIPv6, type Socket } from "node:net";
-import type { Clock } from "../clock.ts";
-import { MAX_MESSAGE_LENGTH, isReplyTo, readUint16, writeUint16 } from "./codec.ts";
-import type { NameServer } from "./resolv-conf.ts";
+import type { Clock } from "../../clock.ts";
+import { MAX_MESSAGE_LENGTH, isReplyTo, readUint16, writeUint16 } from "../codec.ts";
+import type { NameServer } from "../resolv-conf.ts";
 
 /** UDP or TCP: a query travels on as it came. */
 export type Transport = "udp" | "tcp";
@@ -18,10 +18,17 @@ export interface ExchangeOptions {
   /** Milliseconds from the first packet to the whole reply. */
   readonly timeoutMs: number;
   readonly clock: Clock;
+  /** Whether a reply to this question may be the server's; others are waited past. */
+  readonly accepts: (reply: Buffer) => boolean;
+  /** Called for each message that was no such reply. */
+  readonly onDiscarded: () => void;
 }
 
-/** Called once, unless cancelled: the reply, or why there is none. */
-export type ExchangeDone = (outcome: { readonly reply: Buffer } | { readonly failure: string }) => void;
+/** A reply, or why there is none. */
+export type ExchangeOutcome = { readonly reply: Buffer } | { readonly failure: string; readonly timedOut: boolean };
+
+/** Called once, unless cancelled. */
+export type ExchangeDone = (outcome: ExchangeOutcome) => void;
 
 /** An exchange on its way. */
 export interface Exchange {
@@ -36,7 +43,12 @@ export function startExchange(transport: Transport, options: ExchangeOptions, do
   return transport === "udp" ? udpExchange(options, done) : tcpExchange(options, done);
 }
 
-function udpExchange({ server, request, questionEnd, timeoutMs, clock }: ExchangeOptions, done: ExchangeDone): Exchange {
+function failed(failure: string): ExchangeOutcome {
+  return { failure, timedOut: false };
+}
+
+function udpExchange(options: ExchangeOptions, done: ExchangeDone): Exchange {
+  const { server, request, questionEnd, timeoutMs, clock } = options;
   const family = isIPv6(server.host) ? 6 : 4;
   const socket = createSocket({
     type: family === 6 ? "udp6" : "udp4",
@@ -49,20 +61,21 @@ function udpExchange({ server, request, questionEnd, timeoutMs, clock }: Exchang
     timer.cancel();
     socket.close();
   };
-  const finish = (outcome: Parameters<ExchangeDone>[0]): void => {
+  const finish = (outcome: ExchangeOutcome): void => {
     if (!open) return;
     close();
     done(outcome);
   };
-  const timer = clock.after(timeoutMs, () => finish({ failure: "timed out" }));
-  socket.on("error", (error) => finish({ failure: error.message }));
+  const timer = clock.after(timeoutMs, () => finish({ failure: "timed out", timedOut: true }));
+  socket.on("error", (error) => finish(failed(error.message)));
   const id = readUint16(request, 0);
   // A connected socket takes datagrams from this server only; what does not fit the question is somebody's guess: wait on.
   socket.on("message", (reply) => {
-    if (isReplyTo(reply, request, id, questionEnd)) finish({ reply });
+    if (isReplyTo(reply, request, id, questionEnd) && options.accepts(reply)) finish({ reply });
+    else options.onDiscarded();
   });
   socket.connect(server.port, server.host, (error?: Error) => {
-    if (error) finish({ failure: error.message });
+    if (error) finish(failed(error.message));
     else if (open) socket.send(request);
   });
   return {
@@ -82,7 +95,8 @@ function boundPort(read: () => number): number {
   }
 }
 
-function tcpExchange({ server, request, questionEnd, timeoutMs, clock }: ExchangeOptions, done: ExchangeDone): Exchange {
+function tcpExchange(options: ExchangeOptions, done: ExchangeDone): Exchange {
+  const { server, request, questionEnd, timeoutMs, clock } = options;
   const socket: Socket = connect({ host: server.host, port: server.port });
   let open = true;
   const close = (): void => {
@@ -90,14 +104,14 @@ function tcpExchange({ server, request, questionEnd, timeoutMs, clock }: Exchang
     timer.cancel();
     socket.destroy();
   };
-  const finish = (outcome: Parameters<ExchangeDone>[0]): void => {
+  const finish = (outcome: ExchangeOutcome): void => {
     if (!open) return;
     close();
     done(outcome);
   };
-  const timer = clock.after(timeoutMs, () => finish({ failure: "timed out" }));
-  socket.on("error", (error) => finish({ failure: error.message }));
-  socket.on("close", () => finish({ failure: "closed without a reply" }));
+  const timer = clock.after(timeoutMs, () => finish({ failure: "timed out", timedOut: true }));
+  socket.on("error", (error) => finish(failed(error.message)));
+  socket.on("close", () => finish(failed("closed without a reply")));
 
   const framed = Buffer.allocUnsafe(request.length + 2);
   writeUint16(framed, 0, request.length);
@@ -112,7 +126,8 @@ function tcpExchange({ server, request, questionEnd, timeoutMs, clock }: Exchang
     const end = 2 + readUint16(received, 0);
     if (length < end) return;
     const reply = Buffer.from(received.subarray(2, end));
-    finish(isReplyTo(reply, request, readUint16(request, 0), questionEnd) ? { reply } : { failure: "replied to something else" });
+    const fits = isReplyTo(reply, request, readUint16(request, 0), questionEnd);
+    finish(fits && options.accepts(reply) ? { reply } : failed("replied to something else"));
   });
   return {
     localPort: () => socket.localPort ?? 0,

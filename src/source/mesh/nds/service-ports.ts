@@ -1,0 +1,47 @@
+// The ports of the hosts in the name table, which Istio's table does not carry: what DNS makes SRV records of.
+import type { NodeView } from "../node-view.ts";
+import type { MeshEndpoint, MeshService } from "../registry/service.ts";
+import { isCallableByAddress } from "./name-table.ts";
+
+/** One pod of a headless service behind a port. */
+export interface NamedEndpoint {
+  readonly host: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A port of a host; with `endpoints` the host is headless and they are where the port is. */
+export interface NamedPort {
+  readonly name: string;
+  readonly protocol: "tcp" | "udp";
+  readonly port: number;
+  readonly endpoints?: readonly NamedEndpoint[];
+}
+
+/** Ports by host name, for every service the node sees; wildcard hosts are left out, as they are no name to connect to. */
+export function buildServicePorts(view: NodeView): Readonly<Record<string, readonly NamedPort[]>> {
+  const hosts: Record<string, readonly NamedPort[]> = {};
+  for (const service of view.services) {
+    if (service.hostname.startsWith("*")) continue;
+    hosts[service.hostname] = service.ports.map((port) => ({
+      name: port.name,
+      protocol: port.protocol === "UDP" ? "udp" : "tcp",
+      port: port.port,
+      ...(service.headless ? { endpoints: endpointsOf(view, service, port.name) } : {}),
+    }));
+  }
+  return hosts;
+}
+
+function endpointsOf(view: NodeView, service: MeshService, portName: string): readonly NamedEndpoint[] {
+  return service.endpoints
+    .filter((endpoint) => endpoint.portName === portName && isCallableByAddress(view, endpoint))
+    .map((endpoint) => ({ host: podName(service, endpoint), address: endpoint.address, port: endpoint.port }));
+}
+
+/** The pod's host name, or its address with dashes, as Kubernetes' DNS names it. */
+function podName(service: MeshService, { hostname, subdomain, address }: MeshEndpoint): string {
+  const domain = service.hostname.slice(service.name.length + 1);
+  if (hostname !== "" && subdomain !== "") return `${hostname}.${subdomain}.${domain}`;
+  return `${address.replaceAll(/[.:]/g, "-")}.${service.hostname}`;
+}
