@@ -5,7 +5,7 @@ import { isHttp, isTls, parseProtocol, type Protocol } from "../registry/protoco
 import type { ObjectMeta } from "../object/mesh-object.ts";
 
 /** ServiceEntry.resolution. */
-export type Resolution = "NONE" | "STATIC" | "DNS" | "DNS_ROUND_ROBIN";
+export type Resolution = "NONE" | "STATIC" | "DNS" | "DNS_ROUND_ROBIN" | "DYNAMIC_DNS";
 
 /** A port of a ServiceEntry. */
 export interface ServiceEntryPort {
@@ -70,7 +70,7 @@ export function readServiceEntry(root: Fields, _meta: ObjectMeta): ServiceEntryS
     addresses: spec.strings("addresses"),
     ports: spec.list("ports", readPort),
     meshExternal: (spec.oneOf("location", ["MESH_EXTERNAL", "MESH_INTERNAL"]) ?? "MESH_EXTERNAL") === "MESH_EXTERNAL",
-    resolution: spec.oneOf("resolution", ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN"]) ?? "NONE",
+    resolution: spec.oneOf("resolution", ["NONE", "STATIC", "DNS", "DNS_ROUND_ROBIN", "DYNAMIC_DNS"]) ?? "NONE",
     endpoints: spec.list("endpoints", readWorkloadEndpoint),
     ...(labels === undefined ? {} : { workloadSelector: labels }),
     exportTo: readExportTo(spec, true),
@@ -78,6 +78,11 @@ export function readServiceEntry(root: Fields, _meta: ObjectMeta): ServiceEntryS
     allocated:
       root.child("status")?.list("addresses", (item) => ({ host: item.string("host") ?? "", address: item.string("value") ?? "" })) ?? [],
   };
+  if (entry.resolution === "DYNAMIC_DNS")
+    spec.error(
+      "resolution",
+      "DYNAMIC_DNS is not supported: no proxy resolves names by request; expected NONE, STATIC, DNS or DNS_ROUND_ROBIN",
+    );
   const ambiguous = entry.ports.some((port) => !carriesName(parseProtocol(port.protocol)));
   if (hosts.length > 1 && entry.addresses.length === 0 && ambiguous)
     spec.error("hosts", "has several hosts with ports that are neither HTTP nor TLS, expected addresses to tell them apart");

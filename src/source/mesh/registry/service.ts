@@ -61,8 +61,8 @@ export interface MeshService {
   readonly ports: readonly ServicePort[];
   /** Virtual addresses (or CIDRs) by cluster, in the clusters' order. */
   readonly addresses: ReadonlyMap<string, readonly string[]>;
-  /** Address handed out to a ServiceEntry without one; empty when none. */
-  readonly allocatedAddress: string;
+  /** Addresses handed out to a ServiceEntry without any, IPv4 first. */
+  readonly allocated: readonly string[];
   readonly headless: boolean;
   readonly endpoints: readonly MeshEndpoint[];
   /** SPIFFE ids a peer of this service may have, sorted. */
