@@ -27,8 +27,8 @@ export const defaultRanges: AddressRanges = { v4: "240.240.0.0/16", v6: "2001:2:
 
 // A /30 has two usable addresses; wider than /8 leaves nothing of class E to others.
 const v4Lengths = { min: 8, max: 30 } as const;
-// 32 bits name the slot, and f0f0 before the last 16 of them may carry into one more.
-const v6Lengths = { min: 8, max: 95 } as const;
+// The last 32 bits name the slot.
+const v6Lengths = { min: 8, max: 96 } as const;
 
 /** What is wrong with one range, or undefined. */
 export function rangeProblem(range: string, family: 4 | 6): string | undefined {
@@ -52,12 +52,14 @@ export function layOutSlots(ranges: AddressRanges, order: "blocks" | "plain"): A
   const base4 = Number(parseV4(prefix4) & ~((1n << BigInt(bits)) - 1n));
   const [prefix6 = "", length6 = ""] = ranges.v6.split("/");
   const network6 = parseV6(prefix6) & ~((1n << (128n - BigInt(length6))) - 1n);
-  // The legacy allocator puts f0f0 (240.240) before the last 16 bits, whatever the IPv4 range.
-  const base6 = order === "plain" ? network6 : network6 + 0xf0f0_0000n;
+  const head6 = Array.from({ length: 6 }, (_, index) => ((network6 >> BigInt(112 - 16 * index)) & 0xffffn).toString(16));
+  // The legacy allocator puts f0f0 (240.240) before the last 16 bits, whatever the IPv4 range. No offset is as large as to carry.
+  const low6 = order === "plain" ? 0 : 0xf0f0_0000;
   const layout = order === "blocks" && bits >= 8 ? wholeBlocks(2 ** (bits - 8)) : oneByOne(2 ** bits);
   const at = (slot: number): SlotAddresses => {
     const offset = layout.offsetOf(slot);
-    return { v4: formatV4(base4 + offset), v6: formatV6(base6 + BigInt(offset)) };
+    const low = low6 + offset;
+    return { v4: formatV4(base4 + offset), v6: formatV6([...head6, Math.floor(low / 65_536).toString(16), (low % 65_536).toString(16)]) };
   };
   const slotOfOffset = (offset: number): number | undefined => (offset < 0 || offset >= 2 ** bits ? undefined : layout.slotOf(offset));
   return {
@@ -67,7 +69,7 @@ export function layOutSlots(ranges: AddressRanges, order: "blocks" | "plain"): A
       const family = isIP(address);
       if (family === 4) return slotOfOffset(Number(parseV4(address)) - base4);
       if (family !== 6) return undefined;
-      const offset = parseV6(address) - base6;
+      const offset = parseV6(address) - network6 - BigInt(low6);
       return offset < 0n || offset > 0xffff_ffffn ? undefined : slotOfOffset(Number(offset));
     },
   };
@@ -149,13 +151,13 @@ function formatV4(value: number): string {
   return [24, 16, 8, 0].map((shift) => Math.floor(value / 2 ** shift) % 256).join(".");
 }
 
-/** RFC 5952: lower case, the longest run of zero groups as `::`. */
-function formatV6(value: bigint): string {
-  const groups = Array.from({ length: 8 }, (_, index) => ((value >> BigInt(16 * (7 - index))) & 0xffffn).toString(16));
-  const [longest] = [...groups.join(":").matchAll(/\b0(?::0)+\b/g)].toSorted((a, b) => b[0].length - a[0].length);
-  const text = groups.join(":");
-  if (longest === undefined) return text;
-  const before = text.slice(0, longest.index).replace(/:$/, "");
-  const after = text.slice(longest.index + longest[0].length).replace(/^:/, "");
-  return `${before}::${after}`;
+/** RFC 5952: the longest run of zero groups, the first of several, as `::`; a single one stays. */
+function formatV6(groups: readonly string[]): string {
+  let [start, length] = [0, 1];
+  for (let index = 0, run = 0; index < groups.length; index++) {
+    run = groups[index] === "0" ? run + 1 : 0;
+    if (run > length) [start, length] = [index - run + 1, run];
+  }
+  if (length === 1) return groups.join(":");
+  return `${groups.slice(0, start).join(":")}::${groups.slice(start + length).join(":")}`;
 }

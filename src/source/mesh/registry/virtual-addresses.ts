@@ -33,8 +33,19 @@ export function wantsAddress(entry: MeshObject<ServiceEntrySpec>, hostname: stri
   return !hostname.includes("*") || spec.resolution === "DYNAMIC_DNS";
 }
 
+// A view is checked and translated, and never changes.
+const known = new WeakMap<MeshView, VirtualAddresses>();
+
 /** Hands addresses out to the whole mesh. */
 export function allocateAddresses(mesh: MeshView): VirtualAddresses {
+  const before = known.get(mesh);
+  if (before !== undefined) return before;
+  const addresses = allocate(mesh);
+  known.set(mesh, addresses);
+  return addresses;
+}
+
+function allocate(mesh: MeshView): VirtualAddresses {
   const { order, ranges } = mesh.config.autoAllocate;
   const byEntry = order === "sequence";
   const slots = layOutSlots(ranges, byEntry ? "plain" : "blocks");
@@ -43,7 +54,7 @@ export function allocateAddresses(mesh: MeshView): VirtualAddresses {
   const waiting = new Map<string, Claim>();
   for (const entry of mesh.serviceEntries) {
     for (const hostname of entry.spec.hosts) {
-      if (!wantsAddress(entry, hostname) || fixed.has(entryKey(entry, hostname))) continue;
+      if (!wantsAddress(entry, hostname) || (fixed.size > 0 && fixed.has(entryKey(entry, hostname)))) continue;
       const key = keyOf(entry, hostname);
       const known = waiting.get(key);
       // Several entries on one host share its address, which is as old as the oldest of them.
@@ -151,9 +162,9 @@ function primeBelow(limit: number): number {
   return 1;
 }
 
-/** 32-bit FNV-1a of the text's UTF-8. */
+/** 32-bit FNV-1a of the text, whose characters are those of names, one byte each. */
 function fnv1a(text: string): number {
   let hash = 0x811c_9dc5;
-  for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x0100_0193);
+  for (let index = 0; index < text.length; index++) hash = Math.imul(hash ^ (text.charCodeAt(index) & 0xff), 0x0100_0193);
   return hash >>> 0;
 }
