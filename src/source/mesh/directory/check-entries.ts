@@ -40,6 +40,12 @@ function checkEndpoints(mesh: MeshView, warn: Warn): void {
     const { resolution, endpoints, hosts, workloadSelector } = entry.spec;
     if (resolution === "STATIC" && endpoints.length === 0 && workloadSelector === undefined)
       warn(entry, ["spec", "resolution"], "is STATIC without endpoints or workloadSelector: every call fails");
+    if (resolution === "DYNAMIC_DNS")
+      warn(
+        entry,
+        ["spec", "resolution"],
+        "DYNAMIC_DNS is not supported: sidecars and gateways do not resolve names call by call, so every call fails",
+      );
     if (!resolution.startsWith("DNS") || endpoints.length > 0) continue;
     hosts.forEach((host, index) => {
       if (host.startsWith("*"))

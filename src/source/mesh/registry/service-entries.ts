@@ -14,7 +14,7 @@ const resolutions: Readonly<Record<ServiceEntrySpec["resolution"], ServiceResolu
   STATIC: "eds",
   DNS: "dns",
   DNS_ROUND_ROBIN: "dns-round-robin",
-  DYNAMIC_DNS: "passthrough",
+  DYNAMIC_DNS: "dynamic-dns",
 };
 
 /** Every host of every ServiceEntry. */
@@ -60,7 +60,7 @@ export function readServiceEntries(mesh: MeshView, networks: Networks): readonly
 }
 
 function entryEndpoints(spec: ServiceEntrySpec, hostname: string, cluster: string, networks: Networks): readonly MeshEndpoint[] {
-  if (spec.resolution === "NONE") return [];
+  if (spec.resolution === "NONE" || spec.resolution === "DYNAMIC_DNS") return [];
   if (spec.endpoints.length === 0) {
     if (!spec.resolution.startsWith("DNS") || hostname.startsWith("*")) return [];
     const self: WorkloadEndpoint = {

@@ -44,9 +44,10 @@ export interface ServiceTargets {
 
 /**
  * How endpoints are found: `eds` from the mesh, `dns` by resolving host names, `dns-round-robin` one address at a time,
- * `passthrough` the caller's own destination.
+ * `passthrough` the caller's own destination. `dynamic-dns` names are for waypoints to resolve: sidecars and gateways have no
+ * cluster for them.
  */
-export type ServiceResolution = "eds" | "dns" | "dns-round-robin" | "passthrough";
+export type ServiceResolution = "eds" | "dns" | "dns-round-robin" | "passthrough" | "dynamic-dns";
 
 /** A service of the mesh. */
 export interface MeshService {
