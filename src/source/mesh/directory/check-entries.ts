@@ -72,7 +72,7 @@ function checkHosts(mesh: MeshView, warn: Warn): void {
           path,
           `${host} has no effect: ${own.meta.name} has it with resolution ${own.spec.resolution}, this one with ${entry.spec.resolution}`,
         );
-      else if (other !== undefined && other.meta.namespace !== entry.meta.namespace && isPublic(other) && isPublic(entry))
+      else if (other !== undefined && other.meta.namespace !== entry.meta.namespace && isPublic(mesh, other) && isPublic(mesh, entry))
         warn(
           entry,
           path,
@@ -84,7 +84,9 @@ function checkHosts(mesh: MeshView, warn: Warn): void {
   }
 }
 
-const isPublic = ({ spec }: Entry): boolean => spec.exportTo.length === 0 || spec.exportTo.includes("*");
+function isPublic({ config }: MeshView, { spec }: Entry): boolean {
+  return (spec.exportTo.length === 0 ? config.serviceExportTo : spec.exportTo).includes("*");
+}
 
 /** Connections are told apart by address, where their bytes do not carry a name. */
 function checkAddresses(mesh: MeshView, allocated: VirtualAddresses, warn: Warn): void {

@@ -139,7 +139,7 @@ suite("10,000 hosts without addresses", () => {
       const without = addressesOf(entries.toSpliced(index * 241, 1));
       changes += moved(addresses, without).length;
     }
-    // A sixth of the range is full, so about one host in ten stands where it does because of another.
+    // A sixth of the range is full, so about one change in thirteen meets a host that has to give way.
     assert.ok(changes > 0 && changes < 15, `${changes} of 40 removals moved another host`);
   });
 });
