@@ -27,7 +27,7 @@ const commands: readonly RegisterCommand[] = [
   (program, edge, setExit) =>
     registerCheck(program, {
       supported: filterSupport,
-      checkMesh: async (folder) => (await loadMeshDirectory(folder)).issues,
+      checkMesh: async (folder) => (await loadMeshDirectory(folder, { variables: edge.environment })).issues,
       write: edge.out,
       exit: setExit,
     }),

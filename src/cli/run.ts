@@ -9,6 +9,7 @@ import { createBootstrapSource } from "../proxy/bootstrap-source.ts";
 import { createMeshSource } from "../proxy/mesh-source.ts";
 import { startProxy } from "../proxy.ts";
 import type { Proxy, ProxyOptions } from "../proxy.ts";
+import { virtualAddressesFlag } from "../source/mesh/auto-allocate.ts";
 import { createProcessLogger, logLevels } from "../telemetry/pino-logger.ts";
 import type { LogLevel, LogStyle } from "../telemetry/pino-logger.ts";
 import { addDnsFlags, dnsSettings } from "./dns-flags.ts";
@@ -26,6 +27,7 @@ interface RunFlags extends DnsFlags {
   readonly locality?: string;
   readonly serviceAccount?: string;
   readonly nodeFile?: string;
+  readonly virtualAddresses?: string;
   readonly concurrency?: number;
   readonly admin?: SocketAddress | "off";
   readonly dns?: SocketAddress | "off";
@@ -50,6 +52,7 @@ export function registerRun(program: Command, edge: CliEdge, setExit: (code: num
     .option("--labels <list>", "labels of its workload: name=value,...")
     .option("--locality <path>", "region/zone/subzone")
     .option("--service-account <name>", "service account of its workload")
+    .option(...virtualAddressesFlag)
     .option("--node-file <file>", "core.v3.Node as JSON or YAML, in place of the flags above")
     .option("--concurrency <n>", "worker threads (default: cores, at most 2 as a sidecar)", positiveInteger)
     .option("--admin <host:port|off>", "admin server (default: the bootstrap's; 127.0.0.1:15000 with --mesh)", hostPortOrOff)
@@ -119,7 +122,13 @@ function proxyOptions(flags: RunFlags, edge: CliEdge): ProxyOptions {
     source:
       flags.mesh === undefined
         ? createBootstrapSource({ file: flags.config ?? "", environment: edge.environment })
-        : createMeshSource({ folder: flags.mesh, flags: named, nodeFile: flags.nodeFile, environment: edge.environment }),
+        : createMeshSource({
+            folder: flags.mesh,
+            flags: named,
+            nodeFile: flags.nodeFile,
+            virtualAddresses: flags.virtualAddresses,
+            environment: edge.environment,
+          }),
     concurrency: flags.concurrency ?? (sidecar ? Math.min(2, availableParallelism()) : availableParallelism()),
     admin: given(flags.admin, mesh ? adminDefault : undefined),
     dns: given(flags.dns, undefined),

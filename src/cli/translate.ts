@@ -1,6 +1,7 @@
 // `isthmus translate`: a mesh directory, seen from one node, as Envoy v3 JSON on standard output. Issues go to standard error.
 import { readFile } from "node:fs/promises";
 import type { Command } from "commander";
+import { variablesFromFlag, virtualAddressesFlag } from "../source/mesh/auto-allocate.ts";
 import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
 import { nodeFromOptions, parseNodeFile } from "../source/mesh/node.ts";
 import { translate } from "../source/mesh/translate.ts";
@@ -16,11 +17,12 @@ interface TranslateOptions {
   readonly labels?: string;
   readonly locality?: string;
   readonly serviceAccount?: string;
+  readonly virtualAddresses?: string;
 }
 
 /** What the command is composed with. */
 export interface TranslateDeps {
-  /** Istio's variables, for a node that no flag and no file names. Default: the process's environment. */
+  /** Istio's variables: of the mesh's address allocation, and of a node that no flag and no file names. Default: the process's. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Default: standard output. */
   readonly write?: (text: string) => void;
@@ -49,6 +51,7 @@ export function registerTranslate(program: Command, deps: TranslateDeps = {}): v
     .option("--labels <labels>", "the workload's labels, name=value,name=value")
     .option("--locality <locality>", "region/zone/subzone")
     .option("--service-account <name>", "the workload's service account")
+    .option(...virtualAddressesFlag)
     .action(async (options: TranslateOptions) => {
       settled.exit(await runTranslate(options, settled));
     });
@@ -56,7 +59,9 @@ export function registerTranslate(program: Command, deps: TranslateDeps = {}): v
 
 /** 0 when everything was translated, 1 when the node or part of the mesh is wrong; what is right is printed all the same. */
 async function runTranslate(options: TranslateOptions, deps: Required<TranslateDeps>): Promise<number> {
-  const loaded = await loadMeshDirectory(options.mesh);
+  const loaded = await loadMeshDirectory(options.mesh, {
+    variables: { ...deps.env, ...variablesFromFlag(options.virtualAddresses) },
+  });
   for (const issue of loaded.issues) deps.complain(`${formatIssue(issue)}\n`);
   const base = options.nodeFile === undefined ? undefined : await readNodeFile(options.nodeFile);
   if (base !== undefined && !base.ok) return complain(deps, options.nodeFile ?? "", base.issues);

@@ -8,6 +8,7 @@ import { DecodeMemory } from "../envoy/decode/remembered.ts";
 import { extensions } from "../envoy/extensions.ts";
 import type { Issue } from "../error.ts";
 import type { ResourceIssue } from "../snapshot/resource-issue.ts";
+import { variablesFromFlag } from "../source/mesh/auto-allocate.ts";
 import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
 import type { LoadedMesh } from "../source/mesh/directory/load.ts";
 import { formatIssue, formatPath } from "../source/yaml-document.ts";
@@ -23,6 +24,8 @@ export interface MeshSourceOptions {
   readonly flags: NodeFlags;
   /** core.v3.Node as JSON or YAML. */
   readonly nodeFile: string | undefined;
+  /** `V4/LENGTH,V6/LENGTH`: the ranges of handed-out addresses; default: the environment's, then the mesh's. */
+  readonly virtualAddresses?: string | undefined;
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
@@ -31,11 +34,12 @@ export function createMeshSource(options: MeshSourceOptions): ConfigSource {
   // Objects that are bad now keep serving as they were in the load before; that load and what was decoded from it are the only state.
   let lastMesh: LoadedMesh | undefined;
   const memory = new DecodeMemory();
+  const variables = { ...options.environment, ...variablesFromFlag(options.virtualAddresses) };
   const paths = options.nodeFile === undefined ? [options.folder] : [options.folder, options.nodeFile];
   return {
     kind: "mesh",
     load: async (previous) => {
-      const loaded = await loadMeshDirectory(options.folder, lastMesh && previous ? { previous: lastMesh } : {});
+      const loaded = await loadMeshDirectory(options.folder, { variables, ...(lastMesh && previous ? { previous: lastMesh } : {}) });
       const issues: LocatedIssue[] = loaded.issues.map((issue) => ({ severity: issue.severity, text: formatIssue(issue) }));
       const node = await resolveNode(options, loaded, issues);
       if (!node || (!previous && hasErrors(issues))) return { ok: false, issues, paths };

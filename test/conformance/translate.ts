@@ -13,7 +13,7 @@ export const resourceTypes = ["cds", "eds", "lds", "rds", "nds"] as const;
 export type ResourceType = (typeof resourceTypes)[number];
 
 /** Resources of all kinds that must agree at least; raised with each gain, never lowered. */
-export const translateFloor = 323;
+export const translateFloor = 332;
 
 /** How one type of one node compares. */
 export interface Comparison {
@@ -48,7 +48,8 @@ function compareNode(folder: string, scenario: string, node: string): Translated
     encoding: "utf8",
     timeout: 30_000,
     maxBuffer: 256 << 20,
-    env: { ...process.env, ...readEnvironment(path.join(folder, "mesh", "env")) },
+    // Without being told otherwise, istiod hands addresses out one after the other.
+    env: { ...process.env, PILOT_ENABLE_IP_AUTOALLOCATE: "true", ...readEnvironment(path.join(folder, "mesh", "env")) },
   });
   let ours: Partial<Record<ResourceType, unknown>> = {};
   let failure: string | undefined;

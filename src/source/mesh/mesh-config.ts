@@ -1,4 +1,5 @@
 // Istio's MeshConfig (`meshconfig.yaml`), narrowed to what decides the resources of a proxy.
+import { type AutoAllocateSettings, defaultAutoAllocate, readAutoAllocate } from "./auto-allocate.ts";
 import { readTcpKeepalive, type TcpKeepalive } from "./istio/connection-pool.ts";
 import { type LocalitySetting, readLocalitySetting } from "./istio/locality-setting.ts";
 import { readRetries, type Retries } from "./istio/route/http-policy.ts";
@@ -53,6 +54,8 @@ export interface MeshConfig {
   readonly discoveryAddress: string;
   /** `defaultConfig.proxyMetadata`, e.g. ISTIO_META_DNS_CAPTURE. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
+  /** How ServiceEntry hosts get addresses; from `proxyMetadata`, then from the environment and flags of the process. */
+  readonly autoAllocate: AutoAllocateSettings;
 }
 
 /** What an empty `meshconfig.yaml` means. */
@@ -78,6 +81,7 @@ export const defaultMeshConfig: MeshConfig = {
   discoverySelectors: [],
   discoveryAddress: "istiod.istio-system.svc:15012",
   proxyMetadata: {},
+  autoAllocate: defaultAutoAllocate,
 };
 
 /** Reads MeshConfig; the defaults are Istio's. */
@@ -87,6 +91,9 @@ export function readMeshConfig(root: Fields): MeshConfig {
   policy?.finish();
   const defaults = root.child("defaultConfig");
   const retries = root.child("defaultHttpRetryPolicy");
+  const proxyMetadata = defaults?.stringMap("proxyMetadata") ?? {};
+  const allocation = readAutoAllocate(proxyMetadata, defaultAutoAllocate);
+  for (const { path, message } of allocation.issues) defaults?.child("proxyMetadata")?.error(path.join("."), message);
   const config: MeshConfig = {
     accessLogFile: root.string("accessLogFile") ?? defaultMeshConfig.accessLogFile,
     accessLogEncoding: root.oneOf("accessLogEncoding", ["TEXT", "JSON"]) ?? defaultMeshConfig.accessLogEncoding,
@@ -108,7 +115,8 @@ export function readMeshConfig(root: Fields): MeshConfig {
     retries: retries && readRetries(retries),
     discoverySelectors: root.list("discoverySelectors", readLabelSelector),
     discoveryAddress: defaults?.string("discoveryAddress") ?? defaultMeshConfig.discoveryAddress,
-    proxyMetadata: defaults?.stringMap("proxyMetadata") ?? {},
+    proxyMetadata,
+    autoAllocate: allocation.settings,
   };
   if (config.accessLogEncoding === "JSON" && config.accessLogFormat !== "" && !isJsonObject(config.accessLogFormat)) {
     root.error("accessLogFormat", "is no JSON object, expected one as accessLogEncoding is JSON");

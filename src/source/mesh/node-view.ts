@@ -9,7 +9,7 @@ import { effectivePolicy } from "./istio/effective-policy.ts";
 import type { GatewayServer, GatewaySpec } from "./istio/gateway.ts";
 import type { MeshView } from "./mesh-view.ts";
 import type { MeshObject } from "./object/mesh-object.ts";
-import { describeProxy, type Proxy } from "./proxy.ts";
+import { describeProxy, type Proxy, speaksFamily } from "./proxy.ts";
 import { describeCaller } from "./policy/caller.ts";
 import type { Caller } from "./policy/locality-priorities.ts";
 import { compileClusterLocal, type ClusterLocalTest } from "./registry/cluster-local.ts";
@@ -77,6 +77,7 @@ export interface NodeView {
 export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   const proxy = describeProxy(node);
   const registry = buildServiceRegistry(mesh);
+  const seesAllocated = proxy.dnsCapture && (proxy.dnsAutoAllocate || !mesh.config.autoAllocate.optIn);
   const ownServers = proxy.type === "router" ? findServers(mesh, proxy) : [];
   const workload = mesh.clusters
     .filter((cluster) => cluster.name === proxy.cluster)
@@ -112,7 +113,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
       return clientTls(mesh, service, port, clientTlsMode(rule, subset, port.port), callerPicks);
     },
     endpointTlsDisabled: (service, subset, port) => endpointTlsMode(ruleOf(service), subset, port.port) === "DISABLE",
-    addressesOf: (service) => addressesFor(service, proxy),
+    addressesOf: (service) => addressesFor(service, proxy, seesAllocated),
   };
 }
 
@@ -131,10 +132,11 @@ function clientTls(
   return behind.length > 0 && behind.every((endpoint) => endpoint.mutualTls) ? "auto" : "none";
 }
 
-function addressesFor(service: MeshService, proxy: Proxy): readonly string[] {
+function addressesFor(service: MeshService, proxy: Proxy, seesAllocated: boolean): readonly string[] {
   const own = service.addresses.get(proxy.cluster);
   if (own !== undefined) return own;
-  if (service.allocatedAddress !== "" && service.addresses.size === 0) return proxy.dnsCapture ? [service.allocatedAddress] : [];
+  if (service.allocated.length > 0 && service.addresses.size === 0)
+    return seesAllocated ? service.allocated.filter((address) => speaksFamily(proxy, address)) : [];
   // Not in this cluster: any cluster's address will do, as the sidecar takes the connection before it could get there.
   return [...service.addresses.values()][0] ?? [];
 }

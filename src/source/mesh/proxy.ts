@@ -22,6 +22,8 @@ export interface Proxy {
   /** NONE: nothing is redirected to the proxy, it binds the service addresses itself. */
   readonly interception: "REDIRECT" | "TPROXY" | "NONE";
   readonly dnsCapture: boolean;
+  /** DNS_AUTO_ALLOCATE: opts in to handed-out addresses, where the mesh asks for that. */
+  readonly dnsAutoAllocate: boolean;
   /** Networks whose endpoints are visible; empty means all (ISTIO_META_REQUESTED_NETWORK_VIEW). */
   readonly networkView: readonly string[];
 }
@@ -76,6 +78,7 @@ export function describeProxy(node: Node): Proxy {
     nodeName: text(metadata["NODE_NAME"]),
     interception: mode === "NONE" || mode === "TPROXY" ? mode : "REDIRECT",
     dnsCapture: flag(metadata["DNS_CAPTURE"]),
+    dnsAutoAllocate: flag(metadata["DNS_AUTO_ALLOCATE"]),
     networkView: words(metadata["REQUESTED_NETWORK_VIEW"]),
   };
 }

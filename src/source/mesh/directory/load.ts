@@ -4,12 +4,14 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Node } from "../../../envoy/bootstrap.ts";
 import { locateIssue, type LocatedIssue, type ParsedFile } from "../../yaml-document.ts";
+import { readAutoAllocate } from "../auto-allocate.ts";
 import { type MeshConfig, readMeshConfig } from "../mesh-config.ts";
 import { type MeshNetworks, readMeshNetworks } from "../mesh-networks.ts";
 import { emptyMeshView, type MeshView } from "../mesh-view.ts";
 import { readNodes } from "../node.ts";
 import { Fields, IssueSink, isMapping } from "../object/fields.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
+import { checkEntries } from "./check-entries.ts";
 import { checkLocality } from "./check-locality.ts";
 import { checkReferences } from "./check-references.ts";
 import { checkScoping } from "./check-scoping.ts";
@@ -39,12 +41,14 @@ export interface LoadMemory {
 export interface LoadMeshDeps {
   /** The load before this one: objects that are refused now keep serving as they were then. */
   readonly previous?: LoadedMesh;
+  /** Variables of the process that stand above the mesh's own `proxyMetadata` (auto-allocate.ts). */
+  readonly variables?: Readonly<Record<string, string | undefined>>;
 }
 
 /** Reads the directory; whatever is wrong is in `issues`, never thrown. */
 export async function loadMeshDirectory(dir: string, deps: LoadMeshDeps = {}): Promise<LoadedMesh> {
   const memory = deps.previous?.memory ?? { files: new MeshFiles(), reader: new DocumentReader() };
-  const loader = new Loader(dir, deps.previous, memory);
+  const loader = new Loader(dir, deps, memory);
   await loader.run();
   return loader.result();
 }
@@ -53,6 +57,7 @@ class Loader {
   readonly #dir: string;
   readonly #previous: LoadedMesh | undefined;
   readonly #memory: LoadMemory;
+  readonly #variables: Readonly<Record<string, string | undefined>>;
   readonly #issues: LocatedIssue[] = [];
   readonly #objects = new Map<string, LoadedObject>();
   #config: MeshConfig;
@@ -60,9 +65,10 @@ class Loader {
   #nodes: ReadonlyMap<string, Node>;
   #clusters: readonly string[] = [];
 
-  constructor(dir: string, previous: LoadedMesh | undefined, memory: LoadMemory) {
+  constructor(dir: string, { previous, variables = {} }: LoadMeshDeps, memory: LoadMemory) {
     this.#dir = dir;
     this.#previous = previous;
+    this.#variables = variables;
     this.#memory = memory;
     memory.files.begin();
     this.#config = previous?.mesh.config ?? emptyMeshView.config;
@@ -77,6 +83,9 @@ class Loader {
       return;
     }
     this.#config = await this.#single("meshconfig.yaml", entries, readMeshConfig, this.#config, emptyMeshView.config);
+    const { settings, issues } = readAutoAllocate(this.#variables, this.#config.autoAllocate);
+    this.#config = { ...this.#config, autoAllocate: settings };
+    this.#issues.push(...issues.map((issue) => ({ ...issue, file: "environment", line: 1, column: 1 })));
     this.#networks = await this.#single("networks.yaml", entries, readMeshNetworks, this.#networks, emptyMeshView.networks);
     this.#nodes = await this.#single("nodes.yaml", entries, readNodes, this.#nodes, new Map());
     const clusters = new Map<string, string[]>();
@@ -104,6 +113,7 @@ class Loader {
       ...checkReferences(mesh, join(this.#dir, "networks.yaml")),
       ...checkLocality(mesh, join(this.#dir, "meshconfig.yaml")),
       ...checkScoping(mesh, objects),
+      ...checkEntries(mesh, join(this.#dir, "meshconfig.yaml")),
     ];
     return { mesh, nodes: this.#nodes, issues, objects, memory: this.#memory };
   }

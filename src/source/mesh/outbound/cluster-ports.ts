@@ -8,6 +8,7 @@ export function* clusterPorts(
   view: NodeView,
 ): Generator<{ readonly service: MeshService; readonly port: ServicePort; readonly subset: Subset | undefined }> {
   for (const service of view.services) {
+    if (service.resolution === "dynamic-dns") continue;
     const subsets = view.ruleOf(service)?.spec.subsets ?? [];
     for (const port of service.ports) {
       if (port.protocol === "UDP") continue;

@@ -140,7 +140,10 @@ function claim({ view, slots, egress, routeChain }: ClaimPlace, service: MeshSer
   const tcpChain = { ...(routeChain(service, port) ?? { filters: [tcpProxy(view.mesh.config, cluster, fields)] }), ...handshakeTimeout };
   if (kind === "auto") {
     const routeName = target.bind === anyAddress ? String(port.port) : `${service.hostname}:${port.port}`;
-    slots.set(key, { ...httpSlot(view, egress, target.bind, port.port, routeName, true), kind, defaultChain: tcpChain });
+    const slot = httpSlot(view, egress, target.bind, port.port, routeName, true);
+    const ranges = chainMatch(service, port, target);
+    if (ranges === undefined) slots.set(key, { ...slot, kind, defaultChain: tcpChain });
+    else slots.set(key, { ...slot, kind, chains: [{ filter_chain_match: ranges, ...tcpChain }, ...slot.chains] });
     return;
   }
   const slot = existing ?? {
@@ -199,7 +202,9 @@ function encodeSlot(view: NodeView, slot: Slot): OutboundListener {
   const shared = slot.bind === anyAddress;
   const sniffsHttp = slot.kind === "auto" || (slot.kind === "http" && shared);
   const listenerFilters = [...(slot.needsTlsInspector ? [tlsInspector] : []), ...(sniffsHttp ? [httpInspector] : [])];
-  const defaultChain = slot.defaultChain ?? (shared ? unclaimedChain(view) : undefined);
+  // Beside a chain that takes every connection a default would never be reached.
+  const claimed = slot.chains.some((chain) => chain["filter_chain_match"] === undefined);
+  const defaultChain = slot.defaultChain ?? (shared && !claimed ? unclaimedChain(view) : undefined);
   const json: Json = {
     name,
     address: socketAddress(slot.bind, slot.port),

@@ -1,5 +1,4 @@
 // ServiceEntries as services: one service a host, addresses handed out where DNS capture needs one.
-import { isIP } from "node:net";
 import type { MeshView } from "../mesh-view.ts";
 import type { ServiceEntrySpec, WorkloadEndpoint } from "../istio/service-entry.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
@@ -8,17 +7,19 @@ import type { Networks } from "./networks.ts";
 import { parseProtocol } from "./protocol.ts";
 import { compareText, labelsMatch, type MeshEndpoint, type MeshService, type ServicePort, type ServiceResolution } from "./service.ts";
 import { withTopology } from "./topology-labels.ts";
+import { allocateAddresses } from "./virtual-addresses.ts";
 
 const resolutions: Readonly<Record<ServiceEntrySpec["resolution"], ServiceResolution>> = {
   NONE: "passthrough",
   STATIC: "eds",
   DNS: "dns",
   DNS_ROUND_ROBIN: "dns-round-robin",
+  DYNAMIC_DNS: "dynamic-dns",
 };
 
 /** Every host of every ServiceEntry. */
 export function readServiceEntries(mesh: MeshView, networks: Networks): readonly MeshService[] {
-  const allocate = addressAllocator(mesh);
+  const allocated = allocateAddresses(mesh);
   const configCluster = mesh.clusters[0]?.name ?? "";
   const indexes = new Map(mesh.clusters.map((cluster) => [cluster.name, new WorkloadIndex(cluster)]));
   return mesh.serviceEntries.flatMap((entry) => {
@@ -46,7 +47,7 @@ export function readServiceEntries(mesh: MeshView, networks: Networks): readonly
         resolution: unresolvable ? "passthrough" : resolutions[resolution],
         ports,
         addresses: entry.spec.addresses.length === 0 ? new Map() : new Map([[configCluster, entry.spec.addresses]]),
-        allocatedAddress: allocate(entry, hostname),
+        allocated: allocated.of(entry, hostname),
         headless: false,
         endpoints,
         identities: [...new Set([...entry.spec.subjectAltNames, ...identities])].toSorted(compareText),
@@ -59,7 +60,7 @@ export function readServiceEntries(mesh: MeshView, networks: Networks): readonly
 }
 
 function entryEndpoints(spec: ServiceEntrySpec, hostname: string, cluster: string, networks: Networks): readonly MeshEndpoint[] {
-  if (spec.resolution === "NONE") return [];
+  if (spec.resolution === "NONE" || spec.resolution === "DYNAMIC_DNS") return [];
   if (spec.endpoints.length === 0) {
     if (!spec.resolution.startsWith("DNS") || hostname.startsWith("*")) return [];
     const self: WorkloadEndpoint = {
@@ -143,43 +144,4 @@ function selectWorkloads(
         }));
       });
   });
-}
-
-/**
- * Hands 240.240.0.0/16 out in the entries' order, as Istio's controller does; addresses in `status` are kept. Entries with an
- * address of their own, without resolution, or with a wildcard host get none.
- */
-function addressAllocator(mesh: MeshView): (entry: MeshObject<ServiceEntrySpec>, hostname: string) => string {
-  const wants = (entry: MeshObject<ServiceEntrySpec>, hostname: string): boolean =>
-    entry.spec.addresses.length === 0 &&
-    entry.spec.resolution !== "NONE" &&
-    !hostname.includes("*") &&
-    entry.meta.labels["networking.istio.io/enable-autoallocate-ip"] !== "false";
-  const fixed = new Map<string, string>();
-  for (const entry of mesh.serviceEntries) {
-    for (const { host, address } of entry.spec.allocated) {
-      if (isIP(address) === 4) fixed.set(`${entry.meta.namespace}/${entry.meta.name}/${host}`, address);
-    }
-  }
-  const taken = new Set(fixed.values());
-  let next = 0;
-  const handed = new Map<string, string>();
-  const inQueueOrder = mesh.serviceEntries.toSorted(
-    (a, b) =>
-      a.meta.createdAt - b.meta.createdAt || compareText(`${a.meta.namespace}/${a.meta.name}`, `${b.meta.namespace}/${b.meta.name}`),
-  );
-  for (const entry of inQueueOrder) {
-    for (const hostname of entry.spec.hosts) {
-      const key = `${entry.meta.namespace}/${entry.meta.name}/${hostname}`;
-      if (!wants(entry, hostname) || handed.has(key)) continue;
-      let address = fixed.get(key);
-      while (address === undefined && next < 0xffff) {
-        next += 1;
-        const candidate = `240.240.${next >> 8}.${next & 0xff}`;
-        if (!taken.has(candidate)) address = candidate;
-      }
-      if (address !== undefined) handed.set(key, address);
-    }
-  }
-  return (entry, hostname) => handed.get(`${entry.meta.namespace}/${entry.meta.name}/${hostname}`) ?? "";
 }

@@ -47,7 +47,7 @@ function mergeClusters(mesh: MeshView, parts: readonly ClusterService[]): MeshSe
     resolution: first.headless ? "passthrough" : "eds",
     ports: first.ports,
     addresses: new Map(parts.filter((part) => part.addresses.length > 0).map((part) => [part.cluster, part.addresses])),
-    allocatedAddress: "",
+    allocated: [],
     headless: first.headless,
     endpoints: parts.flatMap((part) => part.endpoints),
     identities: [...identities].toSorted(compareText),

@@ -44,9 +44,10 @@ export interface ServiceTargets {
 
 /**
  * How endpoints are found: `eds` from the mesh, `dns` by resolving host names, `dns-round-robin` one address at a time,
- * `passthrough` the caller's own destination.
+ * `passthrough` the caller's own destination. `dynamic-dns` names are for waypoints to resolve: sidecars and gateways have no
+ * cluster for them.
  */
-export type ServiceResolution = "eds" | "dns" | "dns-round-robin" | "passthrough";
+export type ServiceResolution = "eds" | "dns" | "dns-round-robin" | "passthrough" | "dynamic-dns";
 
 /** A service of the mesh. */
 export interface MeshService {
@@ -61,8 +62,8 @@ export interface MeshService {
   readonly ports: readonly ServicePort[];
   /** Virtual addresses (or CIDRs) by cluster, in the clusters' order. */
   readonly addresses: ReadonlyMap<string, readonly string[]>;
-  /** Address handed out to a ServiceEntry without one; empty when none. */
-  readonly allocatedAddress: string;
+  /** Addresses handed out to a ServiceEntry without any, IPv4 first. */
+  readonly allocated: readonly string[];
   readonly headless: boolean;
   readonly endpoints: readonly MeshEndpoint[];
   /** SPIFFE ids a peer of this service may have, sorted. */

@@ -86,7 +86,7 @@ function standIn({ meta }: MeshObject<SidecarSpec>, proxy: Proxy, hostname: stri
     resolution: "eds",
     ports: [],
     addresses: new Map(),
-    allocatedAddress: "",
+    allocated: [],
     headless: false,
     endpoints: [],
     identities: [],

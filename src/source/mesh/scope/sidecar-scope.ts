@@ -5,6 +5,7 @@ import { meshGateway, type VirtualService, virtualServicesOf } from "../istio/vi
 import type { MeshView } from "../mesh-view.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { Proxy } from "../proxy.ts";
+import { joinEntries } from "../registry/join-entries.ts";
 import { labelsMatch, type MeshService } from "../registry/service.ts";
 import { compileEgressHosts } from "./egress-hosts.ts";
 import { exportRank } from "./exports.ts";
@@ -42,7 +43,7 @@ export function compileScope(
   labels: Readonly<Record<string, string>>,
   services: readonly MeshService[],
 ): SidecarScope {
-  const exported = servicesFor(mesh, services, proxy.namespace);
+  const exported = joinEntries(servicesFor(mesh, services, proxy.namespace));
   const imported = new ImportedServices();
   if (proxy.type === "router") {
     for (const service of exported) imported.add(service);
