@@ -139,7 +139,7 @@ function autoTls(service: MeshService, port: ServicePort, callerPicks: boolean):
 
 /** A rule has the last word on endpoints with a sidecar; without one their own PeerAuthentication decides. */
 function mutualTlsTest(ofRule: ClientTlsMode | undefined, authentication: PeerAuthenticationLookup): (endpoint: MeshEndpoint) => boolean {
-  if (ofRule !== undefined) return (endpoint) => ofRule !== "DISABLE" && endpoint.mutualTls;
+  if (ofRule !== undefined) return (endpoint) => ofRule === "ISTIO_MUTUAL" && endpoint.mutualTls;
   return ({ mutualTls, namespace, labels, port }) =>
     mutualTls && modeAtPort(authentication.ofWorkload(namespace, labels), port) !== "DISABLE";
 }

@@ -11,6 +11,7 @@ import { readNodes } from "../node.ts";
 import { Fields, IssueSink, isMapping } from "../object/fields.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
 import { checkLocality } from "./check-locality.ts";
+import { checkPeerAuthentication } from "./check-peer-authentication.ts";
 import { checkReferences } from "./check-references.ts";
 import { checkScoping } from "./check-scoping.ts";
 import { MeshFiles } from "./files.ts";
@@ -104,6 +105,7 @@ class Loader {
       ...checkReferences(mesh, join(this.#dir, "networks.yaml")),
       ...checkLocality(mesh, join(this.#dir, "meshconfig.yaml")),
       ...checkScoping(mesh, objects),
+      ...checkPeerAuthentication(mesh),
     ];
     return { mesh, nodes: this.#nodes, issues, objects, memory: this.#memory };
   }
