@@ -1,7 +1,6 @@
 // A mesh directory whose proxies bind loopback addresses of their own (interception NONE): one workload with a sidecar and, in front
 // of it, an east-west gateway. Each test file takes a subnet of 127/8, so that files can run side by side.
-import { readFile, writeFile } from "node:fs/promises";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
@@ -46,18 +45,20 @@ export function peerAuthentication(name: string, namespace: string, spec: string
 /** A running proxy of such a mesh. */
 export interface BoundProxy {
   stat(name: string): number;
-  /** Names of all stats that are not 0, by a pattern. */
-  counted(pattern: RegExp): Readonly<Record<string, number>>;
+  /** Resolves when a counter has reached a value; fails after 5 s. */
+  reaches(name: string, value: number): Promise<void>;
   /** Access-log records so far; waits until there are `count`. */
   records(count: number): Promise<readonly Readonly<Record<string, unknown>>[]>;
   /** Writes the policies anew and loads them; true when nothing is wrong with them. */
   setPolicies(policies: readonly string[]): Promise<boolean>;
 }
 
+// How long a record or a counter may take to be there.
+const patienceMs = 5000;
+
 const logFields = {
   details: "%RESPONSE_CODE_DETAILS%",
   termination: "%CONNECTION_TERMINATION_DETAILS%",
-  failure: "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
   flags: "%RESPONSE_FLAGS%",
   sni: "%REQUESTED_SERVER_NAME%",
   cluster: "%UPSTREAM_CLUSTER%",
@@ -99,9 +100,11 @@ export async function startBoundProxy(t: TestContext, mesh: BoundMesh, node: "ht
   });
   return {
     stat: (name) => proxy.stats.value(name),
-    counted: (pattern) => {
-      const named = proxy.stats.names().filter((name) => pattern.test(name));
-      return Object.fromEntries(named.map((name) => [name, proxy.stats.value(name)] as const).filter(([, value]) => value !== 0));
+    reaches: async (name, value) => {
+      for (const deadline = Date.now() + patienceMs; proxy.stats.value(name) !== value;) {
+        if (Date.now() > deadline) throw new Error(`${name} is ${proxy.stats.value(name)}, not ${value}`);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
     },
     records: (count) => readRecords(log, count),
     setPolicies: async (policies) => {
@@ -112,7 +115,7 @@ export async function startBoundProxy(t: TestContext, mesh: BoundMesh, node: "ht
 }
 
 async function readRecords(log: string, count: number): Promise<readonly Readonly<Record<string, unknown>>[]> {
-  for (const deadline = Date.now() + 5000; Date.now() < deadline;) {
+  for (const deadline = Date.now() + patienceMs; Date.now() < deadline;) {
     const lines = (await readFile(log, "utf8").catch(() => "")).split("\n").filter((line) => line !== "");
     if (lines.length >= count) return lines.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>);
     await new Promise((resolve) => setTimeout(resolve, 2));

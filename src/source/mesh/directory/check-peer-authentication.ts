@@ -69,7 +69,8 @@ function checkPorts(mesh: MeshView, policy: PeerAuthentication, pods: readonly M
   for (const port of policy.spec.ports.keys()) {
     if (ports.some(({ targetPort }) => targetPort === port)) continue;
     const meant = ports.find((each) => each.port === port);
-    if (meant === undefined) continue;
+    // A target by name may well be this port.
+    if (meant === undefined || typeof meant.targetPort === "string") continue;
     const message = `is a port of Service ${meant.service}, expected the workload's own, to which that one leads: ${meant.targetPort}`;
     warn(["spec", "portLevelMtls", String(port)], message);
   }
