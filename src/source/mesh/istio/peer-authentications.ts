@@ -41,30 +41,39 @@ const noPorts: WorkloadMutualTls["ports"] = new Map();
 
 /** Indexes the policies, which MeshView has sorted by age. */
 export function indexPeerAuthentications(mesh: MeshView): PeerAuthenticationLookup {
-  const { rootNamespace } = mesh.config;
-  let ofMesh: PeerAuthentication | undefined;
-  const namespaces = new Map<string, PeerAuthentication>();
-  const workloads = new Map<string, PeerAuthentication[]>();
-  for (const policy of mesh.peerAuthentications) {
-    const { namespace } = policy.meta;
-    const scope = scopeOf(policy, rootNamespace);
-    if (scope === "mesh") ofMesh ??= policy;
-    else if (scope === "namespace" && !namespaces.has(namespace)) namespaces.set(namespace, policy);
-    else if (scope === "workload") {
-      const known = workloads.get(namespace);
-      if (known === undefined) workloads.set(namespace, [policy]);
-      else known.push(policy);
-    }
-  }
-  const ofNamespace = (namespace: string): MutualTlsMode => namespaces.get(namespace)?.spec.mode ?? ofMesh?.spec.mode ?? "PERMISSIVE";
+  const scoped = (wanted: PolicyScope): readonly PeerAuthentication[] =>
+    mesh.peerAuthentications.filter((policy) => scopeOf(policy, mesh.config.rootNamespace) === wanted);
+  const ofMesh = scoped("mesh")[0]?.spec.mode ?? "PERMISSIVE";
+  const namespaces = new Map<string, MutualTlsMode>();
+  // The oldest is set last, so that it stays.
+  for (const { meta, spec } of scoped("namespace").toReversed()) namespaces.set(meta.namespace, spec.mode ?? ofMesh);
+  const ofNamespace = (namespace: string): MutualTlsMode => namespaces.get(namespace) ?? ofMesh;
+  const workloads = Map.groupBy(scoped("workload").map(withModes(ofNamespace)), (policy) => policy.namespace);
+  // Every endpoint of a mesh is asked about, most of them in namespaces without a policy of their own.
+  const inherited = new Map<string, WorkloadMutualTls>();
+  const ofWhole = (namespace: string): WorkloadMutualTls => {
+    const known = inherited.get(namespace) ?? { mode: ofNamespace(namespace), ports: noPorts };
+    inherited.set(namespace, known);
+    return known;
+  };
   return {
     ofNamespace,
-    ofWorkload: (namespace, labels) => {
-      const inherited = ofNamespace(namespace);
-      const own = workloads.get(namespace)?.find(({ spec }) => labelsMatch(spec.selector, labels))?.spec;
-      if (own === undefined) return { mode: inherited, ports: noPorts };
-      const mode = own.mode ?? inherited;
-      return { mode, ports: new Map([...own.ports].map(([port, ofPort]) => [port, ofPort ?? mode])) };
-    },
+    ofWorkload: (namespace, labels) =>
+      workloads.get(namespace)?.find(({ selector }) => labelsMatch(selector, labels))?.modes ?? ofWhole(namespace),
+  };
+}
+
+/** A workload's policy with everything filled in that it leaves to its namespace. */
+interface WorkloadPolicy {
+  readonly namespace: string;
+  readonly selector: PeerAuthenticationSpec["selector"];
+  readonly modes: WorkloadMutualTls;
+}
+
+function withModes(ofNamespace: (namespace: string) => MutualTlsMode): (policy: PeerAuthentication) => WorkloadPolicy {
+  return ({ meta: { namespace }, spec }) => {
+    const mode = spec.mode ?? ofNamespace(namespace);
+    const ports = new Map([...spec.ports].map(([port, ofPort]) => [port, ofPort ?? mode] as const));
+    return { namespace, selector: spec.selector, modes: { mode, ports } };
   };
 }
