@@ -29,19 +29,10 @@ export const httpInspector: Json = extension(
  */
 export function inspectorsFor(chains: readonly Json[]): readonly Json[] {
   const matches = chains.map((chain) => (chain["filter_chain_match"] ?? {}) as ChainMatch);
-  const ports = [...new Set(matches.flatMap((match) => match.destination_port ?? []))].toSorted((a, b) => a - b);
-  return [
-    ...atPorts(
-      tlsInspector,
-      ports,
-      portsOf(matches, (match) => match.transport_protocol === "tls"),
-    ),
-    ...atPorts(
-      httpInspector,
-      ports,
-      portsOf(matches, ({ application_protocols: alpn = [] }) => alpn.some((each) => plaintextHttpAlpn.includes(each))),
-    ),
-  ];
+  const ports = [...new Set(matches.map(portOf))].toSorted((a, b) => a - b);
+  const speakTls = new Set(matches.filter((match) => match.transport_protocol === "tls").map(portOf));
+  const speakHttp = new Set(matches.filter((match) => match.application_protocols?.some(isPlaintextHttp) === true).map(portOf));
+  return [...findTls(ports, speakTls), ...findHttp(ports, speakHttp)];
 }
 
 /** What of a filter chain's match an inspector is needed for. */
@@ -51,22 +42,28 @@ interface ChainMatch {
   readonly application_protocols?: readonly string[];
 }
 
-/** Ports of the matches that need an inspector; undefined stands for those that name no port. */
-function portsOf(matches: readonly ChainMatch[], needs: (match: ChainMatch) => boolean): ReadonlySet<number | undefined> {
-  return new Set(matches.filter(needs).map((match) => match.destination_port));
+// Stands for every port that no chain names.
+const anyPort = 0;
+const portOf = (match: ChainMatch): number => match.destination_port ?? anyPort;
+const isPlaintextHttp = (protocol: string): boolean => plaintextHttpAlpn.includes(protocol);
+
+function findTls(ports: readonly number[], needed: ReadonlySet<number>): readonly Json[] {
+  if (needed.size === 0) return [];
+  if (!needed.has(anyPort)) return [{ ...tlsInspector, filter_disabled: { not_match: toPorts(ports.filter((port) => needed.has(port))) } }];
+  const others = ports.filter((port) => !needed.has(port));
+  return [others.length === 0 ? tlsInspector : { ...tlsInspector, filter_disabled: toPorts(others) }];
 }
 
-function atPorts(filter: Json, ports: readonly number[], needed: ReadonlySet<number | undefined>): readonly Json[] {
-  if (needed.has(undefined)) {
-    const others = ports.filter((port) => !needed.has(port));
-    return [others.length === 0 ? filter : { ...filter, filter_disabled: toPorts(others) }];
-  }
-  return needed.size === 0 ? [] : [{ ...filter, filter_disabled: { not_match: toPorts(ports.filter((port) => needed.has(port))) } }];
+/** As istiod writes it: ports that no chain names are inspected for HTTP wherever any port is. */
+function findHttp(ports: readonly number[], needed: ReadonlySet<number>): readonly Json[] {
+  if (needed.size === 0) return [];
+  const others = ports.filter((port) => !needed.has(port));
+  return [others.length === 0 ? httpInspector : { ...httpInspector, filter_disabled: toPorts(others) }];
 }
 
 /** A predicate that holds for connections to any of these ports. */
 function toPorts(ports: readonly number[]): Json {
-  const rules = ports.map((port) => ({ destination_port_range: { start: port, end: port + 1 } }));
+  const rules = ports.map((port) => ({ destination_port_range: { ...(port === 0 ? {} : { start: port }), end: port + 1 } }));
   const [only] = rules;
   return rules.length === 1 && only !== undefined ? only : { or_match: { rules } };
 }

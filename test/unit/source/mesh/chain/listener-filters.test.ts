@@ -30,7 +30,13 @@ const cases: readonly (readonly [string, readonly Json[], { readonly tls?: Json 
   [
     "both at two ports",
     [chain(443, "tls"), chain(80, "raw_buffer", plain), chain(8443, "tls"), chain(8080, "raw_buffer", plain)],
-    { tls: { not_match: { or_match: { rules: [at(443), at(8443)] } } }, http: { not_match: { or_match: { rules: [at(80), at(8080)] } } } },
+    { tls: { not_match: { or_match: { rules: [at(443), at(8443)] } } }, http: { or_match: { rules: [at(443), at(8443)] } } },
+  ],
+  ["HTTP at the only port", [chain(80, "raw_buffer", plain)], { http: null }],
+  [
+    "HTTP at one port, and none elsewhere",
+    [chain(undefined, "raw_buffer"), chain(80, "raw_buffer", plain), chain(90, "raw_buffer")],
+    { http: { or_match: { rules: [{ destination_port_range: { end: 1 } }, at(90)] } } },
   ],
   ["mesh protocols are no plaintext HTTP", [chain(undefined, "tls", ["istio-http/1.1"])], { tls: null }],
 ];
