@@ -110,6 +110,8 @@ export function createWorkerRuntime(
       splice?.close();
       await new Promise((resolve) => setImmediate(resolve));
       await sinks.close(logDeadlineMs);
+      // Ending this thread while that one still loads koffi would abort the process.
+      await splice?.ended;
     },
   };
 }

@@ -393,6 +393,14 @@ suite("splice thread", () => {
     assert.equal((await second).reason, "closed");
   });
 
+  test("closed while its thread still starts, it ends by itself", async (t) => {
+    const splice = startSpliceRelay({ logger: silent });
+    if (!splice) return t.skip("no splice here: this needs Linux and koffi");
+    splice.close();
+    await splice.ended;
+    assert.deepEqual([await splice.started, splice.available], [false, false]);
+  });
+
   test("a thread that dies takes its connections down, tells their owners, and is done without", async (t) => {
     let worker: Worker | undefined;
     const onWorker = (made: Worker): void => void (worker = made);

@@ -1,12 +1,12 @@
-// An east-west gateway's listener on real sockets: who gets through, and what is said of whoever does not.
+// An east-west gateway's listener on real sockets: who gets through, and what is said of whoever does not. Every server name with
+// every ALPN, from the mesh directory to the sidecar, is mesh/sni-refusal-matrix.test.ts.
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect } from "node:net";
 import type { AddressInfo, Socket } from "node:net";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
-import { connect as tlsConnect, createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer } from "node:tls";
 import type { Listener } from "../../src/envoy/listener/listener.ts";
 import { sniRefusals } from "../../src/filter/sni-refusal.ts";
 import { compileFormat } from "../../src/telemetry/format.ts";
@@ -16,11 +16,11 @@ import { assignment, cluster, endpoint, group, staticCluster } from "../support/
 import { startL4Proxy, summary } from "../support/l4-proxy.ts";
 import type { L4Proxy } from "../support/l4-proxy.ts";
 import { filterChain, filterConfig, listener, tcpProxyFilter } from "../support/listener-models.ts";
+import { handshake, meshAlpn } from "../support/sni-matrix.ts";
 import { client, serve } from "../support/tcp.ts";
 
 const host = "httpbin.default.svc.cluster.local";
 const name = `outbound_.80_._.${host}`;
-const meshAlpn = ["istio", "istio-peer-exchange", "istio-http/1.0", "istio-http/1.1", "istio-h2"];
 
 /** The listener of AUTO_PASSTHROUGH, one chain a name, each with its cluster of the same name. */
 function gateway(names: readonly string[] = [name], over: Partial<Listener> = {}): Listener {
@@ -34,40 +34,6 @@ function refusals(proxy: L4Proxy): Record<string, number> {
   return Object.fromEntries(counts.filter(([, count]) => count !== 0).map(([reason, count]) => [reason, count ?? -1]));
 }
 
-const serverNames: readonly { readonly form: string; readonly sent: string | undefined; readonly why?: string }[] = [
-  { form: "the name of a service", sent: name },
-  { form: "the name in upper case", sent: name.toUpperCase() },
-  { form: "the cluster's name", sent: `outbound|80||${host}`, why: "malformed_sni" },
-  { form: "the bare host", sent: host, why: "malformed_sni" },
-  { form: "a trailing dot", sent: `${name}.`, why: "malformed_sni" },
-  { form: "no name", sent: undefined, why: "no_sni" },
-  { form: "a wrong port", sent: `outbound_.81_._.${host}`, why: "unknown_port" },
-  { form: "a wrong host", sent: "outbound_.80_._.other.default.svc.cluster.local", why: "host_not_exported" },
-];
-const protocols: readonly (readonly string[])[] = [
-  ["istio"],
-  ["istio-peer-exchange"],
-  ["istio-http/1.1"],
-  ["istio-h2"],
-  [],
-  ["h2", "http/1.1"],
-];
-
-/** A TLS client without a certificate: the error it ends with, and how many bytes it was sent. */
-async function handshake(t: TestContext, port: number, servername: string | undefined, alpn: readonly string[]) {
-  const raw = connect({ port, host: "127.0.0.1" });
-  t.after(() => raw.destroy());
-  const secure = tlsConnect({
-    socket: raw,
-    rejectUnauthorized: false,
-    ...(servername === undefined ? {} : { servername }),
-    ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
-  });
-  secure.resume();
-  const [error] = (await once(secure, "error")) as [NodeJS.ErrnoException];
-  return { code: error.code ?? error.message, bytes: raw.bytesRead };
-}
-
 /** A workload's sidecar: it demands a certificate of the mesh. */
 async function meshWorkload(t: TestContext) {
   const ca = makeCa();
@@ -79,7 +45,7 @@ async function meshWorkload(t: TestContext) {
     ca: ca.cert,
     requestCert: true,
     rejectUnauthorized: true,
-    ALPNProtocols: meshAlpn,
+    ALPNProtocols: [...meshAlpn],
   });
   server.on("tlsClientError", (error: NodeJS.ErrnoException) => {
     if (error.code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE") seen.refused++;
@@ -91,56 +57,12 @@ async function meshWorkload(t: TestContext) {
   return { port: (server.address() as AddressInfo).port, seen };
 }
 
-suite("a client without a certificate of the mesh", () => {
-  // A workload that does no mTLS, or that may not, is no endpoint of a gateway's cluster.
-  for (const endpoints of ["an endpoint that demands mTLS", "no endpoint"] as const) {
-    test(`${endpoints}: every server name with every ALPN`, async (t) => {
-      const workload = await meshWorkload(t);
-      const addresses = endpoints === "no endpoint" ? [] : [`127.0.0.1:${workload.port}`];
-      const proxy = startL4Proxy(t, [staticCluster(name, addresses)]);
-      await proxy.apply(gateway());
-      const expected: Record<string, number> = {};
-      let passed = 0;
-      let logged = 0;
-      for (const { form, sent, why } of serverNames) {
-        for (const alpn of protocols) {
-          const inMesh = alpn.some((protocol) => meshAlpn.includes(protocol));
-          const reason = why ?? (inMesh ? (addresses.length === 0 ? "no_mtls_endpoints" : undefined) : "no_mesh_alpn");
-          await t.test(`${form}, ALPN ${alpn.join(" ") || "none"}: ${reason ?? "refused by the workload"}`, async (cell) => {
-            const life = await handshake(cell, proxy.port("l"), sent, alpn);
-            const chain = why === undefined && inMesh;
-            // A chain's TCP proxy and the listener each log a connection the chain took.
-            logged += chain ? 2 : 1;
-            const record = (await proxy.records(logged))[logged - 1]!;
-            assert.equal(record.connection.serverName, sent?.toLowerCase() ?? "");
-            if (reason === undefined) {
-              passed++;
-              assert.equal(life.code, "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED");
-              assert.deepEqual(workload.seen, { refused: passed, served: 0 });
-              assert.equal(record.upstreamHost, addresses[0]);
-            } else {
-              expected[reason] = (expected[reason] ?? 0) + 1;
-              assert.deepEqual(life, { code: "ECONNRESET", bytes: 0 });
-              assert.equal(summary(record), chain ? `UH ${reason} ${name} 0/0` : `NR ${reason} - 0/0`);
-              assert.equal(record.responseCodeDetails, chain ? "" : reason);
-              assert.equal(workload.seen.refused, passed, "the workload saw nothing of it");
-            }
-            assert.deepEqual(refusals(proxy), expected);
-          });
-        }
-      }
-      assert.deepEqual([passed, logged], addresses.length === 0 ? [0, 56] : [8, 56]);
-      assert.equal(proxy.stats.value("listener.l.no_filter_chain_match"), 40);
-    });
-  }
-});
-
 suite("reasons beyond the server name", () => {
   test("endpoints of which none is healthy: UH, all_unhealthy", async (t) => {
     const sick = assignment(name, [group([endpoint("127.0.0.1:1", { healthStatus: "UNHEALTHY" })])]);
     const proxy = startL4Proxy(t, [cluster(name, { healthyPanicThreshold: 0, loadAssignment: sick })]);
     await proxy.apply(gateway());
-    assert.deepEqual(await handshake(t, proxy.port("l"), name, ["istio"]), { code: "ECONNRESET", bytes: 0 });
+    assert.deepEqual(await handshake(t, { port: proxy.port("l") }, name, ["istio"]), { code: "ECONNRESET", bytes: 0 });
     assert.equal(summary((await proxy.records(1))[0]!), `UH all_unhealthy ${name} 0/0`);
     assert.deepEqual(refusals(proxy), { all_unhealthy: 1 });
   });
@@ -148,7 +70,7 @@ suite("reasons beyond the server name", () => {
   test("a subset nobody exports, beside one that is", async (t) => {
     const proxy = startL4Proxy(t, []);
     await proxy.apply(gateway([name, `outbound_.80_.v1_.${host}`]));
-    await handshake(t, proxy.port("l"), `outbound_.80_.v2_.${host}`, ["istio"]);
+    await handshake(t, { port: proxy.port("l") }, `outbound_.80_.v2_.${host}`, ["istio"]);
     assert.equal(summary((await proxy.records(1))[0]!), "NR unknown_subset - 0/0");
   });
 
@@ -157,19 +79,19 @@ suite("reasons beyond the server name", () => {
     const other = `outbound_.80_._.other.test`;
     const proxy = startL4Proxy(t, [staticCluster(other, [`127.0.0.1:${workload.port}`])]);
     await proxy.apply(gateway());
-    await handshake(t, proxy.port("l"), other, ["istio"]);
+    await handshake(t, { port: proxy.port("l") }, other, ["istio"]);
     assert.deepEqual(refusals(proxy), { host_not_exported: 1 });
     await proxy.apply(gateway([name, other]));
-    assert.equal((await handshake(t, proxy.port("l"), other, ["istio"])).code, "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED");
+    assert.equal((await handshake(t, { port: proxy.port("l") }, other, ["istio"])).code, "ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED");
     assert.deepEqual(refusals(proxy), { host_not_exported: 1 });
   });
 
   test("a listener of ordinary server names says what Envoy says, and counts nothing of its own", async (t) => {
     const proxy = startL4Proxy(t, [cluster("none")]);
     await proxy.apply(gateway([], { filterChains: [filterChain([tcpProxyFilter("none")], { serverNames: ["a.test"] })] }));
-    await handshake(t, proxy.port("l"), "b.test", ["istio"]);
+    await handshake(t, { port: proxy.port("l") }, "b.test", ["istio"]);
     assert.equal(summary((await proxy.records(1))[0]!), "NR filter_chain_not_found - 0/0");
-    await handshake(t, proxy.port("l"), "a.test", ["istio"]);
+    await handshake(t, { port: proxy.port("l") }, "a.test", ["istio"]);
     assert.equal(summary((await proxy.records(3))[2]!), "UH - none 0/0");
     assert.deepEqual(
       proxy.stats.names().filter((stat) => stat.includes("sni_refused")),

@@ -26,6 +26,8 @@ export interface SpliceRelay {
   readonly active: number;
   /** Resolves when the thread has started or could not. */
   readonly started: Promise<boolean>;
+  /** Resolves when the thread is gone, after `close` or by itself. */
+  readonly ended: Promise<void>;
   /** Takes the request over, or gives undefined and leaves the sockets alone: not raw, bytes still being written, no room, no thread. */
   start(request: RelayRequest): Relay | undefined;
   /** Ends all its connections and the thread. */
@@ -49,6 +51,7 @@ interface Carried {
 
 class SpliceThread implements SpliceRelay {
   readonly started: Promise<boolean>;
+  readonly ended: Promise<void>;
   readonly #libc: Libc;
   readonly #logger: Logger;
   readonly #eventFd: number;
@@ -92,6 +95,7 @@ class SpliceThread implements SpliceRelay {
         resolve(false);
       });
     });
+    this.ended = new Promise((resolve) => this.#worker.once("exit", () => resolve()));
     // A thread blocked in epoll_wait would hold up the end of the process.
     process.on("exit", this.#onExit);
   }

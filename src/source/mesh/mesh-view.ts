@@ -4,6 +4,7 @@ import { defaultMeshConfig, type MeshConfig } from "./mesh-config.ts";
 import type { MeshNetworks } from "./mesh-networks.ts";
 import type { DestinationRuleSpec } from "./istio/destination-rule.ts";
 import type { GatewaySpec } from "./istio/gateway.ts";
+import type { PeerAuthenticationSpec } from "./istio/peer-authentication.ts";
 import type { ServiceEntrySpec } from "./istio/service-entry.ts";
 import type { SidecarSpec } from "./istio/sidecar.ts";
 import type { VirtualServiceSpec } from "./istio/virtual-service.ts";
@@ -21,6 +22,7 @@ export interface MeshView {
   readonly destinationRules: readonly MeshObject<DestinationRuleSpec>[];
   readonly virtualServices: readonly MeshObject<VirtualServiceSpec>[];
   readonly sidecars: readonly MeshObject<SidecarSpec>[];
+  readonly peerAuthentications: readonly MeshObject<PeerAuthenticationSpec>[];
 }
 
 /** A mesh with nothing in it. */
@@ -33,6 +35,7 @@ export const emptyMeshView: MeshView = {
   destinationRules: [],
   virtualServices: [],
   sidecars: [],
+  peerAuthentications: [],
 };
 
 /** Istio's order of configuration: older first, then by name and namespace. */

@@ -7,6 +7,12 @@ import type { ClientTlsMode, PolicySettings, Subset } from "./istio/destination-
 import { clientTlsMode, type DestinationRule, endpointTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
 import { effectivePolicy } from "./istio/effective-policy.ts";
 import type { GatewayServer, GatewaySpec } from "./istio/gateway.ts";
+import {
+  indexPeerAuthentications,
+  modeAtPort,
+  type PeerAuthenticationLookup,
+  type WorkloadMutualTls,
+} from "./istio/peer-authentications.ts";
 import type { MeshView } from "./mesh-view.ts";
 import type { MeshObject } from "./object/mesh-object.ts";
 import { describeProxy, type Proxy, speaksFamily } from "./proxy.ts";
@@ -18,7 +24,7 @@ import type { Networks } from "./registry/networks.ts";
 import { buildServiceRegistry } from "./registry/service-registry.ts";
 import { openedPorts, type OwnIngress } from "./scope/ingress.ts";
 import { compileScope, type SidecarScope } from "./scope/sidecar-scope.ts";
-import { labelsMatch, type MeshService, type ServicePort } from "./registry/service.ts";
+import { labelsMatch, type MeshEndpoint, type MeshService, type ServicePort } from "./registry/service.ts";
 
 /** A port of the proxy's own workload, as a service exposes it. */
 export interface OwnPort {
@@ -58,6 +64,8 @@ export interface NodeView {
   readonly caller: Caller;
   readonly ownPorts: readonly OwnPort[];
   readonly ownServers: readonly OwnServer[];
+  /** What the node's own workload demands of its clients. */
+  readonly ownMutualTls: WorkloadMutualTls;
   /** True when the traffic of this workload is not to be taken (includeOutboundIPRanges is empty). */
   readonly outboundDisabled: boolean;
   /** True when a server of this proxy forwards by SNI to any service. */
@@ -67,8 +75,8 @@ export interface NodeView {
   policyOf(service: MeshService, subset: Subset | undefined, port: ServicePort): PolicySettings;
   /** What the cluster of a port and subset does. */
   tlsOf(service: MeshService, subset: Subset | undefined, port: ServicePort): ClientTls;
-  /** True when a rule takes mTLS away from endpoints that would accept it. */
-  endpointTlsDisabled(service: MeshService, subset: Subset | undefined, port: ServicePort): boolean;
+  /** Tells the endpoints of a port and subset that are called with mTLS. */
+  takesMutualTls(service: MeshService, subset: Subset | undefined, port: ServicePort): (endpoint: MeshEndpoint) => boolean;
   /** Addresses (IPs or CIDRs) that clients of this node's cluster use; empty for a service without one. */
   addressesOf(service: MeshService): readonly string[];
 }
@@ -78,6 +86,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   const proxy = describeProxy(node);
   const registry = buildServiceRegistry(mesh);
   const seesAllocated = proxy.dnsCapture && (proxy.dnsAutoAllocate || !mesh.config.autoAllocate.optIn);
+  const authentication = indexPeerAuthentications(mesh);
   const ownServers = proxy.type === "router" ? findServers(mesh, proxy) : [];
   const workload = mesh.clusters
     .filter((cluster) => cluster.name === proxy.cluster)
@@ -101,6 +110,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     caller: describeCaller(proxy, workload, registry.networks),
     ownPorts: openedPorts(scope.sidecar, proxy, findOwnPorts(registry.services, proxy, workload)),
     ownServers,
+    ownMutualTls: authentication.ofWorkload(proxy.namespace, workload?.pod.meta.labels ?? proxy.labels),
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
     ruleOf,
@@ -110,26 +120,29 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
       const { settings } = (subset === undefined ? rule?.spec.policy : subset.policy) ?? {};
       // A port's own balancer is not looked at here, as in Istio.
       const callerPicks = service.resolution === "passthrough" || settings?.loadBalancer?.simple === "PASSTHROUGH";
-      return clientTls(mesh, service, port, clientTlsMode(rule, subset, port.port), callerPicks);
+      const mode = clientTlsMode(rule, subset, port.port);
+      if (mode !== undefined) return mode === "DISABLE" ? "none" : "mutual";
+      const demanded = authentication.ofNamespace(service.namespace);
+      return mesh.config.enableAutoMtls && demanded !== "DISABLE" ? autoTls(service, port, callerPicks) : "none";
     },
-    endpointTlsDisabled: (service, subset, port) => endpointTlsMode(ruleOf(service), subset, port.port) === "DISABLE",
     addressesOf: (service) => addressesFor(service, proxy, seesAllocated),
+    takesMutualTls: (service, subset, port) => mutualTlsTest(endpointTlsMode(ruleOf(service), subset, port.port), authentication),
   };
 }
 
-function clientTls(
-  mesh: MeshView,
-  service: MeshService,
-  port: ServicePort,
-  mode: ClientTlsMode | undefined,
-  callerPicks: boolean,
-): ClientTls {
-  if (mode !== undefined) return mode === "DISABLE" ? "none" : "mutual";
-  if (!mesh.config.enableAutoMtls || service.meshExternal) return "none";
+function autoTls(service: MeshService, port: ServicePort, callerPicks: boolean): ClientTls {
+  if (service.meshExternal) return "none";
   if (!callerPicks) return "auto";
   // The caller picks the address, so the choice cannot be made by endpoint: every one of them has to take mTLS.
   const behind = service.endpoints.filter((endpoint) => endpoint.portName === port.name);
   return behind.length > 0 && behind.every((endpoint) => endpoint.mutualTls) ? "auto" : "none";
+}
+
+/** A rule has the last word on endpoints with a sidecar; without one their own PeerAuthentication decides. */
+function mutualTlsTest(ofRule: ClientTlsMode | undefined, authentication: PeerAuthenticationLookup): (endpoint: MeshEndpoint) => boolean {
+  if (ofRule !== undefined) return (endpoint) => ofRule === "ISTIO_MUTUAL" && endpoint.mutualTls;
+  return ({ mutualTls, namespace, labels, port }) =>
+    mutualTls && modeAtPort(authentication.ofWorkload(namespace, labels), port) !== "DISABLE";
 }
 
 function addressesFor(service: MeshService, proxy: Proxy, seesAllocated: boolean): readonly string[] {

@@ -1,6 +1,7 @@
 // The table of kinds: which reader understands a document, and what becomes of one that none does.
 import { type DestinationRuleSpec, readDestinationRule } from "../istio/destination-rule.ts";
 import { type GatewaySpec, readGateway } from "../istio/gateway.ts";
+import { type PeerAuthenticationSpec, readPeerAuthentication } from "../istio/peer-authentication.ts";
 import { readServiceEntry, type ServiceEntrySpec } from "../istio/service-entry.ts";
 import { readSidecar, type SidecarSpec } from "../istio/sidecar.ts";
 import { readVirtualService, type VirtualServiceSpec } from "../istio/virtual-service.ts";
@@ -27,7 +28,8 @@ export type KnownObject =
   | { readonly kind: "ServiceEntry"; readonly object: MeshObject<ServiceEntrySpec> }
   | { readonly kind: "DestinationRule"; readonly object: MeshObject<DestinationRuleSpec> }
   | { readonly kind: "VirtualService"; readonly object: MeshObject<VirtualServiceSpec> }
-  | { readonly kind: "Sidecar"; readonly object: MeshObject<SidecarSpec> };
+  | { readonly kind: "Sidecar"; readonly object: MeshObject<SidecarSpec> }
+  | { readonly kind: "PeerAuthentication"; readonly object: MeshObject<PeerAuthenticationSpec> };
 
 type Reader = (root: Fields, meta: ObjectMeta) => KnownObject;
 
@@ -63,14 +65,24 @@ const networkingVersions: ReadonlySet<string> = new Set([
   "networking.istio.io/v1alpha3",
 ]);
 
+const securityVersions: ReadonlySet<string> = new Set(["security.istio.io/v1", "security.istio.io/v1beta1"]);
+
+const readPolicy: Reader = (root, meta) => ({ kind: "PeerAuthentication", object: { meta, spec: readPeerAuthentication(root) } });
+
 /** Finds the reader of a document; `place` is the part of the directory it stands in. */
 export function readerFor(place: "k8s" | "istio", apiVersion: string, kind: string): KindVerdict {
-  if (apiVersion.startsWith("security.istio.io/")) {
-    return { kind: "refused", message: `${kind} is not supported, and leaving it out could change who may reach whom` };
-  }
+  if (apiVersion.startsWith("security.istio.io/")) return securityReaderFor(place, apiVersion, kind);
   const read = networkingVersions.has(apiVersion) ? istio[kind] : kubernetes[`${apiVersion}/${kind}`];
   if (read === undefined) return { kind: "unused", message: `${kind} of ${apiVersion} has no effect: this kind is not read` };
   const expected = networkingVersions.has(apiVersion) ? "istio" : "k8s";
   if (expected !== place) return { kind: "unused", message: `${kind} of ${apiVersion} has no effect here, expected it under ${expected}/` };
   return { kind: "read", read };
+}
+
+/** A policy that is left out could change who may reach whom, so one that is not read is refused. */
+function securityReaderFor(place: "k8s" | "istio", apiVersion: string, kind: string): KindVerdict {
+  if (kind !== "PeerAuthentication" || !securityVersions.has(apiVersion))
+    return { kind: "refused", message: `${kind} is not supported, and leaving it out could change who may reach whom` };
+  if (place === "istio") return { kind: "read", read: readPolicy };
+  return { kind: "refused", message: `${kind} is not read here, expected it under istio/: leaving it out could change who may reach whom` };
 }

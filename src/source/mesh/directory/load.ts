@@ -13,6 +13,7 @@ import { Fields, IssueSink, isMapping } from "../object/fields.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
 import { checkEntries } from "./check-entries.ts";
 import { checkLocality } from "./check-locality.ts";
+import { checkPeerAuthentication } from "./check-peer-authentication.ts";
 import { checkReferences } from "./check-references.ts";
 import { checkScoping } from "./check-scoping.ts";
 import { MeshFiles } from "./files.ts";
@@ -114,6 +115,7 @@ class Loader {
       ...checkLocality(mesh, join(this.#dir, "meshconfig.yaml")),
       ...checkScoping(mesh, objects),
       ...checkEntries(mesh, join(this.#dir, "meshconfig.yaml")),
+      ...checkPeerAuthentication(mesh),
     ];
     return { mesh, nodes: this.#nodes, issues, objects, memory: this.#memory };
   }

@@ -1,6 +1,8 @@
-// Filter chains towards the proxy's own application, PERMISSIVE: mesh mTLS, plaintext, and foreign TLS passed on untouched.
+// Filter chains towards the proxy's own application. PERMISSIVE takes mesh mTLS and plaintext and passes foreign TLS on untouched,
+// STRICT takes mTLS alone, DISABLE plaintext alone.
 import type { Json } from "../envoy-json.ts";
 import { inboundHttp, tcpProxy } from "../chain/network-filters.ts";
+import type { MutualTlsMode } from "../istio/peer-authentication.ts";
 import type { MeshConfig } from "../mesh-config.ts";
 import type { OwnPort } from "../node-view.ts";
 import { isHttp, isHttp2 } from "../registry/protocol.ts";
@@ -11,6 +13,7 @@ import { serverMutualTls } from "../tls/downstream.ts";
 export interface ChainTarget {
   readonly cluster: string;
   readonly traffic: "http" | "http2" | "tcp" | "auto";
+  readonly mode: MutualTlsMode;
   /** Prefix of the connection manager's statistics. */
   readonly statPrefix: string;
   readonly routeConfig: Json;
@@ -22,43 +25,63 @@ export interface ChainTarget {
   readonly tcpName: string;
 }
 
-const tls = "tls";
-const raw = "raw_buffer";
-
 /** The chains of one target, in istiod's order; matching does not depend on the order. */
 export function buildInboundChains(config: MeshConfig, target: ChainTarget): readonly Json[] {
-  const chain = (kind: "http" | "tcp", match: Json, terminate: boolean): Json => ({
+  const { traffic } = target;
+  const protocol = traffic === "http2" ? "http" : traffic;
+  return shapes[protocol][target.mode].map(({ kind, match, terminate }): Json => ({
     filter_chain_match: { ...target.match, ...match },
     filters: [
-      kind === "http"
-        ? inboundHttp(config, target.statPrefix, target.routeConfig, target.traffic === "http2")
-        : tcpProxy(config, target.cluster),
+      kind === "http" ? inboundHttp(config, target.statPrefix, target.routeConfig, traffic === "http2") : tcpProxy(config, target.cluster),
     ],
     ...(terminate ? { transport_socket: serverMutualTls(config, kind) } : {}),
     ...(target.metadata === undefined ? {} : { metadata: target.metadata }),
     name: kind === "http" ? target.httpName : target.tcpName,
-  });
-  const withAlpn = (transport: string, alpn: readonly string[]): Json => ({ transport_protocol: transport, application_protocols: alpn });
-  switch (target.traffic) {
-    case "http":
-    case "http2":
-      return [chain("http", withAlpn(tls, anyMeshAlpn), true), chain("http", { transport_protocol: raw }, false)];
-    case "tcp":
-      return [
-        chain("tcp", withAlpn(tls, anyMeshAlpn), true),
-        chain("tcp", { transport_protocol: tls }, false),
-        chain("tcp", { transport_protocol: raw }, false),
-      ];
-    case "auto":
-      return [
-        chain("http", withAlpn(tls, meshHttpAlpn), true),
-        chain("http", withAlpn(raw, plaintextHttpAlpn), false),
-        chain("tcp", withAlpn(tls, meshTcpAlpn), true),
-        chain("tcp", { transport_protocol: raw }, false),
-        chain("tcp", { transport_protocol: tls }, false),
-      ];
-  }
+  }));
 }
+
+/** What one chain takes, and what becomes of it. */
+interface ChainShape {
+  readonly kind: "http" | "tcp";
+  readonly match: Json;
+  /** Ends mTLS here. */
+  readonly terminate: boolean;
+}
+
+const mutual = (kind: ChainShape["kind"], alpn?: readonly string[]): ChainShape => ({
+  kind,
+  match: matching("tls", alpn),
+  terminate: true,
+});
+const plain = (kind: ChainShape["kind"], alpn?: readonly string[]): ChainShape => ({
+  kind,
+  match: matching("raw_buffer", alpn),
+  terminate: false,
+});
+const foreignTls: ChainShape = { kind: "tcp", match: matching("tls"), terminate: false };
+
+function matching(transport: "tls" | "raw_buffer", alpn?: readonly string[]): Json {
+  return { transport_protocol: transport, ...(alpn === undefined ? {} : { application_protocols: alpn }) };
+}
+
+// A port that takes nothing but mTLS asks for no mesh protocol: whoever has no certificate of the mesh fails the handshake.
+const shapes: Readonly<Record<"http" | "tcp" | "auto", Readonly<Record<MutualTlsMode, readonly ChainShape[]>>>> = {
+  http: {
+    STRICT: [mutual("http")],
+    PERMISSIVE: [mutual("http", anyMeshAlpn), plain("http")],
+    DISABLE: [plain("http")],
+  },
+  tcp: {
+    STRICT: [mutual("tcp")],
+    PERMISSIVE: [mutual("tcp", anyMeshAlpn), foreignTls, plain("tcp")],
+    DISABLE: [plain("tcp")],
+  },
+  auto: {
+    STRICT: [mutual("http", meshHttpAlpn), mutual("tcp")],
+    PERMISSIVE: [mutual("http", meshHttpAlpn), plain("http", plaintextHttpAlpn), mutual("tcp", meshTcpAlpn), plain("tcp"), foreignTls],
+    DISABLE: [plain("http", plaintextHttpAlpn), plain("tcp")],
+  },
+};
 
 /** What an own port speaks. */
 export function trafficOf(own: OwnPort): ChainTarget["traffic"] {

@@ -2,8 +2,10 @@
 // port has a listener of its own on the pod's address instead.
 import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
-import { httpInspector, originalDst, skippingPorts, tlsInspector } from "../chain/listener-filters.ts";
+import { inspectorsFor, originalDst } from "../chain/listener-filters.ts";
 import { blackHole } from "../chain/network-filters.ts";
+import type { MutualTlsMode } from "../istio/peer-authentication.ts";
+import { modeAtPort } from "../istio/peer-authentications.ts";
 import { sidecarMetadata } from "../route/config-metadata.ts";
 import type { NodeView, OwnPort } from "../node-view.ts";
 import { isGrpc } from "../registry/protocol.ts";
@@ -18,11 +20,12 @@ export function inboundClusterName(targetPort: number): string {
   return `inbound|${targetPort}||`;
 }
 
-function ownPortTarget(own: OwnPort, match: Json, name: string): ChainTarget {
+function ownPortTarget(view: NodeView, own: OwnPort, match: Json, name: string): ChainTarget {
   const cluster = inboundClusterName(own.targetPort);
   return {
     cluster,
     traffic: trafficOf(own),
+    mode: modeAtPort(view.ownMutualTls, own.targetPort),
     statPrefix: `inbound_${own.ingress?.bind ?? "0.0.0.0"}_${own.targetPort};`,
     routeConfig: inboundRoutes(cluster, own.port.port, `${own.host}:${own.port.port}/*`, !isGrpc(own.port.protocol)),
     match,
@@ -32,83 +35,85 @@ function ownPortTarget(own: OwnPort, match: Json, name: string): ChainTarget {
   };
 }
 
-/** The listener on 15006. */
-export function buildVirtualInbound(view: NodeView): Json {
-  const { config } = view.mesh;
-  const redirected = view.ownPorts.filter((own) => own.ingress?.bindsPort !== true);
-  const unclaimed: ChainTarget = {
+/** Connections to a port that no service leads to; a port with a mode of its own has a set of chains of its own. */
+function unclaimedTarget(mode: MutualTlsMode, port?: number): ChainTarget {
+  return {
     cluster: passthrough,
     traffic: "auto",
+    mode,
     statPrefix: `${passthrough};`,
     routeConfig: inboundRoutes(passthrough, 0, ":0/*"),
-    match: {},
+    match: port === undefined ? {} : { destination_port: port },
     httpName: "virtualInbound-catchall-http",
     tcpName: "virtualInbound",
   };
-  // Where the protocol is known, waiting for the client's first bytes would only hurt protocols in which the server begins.
-  const known = redirected.filter((own) => own.port.protocol !== "AUTO").map((own) => own.targetPort);
-  const unsniffed = [...known, inboundPort].toSorted((a, b) => a - b);
-  return {
-    name: "virtualInbound",
-    address: socketAddress("0.0.0.0", inboundPort),
-    filter_chains: [
-      { filter_chain_match: { destination_port: inboundPort }, filters: [blackHole], name: "virtualInbound-blackhole" },
-      ...buildInboundChains(config, unclaimed),
-      ...redirected.flatMap((own) => buildInboundChains(config, ownPortTarget(own, { destination_port: own.targetPort }, chainName(own)))),
-    ],
-    listener_filters: [originalDst, skippingPorts(tlsInspector, [inboundPort]), skippingPorts(httpInspector, unsniffed)],
-    listener_filters_timeout: config.protocolDetectionTimeout,
-    continue_on_listener_filters_timeout: true,
-    traffic_direction: "INBOUND",
-    ...listenerAccessLog(config),
-    max_connections_to_accept_per_socket_event: 1,
-  };
+}
+
+function unclaimedTargets({ ownMutualTls, ownPorts }: NodeView): readonly ChainTarget[] {
+  const claimed = new Set(ownPorts.map((own) => own.targetPort));
+  const ports = [...ownMutualTls.ports].filter(([port]) => !claimed.has(port)).toSorted(([a], [b]) => a - b);
+  return [unclaimedTarget(ownMutualTls.mode), ...ports.map(([port, mode]) => unclaimedTarget(mode, port))];
+}
+
+/** The listener on 15006. */
+export function buildVirtualInbound(view: NodeView): Json {
+  const redirected = view.ownPorts.filter((own) => own.ingress?.bindsPort !== true);
+  const targets = [
+    ...unclaimedTargets(view),
+    ...redirected.map((own) => ownPortTarget(view, own, { destination_port: own.targetPort }, chainName(own))),
+  ];
+  const chains: readonly Json[] = [
+    { filter_chain_match: { destination_port: inboundPort }, filters: [blackHole], name: "virtualInbound-blackhole" },
+    ...targets.flatMap((target) => buildInboundChains(view.mesh.config, target)),
+  ];
+  const inspectors = [originalDst, ...inspectorsFor(chains)];
+  return inboundListener(view, "virtualInbound", socketAddress("0.0.0.0", inboundPort), chains, inspectors);
 }
 
 const chainName = (own: OwnPort): string => `${own.ingress?.bind ?? "0.0.0.0"}_${own.targetPort}`;
 
 /** A listener for each port that a Sidecar binds. */
 export function buildIngressListeners(view: NodeView): readonly Json[] {
-  const { config } = view.mesh;
   return view.ownPorts.flatMap((own): readonly Json[] => {
     if (own.ingress?.bindsPort !== true) return [];
     const name = chainName(own);
-    const match = { destination_port: own.targetPort };
-    const elsewhere = { not_match: { destination_port_range: { start: own.targetPort, end: own.targetPort + 1 } } };
-    return [
-      {
-        name,
-        address: socketAddress(own.ingress.bind, own.targetPort),
-        filter_chains: buildInboundChains(config, ownPortTarget(own, match, name)),
-        listener_filters: [{ ...tlsInspector, filter_disabled: elsewhere }],
-        listener_filters_timeout: config.protocolDetectionTimeout,
-        continue_on_listener_filters_timeout: true,
-        traffic_direction: "INBOUND",
-        ...listenerAccessLog(config),
-        max_connections_to_accept_per_socket_event: 1,
-      },
-    ];
+    const target = ownPortTarget(view, own, { destination_port: own.targetPort }, name);
+    return [boundListener(view, name, socketAddress(own.ingress.bind, own.targetPort), target)];
   });
 }
 
 /** A listener on each of the pod's own ports that a Sidecar does not open, for interception NONE. */
 export function buildBoundInbound(view: NodeView): readonly Json[] {
-  const { config } = view.mesh;
   const ports = view.ownPorts.filter((own) => own.ingress === undefined);
   return view.proxy.addresses.slice(0, 1).flatMap((address) =>
     ports.map((own): Json => {
       const name = `${address}_${own.targetPort}`;
-      return {
-        name,
-        address: socketAddress(address, own.targetPort),
-        filter_chains: buildInboundChains(config, ownPortTarget(own, {}, name)),
-        listener_filters: own.port.protocol === "AUTO" ? [tlsInspector, httpInspector] : [tlsInspector],
-        listener_filters_timeout: config.protocolDetectionTimeout,
-        continue_on_listener_filters_timeout: true,
-        traffic_direction: "INBOUND",
-        ...listenerAccessLog(config),
-        max_connections_to_accept_per_socket_event: 1,
-      };
+      return boundListener(view, name, socketAddress(address, own.targetPort), ownPortTarget(view, own, {}, name));
     }),
   );
+}
+
+function boundListener(view: NodeView, name: string, address: Json, target: ChainTarget): Json {
+  const chains = buildInboundChains(view.mesh.config, target);
+  return inboundListener(view, name, address, chains, inspectorsFor(chains));
+}
+
+function inboundListener(
+  { mesh: { config } }: NodeView,
+  name: string,
+  address: Json,
+  chains: readonly Json[],
+  listenerFilters: readonly Json[],
+): Json {
+  return {
+    name,
+    address,
+    filter_chains: chains,
+    ...(listenerFilters.length === 0 ? {} : { listener_filters: listenerFilters }),
+    listener_filters_timeout: config.protocolDetectionTimeout,
+    continue_on_listener_filters_timeout: true,
+    traffic_direction: "INBOUND",
+    ...listenerAccessLog(config),
+    max_connections_to_accept_per_socket_event: 1,
+  };
 }

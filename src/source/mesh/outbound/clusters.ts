@@ -17,7 +17,7 @@ import { buildLocalityEndpoints } from "./endpoints.ts";
 export function buildOutboundClusters(view: NodeView): readonly Json[] {
   const clusters: Json[] = [];
   for (const { service, port, subset } of clusterPorts(view)) {
-    const cluster = buildCluster(view, service, port, subset, clusterName("outbound", subset, service.hostname, port.port));
+    const cluster = buildCluster(view, service, port, subset, false);
     if (cluster !== undefined) clusters.push({ ...tlsFields(view, service, port, subset), ...cluster });
   }
   return clusters;
@@ -28,13 +28,20 @@ export function buildSniDnatClusters(view: NodeView): readonly Json[] {
   const clusters: Json[] = [];
   for (const { service, port, subset } of clusterPorts(view)) {
     if (service.meshExternal) continue;
-    const cluster = buildCluster(view, service, port, subset, sniName(subset, service.hostname, port.port));
+    const cluster = buildCluster(view, service, port, subset, true);
     if (cluster !== undefined) clusters.push(cluster);
   }
   return clusters;
 }
 
-function buildCluster(view: NodeView, service: MeshService, port: ServicePort, subset: Subset | undefined, name: string): Json | undefined {
+function buildCluster(
+  view: NodeView,
+  service: MeshService,
+  port: ServicePort,
+  subset: Subset | undefined,
+  sniDnat: boolean,
+): Json | undefined {
+  const name = sniDnat ? sniName(subset, service.hostname, port.port) : clusterName("outbound", subset, service.hostname, port.port);
   const type = clusterType(view, service, subset, port);
   const policy = view.policyOf(service, subset, port);
   const { config } = view.mesh;
@@ -56,7 +63,7 @@ function buildCluster(view: NodeView, service: MeshService, port: ServicePort, s
     return named ? { ...common, ...resolverFields(view) } : common;
   }
   if (type === "EDS") return { ...common, eds_cluster_config: { eds_config: adsSource, service_name: name } };
-  const endpoints = buildLocalityEndpoints(view, service, port, subset, false);
+  const endpoints = buildLocalityEndpoints(view, service, port, subset, sniDnat);
   // Envoy refuses a DNS cluster without an address, so such a port has no cluster, as in Istio.
   if (endpoints.length === 0) return undefined;
   return {

@@ -39,8 +39,7 @@ export function buildLocalityEndpoints(
     if (entry === undefined) localities.set(key, { locality: endpoint.locality, endpoints: [endpoint] });
     else entry.endpoints.push(endpoint);
   }
-  const disabled = view.endpointTlsDisabled(service, subset, port);
-  const takesMutualTls = (endpoint: MeshEndpoint): boolean => !disabled && endpoint.mutualTls;
+  const takesMutualTls = view.takesMutualTls(service, subset, port);
   const groups = [...localities]
     .toSorted(([a], [b]) => compareText(a, b))
     .map(([, { locality, endpoints }]): LocalityGroup => {

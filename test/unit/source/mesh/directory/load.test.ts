@@ -50,6 +50,20 @@ suite("mesh directory", () => {
       [/^error istio\/p\.yaml:1:1 : AuthorizationPolicy is not supported, and leaving it out could change/],
       [],
     ],
+    ...["security.istio.io/v1\nkind: RequestAuthentication", "security.istio.io/v1alpha1\nkind: PeerAuthentication"].map(
+      (kind): (typeof files)[number] => [
+        `${kind.slice(kind.indexOf(":") + 2)} of ${kind.slice(0, kind.indexOf("\n"))}`,
+        { "istio/p.yaml": `apiVersion: ${kind}\nmetadata: {name: p}\n` },
+        [/^error istio\/p\.yaml:1:1 : \w+ is not supported, and leaving it out could change/],
+        [],
+      ],
+    ),
+    [
+      "a policy in the wrong place, which is not left out in silence",
+      { "k8s/c1.yaml": "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: p}\n" },
+      [/^error k8s\/c1\.yaml:1:1 : PeerAuthentication is not read here, expected it under istio\//],
+      [],
+    ],
     [
       "an unknown field of an Istio resource",
       { "istio/g.yaml": "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: a, colour: red}\n" },
