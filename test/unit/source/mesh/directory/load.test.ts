@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rm } from "node:fs/promises";
+import { rm, utimes } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { suite, test } from "node:test";
 import { type LoadedMesh, loadMeshDirectory } from "../../../../../src/source/mesh/directory/load.ts";
@@ -198,6 +198,27 @@ suite("mesh directory", () => {
     assert.deepEqual(serviceNames(await loadMeshDirectory(dir, { previous: second })), ["a", "c"]);
     await rm(join(dir, "k8s/c1.yaml"));
     assert.deepEqual(serviceNames(await loadMeshDirectory(dir, { previous: second })), []);
+  });
+
+  test("keeps what a file said that has just been emptied, until it is full again or stays empty", async (t) => {
+    const dir = await meshFolder(t, {
+      "meshconfig.yaml": "trustDomain: east\n",
+      "k8s/c1.yaml": service("a", "80"),
+      "k8s/c2.yaml": service("b", "80"),
+    });
+    const first = await loadMeshDirectory(dir);
+    await writeFiles(dir, { "meshconfig.yaml": "", "k8s/c1.yaml": "", "k8s/c2.yaml": service("c", "80") });
+    const second = await loadMeshDirectory(dir, { previous: first });
+    assert.deepEqual(serviceNames(second), ["a", "c"]);
+    assert.deepEqual([second.mesh.config.trustDomain, second.issues, second.unfinished], ["east", [], true]);
+    await writeFiles(dir, { "meshconfig.yaml": "trustDomain: west\n", "k8s/c1.yaml": service("d", "80") });
+    const third = await loadMeshDirectory(dir, { previous: second });
+    assert.deepEqual([serviceNames(third), third.mesh.config.trustDomain, third.unfinished], [["d", "c"], "west", false]);
+    await writeFiles(dir, { "k8s/c1.yaml": "" });
+    const anHourAgo = new Date(Date.now() - 3_600_000);
+    await utimes(join(dir, "k8s/c1.yaml"), anHourAgo, anHourAgo);
+    const last = await loadMeshDirectory(dir, { previous: third });
+    assert.deepEqual([serviceNames(last), last.unfinished], [["c"], false]);
   });
 
   test("keeps the objects of documents that did not change, and knows where they stand now", async (t) => {
