@@ -23,6 +23,9 @@ const emptyMs = 800;
 interface KnownFile {
   readonly stamp: string;
   readonly settled: boolean;
+  readonly empty: boolean;
+  /** When it was first seen emptied; its own time stamp may still be that of what it said before. */
+  readonly emptiedMs?: number | undefined;
   readonly parsed: ParsedFile;
 }
 
@@ -85,10 +88,13 @@ export class MeshFiles {
           return before.parsed;
         }
         const ageMs = this.#wallMs() - Number(found.mtimeNs / 1_000_000n);
-        const isEmptied = found.size === 0n && before !== undefined && before.parsed.documents.length > 0;
-        if (isEmptied && ageMs >= 0 && ageMs < emptyMs) {
-          this.#current.set(path, { ...before, settled: false });
-          return { unfinished: true };
+        // Also what was broken before: the file as it was before that still holds.
+        if (found.size === 0n && before?.empty === false) {
+          const emptiedMs = before.emptiedMs ?? this.#wallMs();
+          if (this.#wallMs() - emptiedMs < emptyMs) {
+            this.#current.set(path, { ...before, settled: false, emptiedMs });
+            return { unfinished: true };
+          }
         }
         // A time in the future is another machine's, and says nothing.
         if (look < looks && ageMs >= 0 && ageMs < quietMs) {
@@ -98,7 +104,7 @@ export class MeshFiles {
         const text = await this.#readFile(path);
         if (look < looks && textOf(await this.#stat(path)) !== stamp) continue;
         const parsed = parseYaml(text, path, before?.parsed);
-        this.#current.set(path, { stamp, settled: ageMs > settledMs, parsed });
+        this.#current.set(path, { stamp, settled: ageMs > settledMs, empty: found.size === 0n, parsed });
         return parsed;
       }
     } catch (cause) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rm, utimes } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { suite, test } from "node:test";
 import { type LoadedMesh, loadMeshDirectory } from "../../../../../src/source/mesh/directory/load.ts";
@@ -215,10 +215,14 @@ suite("mesh directory", () => {
     const third = await loadMeshDirectory(dir, { previous: second });
     assert.deepEqual([serviceNames(third), third.mesh.config.trustDomain, third.unfinished], [["d", "c"], "west", false]);
     await writeFiles(dir, { "k8s/c1.yaml": "" });
-    const anHourAgo = new Date(Date.now() - 3_600_000);
-    await utimes(join(dir, "k8s/c1.yaml"), anHourAgo, anHourAgo);
-    const last = await loadMeshDirectory(dir, { previous: third });
-    assert.deepEqual([serviceNames(last), last.unfinished], [["c"], false]);
+    assert.deepEqual(serviceNames(await loadMeshDirectory(dir, { previous: third })), ["d", "c"]);
+    // A broken file is repaired in place: for a moment it is empty.
+    await writeFiles(dir, { "k8s/c1.yaml": "kind: [" });
+    const broken = await loadMeshDirectory(dir, { previous: third });
+    assert.deepEqual([serviceNames(broken), broken.issues.length], [["d", "c"], 1]);
+    await writeFiles(dir, { "k8s/c1.yaml": "" });
+    const repairing = await loadMeshDirectory(dir, { previous: broken });
+    assert.deepEqual([serviceNames(repairing), repairing.unfinished], [["d", "c"], true]);
   });
 
   test("keeps the objects of documents that did not change, and knows where they stand now", async (t) => {
