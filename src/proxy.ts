@@ -74,6 +74,8 @@ export type StartResult = { readonly ok: true; readonly proxy: Proxy } | { reado
 
 /** How long new connections are still accepted while draining, so that those on their way are told and not refused. */
 const acceptWhileDrainingMs = 250;
+/** When to load again what was being written during a load; the end of the writing is mostly noticed before. */
+const unfinishedMs = 250;
 /** How often draining looks whether connections are left. */
 const drainPollMs = 50;
 
@@ -105,7 +107,9 @@ class Runner implements Proxy {
   #publishedMs = 0;
   #admin: AdminServer | undefined = undefined;
   #dns: MeshDns | undefined = undefined;
-  #reloading: Promise<boolean> = Promise.resolve(true);
+  #onStarted: () => void = () => undefined;
+  /** A change during the start is loaded after it. */
+  #reloading = new Promise<boolean>((resolve) => (this.#onStarted = () => resolve(true)));
   #stopping: Promise<void> | undefined = undefined;
   #onStopped: () => void = () => undefined;
 
@@ -137,6 +141,7 @@ class Runner implements Proxy {
   async start(): Promise<readonly string[]> {
     const server = this.#slab.root.scope("server");
     for (const name of ["config_reload_success", "config_reload_failed"]) server.counter(name);
+    await this.#startWatch();
     const loaded = await this.#load(undefined);
     if (!loaded.ok) return loaded.problems;
     for (const issue of this.#issues) this.#deps.logger.warn("configuration is not honoured in full", { issue: issue.text });
@@ -164,8 +169,7 @@ class Runner implements Proxy {
       return [bindProblem("admin server", "--admin", admin!, thrown)];
     }
     this.#enter("LIVE");
-    if (this.#options.watch)
-      this.#watch = watchFiles(this.#watched(loaded.config.paths), () => void this.reload(), { clock: this.#deps.clock });
+    this.#onStarted();
     this.#deps.logger.info("started", {
       version: this.#options.version,
       concurrency: this.#options.concurrency,
@@ -240,6 +244,7 @@ class Runner implements Proxy {
     this.#watch?.replace(this.#watched(result.ok ? result.config.paths : result.paths));
     if (!result.ok) return { ok: false, problems: result.issues.filter((issue) => issue.severity === "error").map((issue) => issue.text) };
     const { config } = result;
+    if (config.unfinished) this.#deps.clock.after(unfinishedMs, () => void this.reload());
     const certificates = certsFolder === undefined ? undefined : await loadCertificates(certsFolder, this.#deps.clock.wallMs());
     if (certificates && !certificates.ok) return { ok: false, problems: [...certificates.problems] };
     const secrets: readonly Secret[] = [...config.resources.secrets, ...(certificates?.secrets ?? [])];
@@ -273,6 +278,13 @@ class Runner implements Proxy {
       return diffSnapshots(undefined, this.#snapshot);
     });
     return failures.map((failure) => failure.message);
+  }
+
+  async #startWatch(): Promise<void> {
+    if (!this.#options.watch) return;
+    const { clock } = this.#deps;
+    this.#watch = watchFiles(this.#watched(this.#options.source.paths), () => void this.reload(), { clock });
+    await this.#watch.ready;
   }
 
   #watched(paths: readonly string[]): readonly string[] {

@@ -16,6 +16,7 @@ export interface BootstrapSourceOptions {
 export function createBootstrapSource(options: BootstrapSourceOptions): ConfigSource {
   return {
     kind: "bootstrap",
+    paths: [options.file],
     load: async () => {
       const loaded = await loadBootstrap(options.file, { environment: (name) => options.environment[name] });
       const issues = loaded.issues.map(toText);
@@ -34,6 +35,7 @@ export function createBootstrapSource(options: BootstrapSourceOptions): ConfigSo
           json: staticResources(json),
           nameTable: undefined,
           issues,
+          unfinished: false,
           paths,
         },
       };

@@ -26,6 +26,8 @@ export interface LoadedConfig {
   readonly servicePorts?: ServicePorts;
   /** Everything that is not honoured or was refused while the rest is served. */
   readonly issues: readonly LocatedIssue[];
+  /** A file was being written, and what it said before was taken: to be loaded again in a moment, change or no change. */
+  readonly unfinished: boolean;
   /** Files and folders whose changes call for another load. */
   readonly paths: readonly string[];
 }
@@ -38,6 +40,8 @@ export type LoadResult =
 /** Where configuration comes from. */
 export interface ConfigSource {
   readonly kind: ConfigView["source"];
+  /** What is known to be read before anything was; watched from before the first load, so that no change falls between. */
+  readonly paths: readonly string[];
   /**
    * Loads everything again.
    * @param previous what is in force: a source may keep the last good version of what is bad now; without it any error refuses the load

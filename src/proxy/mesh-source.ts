@@ -38,6 +38,7 @@ export function createMeshSource(options: MeshSourceOptions): ConfigSource {
   const paths = options.nodeFile === undefined ? [options.folder] : [options.folder, options.nodeFile];
   return {
     kind: "mesh",
+    paths,
     load: async (previous) => {
       const loaded = await loadMeshDirectory(options.folder, { variables, ...(lastMesh && previous ? { previous: lastMesh } : {}) });
       const issues: LocatedIssue[] = loaded.issues.map((issue) => ({ severity: issue.severity, text: formatIssue(issue) }));
@@ -45,7 +46,7 @@ export function createMeshSource(options: MeshSourceOptions): ConfigSource {
       if (!node || (!previous && hasErrors(issues))) return { ok: false, issues, paths };
       lastMesh = loaded;
       const { translation, servicePorts } = translateWithPorts(loaded.mesh, node);
-      const decoded = decodeTranslation(translation, { node, memory, previous, issues, paths });
+      const decoded = decodeTranslation(translation, { node, memory, previous, issues, unfinished: loaded.unfinished, paths });
       return decoded.ok ? { ...decoded, config: { ...decoded.config, servicePorts } } : decoded;
     },
   };
@@ -87,10 +88,12 @@ interface LoadContext {
   readonly memory: DecodeMemory;
   readonly previous: LoadedConfig | undefined;
   readonly issues: LocatedIssue[];
+  readonly unfinished: boolean;
   readonly paths: readonly string[];
 }
 
-function decodeTranslation(translation: Translation, { node, memory, previous, issues, paths }: LoadContext): LoadResult {
+function decodeTranslation(translation: Translation, context: LoadContext): LoadResult {
+  const { node, memory, previous, issues, unfinished, paths } = context;
   const json = {
     clusters: translation.cds.resources,
     endpoints: translation.eds.resources,
@@ -106,7 +109,7 @@ function decodeTranslation(translation: Translation, { node, memory, previous, i
     `translated ${[kind, name, formatPath(path)].filter((part) => part !== "").join(" ")}: ${message}`;
   return {
     ok: true,
-    config: { node, admin: undefined, resources, rejected, locate, bootstrap: undefined, json, nameTable, issues, paths },
+    config: { node, admin: undefined, resources, rejected, locate, bootstrap: undefined, json, nameTable, issues, unfinished, paths },
   };
 }
 

@@ -33,7 +33,7 @@ export interface RouteUpdate extends ResourceUpdate<RouteConfiguration> {
   readonly patched: readonly RoutePatch[];
 }
 
-/** One publish: the difference to the snapshot published before. Applied in the order secrets, endpoints, clusters, routes, listeners. */
+/** One publish: the difference to the snapshot published before. Applied in the order secrets, endpoints, clusters, routes, listeners; routes and clusters that go, go last. */
 export interface SnapshotUpdate {
   readonly version: number;
   readonly secrets: ResourceUpdate<Secret>;

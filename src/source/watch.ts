@@ -10,16 +10,28 @@ export interface WatchOptions {
   readonly clock: Clock;
   /** Quiet time after the last change before it is reported; default 100 ms, enough for an editor or a git checkout of a few files. */
   readonly debounceMs?: number;
+  /** Longest time that further changes put a report off; default 300 ms, so that files written all the time are reported all the same. */
+  readonly maxQuietMs?: number;
   /** Time between comparisons; default 500 ms, so that a change is live within a second even without events. */
   readonly pollMs?: number;
   /** Subscribes to the events of a folder; default node:fs. Failures mean that polling does the work alone. */
   readonly subscribe?: (folder: string, onEvent: () => void) => { close(): void } | undefined;
-  /** A text that changes when the files do; default: sizes, times and inodes, folders with all below them. */
-  readonly fingerprint?: (paths: readonly string[]) => Promise<string>;
+  /** Default: sizes, times and inodes, folders with all below them. */
+  readonly fingerprint?: (paths: readonly string[]) => Promise<Fingerprint>;
+}
+
+/** How files are at one moment. */
+export interface Fingerprint {
+  /** Changes when the files do. */
+  readonly text: string;
+  /** Every folder that was found: a new file in it is an event of that folder alone. */
+  readonly folders: readonly string[];
 }
 
 /** A running watch. */
 export interface FileWatch {
+  /** Resolves once the state at the start is known: files read after that are never older than what is reported. */
+  readonly ready: Promise<void>;
   /** Watches these from now on; unchanged files are not reported. */
   replace(paths: readonly string[]): void;
   close(): void;
@@ -31,15 +43,19 @@ export function watchFiles(paths: readonly string[], onChange: () => void, optio
 }
 
 class Watch implements FileWatch {
+  readonly ready: Promise<void>;
   readonly #onChange: () => void;
   readonly #clock: Clock;
   readonly #debounceMs: number;
+  readonly #maxQuietMs: number;
   readonly #pollMs: number;
   readonly #subscribe: NonNullable<WatchOptions["subscribe"]>;
   readonly #fingerprint: NonNullable<WatchOptions["fingerprint"]>;
   #paths: readonly string[];
-  #subscriptions: readonly { close(): void }[] = [];
+  readonly #subscriptions = new Map<string, { close(): void } | undefined>();
+  #onReady: () => void = () => undefined;
   #known: string | undefined;
+  #changedMs: number | undefined;
   #pollTimer: Timer | undefined;
   #quietTimer: Timer | undefined;
   #comparing = false;
@@ -47,10 +63,12 @@ class Watch implements FileWatch {
   #closed = false;
 
   constructor(paths: readonly string[], onChange: () => void, options: WatchOptions) {
+    this.ready = new Promise((resolve) => (this.#onReady = resolve));
     this.#paths = paths;
     this.#onChange = onChange;
     this.#clock = options.clock;
     this.#debounceMs = options.debounceMs ?? 100;
+    this.#maxQuietMs = options.maxQuietMs ?? 300;
     this.#pollMs = options.pollMs ?? 500;
     this.#subscribe = options.subscribe ?? subscribeFs;
     this.#fingerprint = options.fingerprint ?? fingerprintFs;
@@ -68,14 +86,11 @@ class Watch implements FileWatch {
   close(): void {
     this.#closed = true;
     this.#stop();
+    this.#onReady();
   }
 
   #start(): void {
-    // Folders, not files: a file that is replaced by a rename takes its watch with it.
-    const folders = new Set(this.#paths.flatMap((path) => [path, dirname(path)]));
-    this.#subscriptions = [...folders]
-      .map((folder) => this.#subscribe(folder, () => this.#compare()))
-      .filter((entry) => entry !== undefined);
+    this.#listen([]);
     this.#compare();
     this.#schedulePoll();
   }
@@ -84,8 +99,27 @@ class Watch implements FileWatch {
     this.#pollTimer?.cancel();
     this.#quietTimer?.cancel();
     this.#quietTimer = undefined;
-    for (const subscription of this.#subscriptions) subscription.close();
-    this.#subscriptions = [];
+    this.#changedMs = undefined;
+    for (const subscription of this.#subscriptions.values()) subscription?.close();
+    this.#subscriptions.clear();
+  }
+
+  /** Listens to the watched paths and the folders below them. */
+  #listen(below: readonly string[]): void {
+    // Folders, not files alone: a file that is replaced by a rename takes its watch with it.
+    const wanted = new Set([...this.#paths.flatMap((path) => [path, dirname(path)]), ...below]);
+    for (const [folder, subscription] of this.#subscriptions) {
+      if (wanted.has(folder)) continue;
+      subscription?.close();
+      this.#subscriptions.delete(folder);
+    }
+    for (const folder of wanted) {
+      if (!this.#subscriptions.has(folder))
+        this.#subscriptions.set(
+          folder,
+          this.#subscribe(folder, () => this.#compare()),
+        );
+    }
   }
 
   #schedulePoll(): void {
@@ -103,18 +137,20 @@ class Watch implements FileWatch {
     this.#comparing = true;
     const paths = this.#paths;
     this.#fingerprint(paths).then(
-      (text) => this.#compared(paths, text),
+      (found) => this.#compared(paths, found),
       // A file that vanishes while it is looked at: the next comparison sees it settled.
-      () => this.#compared(paths, this.#known),
+      () => this.#compared(paths, undefined),
     );
   }
 
-  #compared(paths: readonly string[], text: string | undefined): void {
+  #compared(paths: readonly string[], found: Fingerprint | undefined): void {
     this.#comparing = false;
     if (this.#closed) return;
-    if (paths === this.#paths) {
-      const changed = this.#known !== undefined && text !== this.#known;
-      this.#known = text;
+    if (paths === this.#paths && found !== undefined) {
+      const changed = this.#known !== undefined && found.text !== this.#known;
+      this.#known = found.text;
+      this.#listen(found.folders);
+      this.#onReady();
       if (changed) this.#waitForQuiet();
     }
     if (!this.#again && paths === this.#paths) return;
@@ -124,8 +160,12 @@ class Watch implements FileWatch {
 
   #waitForQuiet(): void {
     this.#quietTimer?.cancel();
-    this.#quietTimer = this.#clock.after(this.#debounceMs, () => {
+    const nowMs = this.#clock.nowMs();
+    this.#changedMs ??= nowMs;
+    const delayMs = Math.max(0, Math.min(this.#debounceMs, this.#changedMs + this.#maxQuietMs - nowMs));
+    this.#quietTimer = this.#clock.after(delayMs, () => {
       this.#quietTimer = undefined;
+      this.#changedMs = undefined;
       this.#onChange();
     });
   }
@@ -145,17 +185,19 @@ function subscribeFs(folder: string, onEvent: () => void): { close(): void } | u
 // Folders bigger than this are not configuration.
 const maxEntries = 10_000;
 
-async function fingerprintFs(paths: readonly string[]): Promise<string> {
+async function fingerprintFs(paths: readonly string[]): Promise<Fingerprint> {
   const parts: string[] = [];
+  const folders: string[] = [];
   const visit = async (path: string): Promise<void> => {
     const stats = await stat(path).catch(() => undefined);
     if (stats === undefined) parts.push(`${path} -`);
     else if (!stats.isDirectory()) parts.push(`${path} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs} ${stats.ino}`);
     else if (parts.length < maxEntries) {
+      folders.push(path);
       const names = await readdir(path).catch(() => []);
       for (const name of names.toSorted((a, b) => (a < b ? -1 : 1))) await visit(join(path, name));
     }
   };
   for (const path of paths) await visit(path);
-  return parts.join("\n");
+  return { text: parts.join("\n"), folders };
 }

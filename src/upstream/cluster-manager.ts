@@ -53,7 +53,7 @@ export class ClusterManager implements ClusterLookup {
   /** EDS service names to the clusters that listen to them. */
   readonly #listening = new Map<string, Set<string>>();
   readonly #warming = new Set<ManagedCluster>();
-  #onWarm: (() => void)[] = [];
+  #waitingForWarm: { readonly names: readonly string[]; readonly fire: () => void }[] = [];
 
   constructor(deps: ClusterManagerDeps) {
     this.#deps = deps;
@@ -103,11 +103,12 @@ export class ClusterManager implements ClusterLookup {
     return [...this.#entries.values()].map((entry) => describeCluster(entry.cluster));
   }
 
-  /** Calls `fire` when every name of every DNS cluster was looked up once, successfully or not; at once when that is so. */
-  whenWarm(fire: () => void): Pending {
-    if (this.#warming.size === 0) fire();
-    else this.#onWarm.push(fire);
-    return { cancel: () => (this.#onWarm = this.#onWarm.filter((other) => other !== fire)) };
+  /** Calls `fire` once every host name of these clusters was looked up, successfully or not; before it returns never. */
+  whenWarm(names: readonly string[], fire: () => void): Pending {
+    const waiting = { names, fire };
+    this.#waitingForWarm.push(waiting);
+    queueMicrotask(() => this.#fireWarm());
+    return { cancel: () => (this.#waitingForWarm = this.#waitingForWarm.filter((other) => other !== waiting)) };
   }
 
   /** Ends discovery and drains every host. */
@@ -190,10 +191,18 @@ export class ClusterManager implements ClusterLookup {
   #warmed(cluster: ManagedCluster): void {
     if (!this.#warming.delete(cluster)) return;
     this.#deps.stats.scope("cluster_manager").gauge("warming_clusters").set(this.#warming.size);
-    if (this.#warming.size > 0) return;
-    const waiting = this.#onWarm;
-    this.#onWarm = [];
-    for (const fire of waiting) fire();
+    this.#fireWarm();
+  }
+
+  #fireWarm(): void {
+    const isWarm = (name: string): boolean => {
+      const cluster = this.#entries.get(name)?.cluster;
+      return cluster === undefined || !this.#warming.has(cluster);
+    };
+    const due = this.#waitingForWarm.filter(({ names }) => names.every(isWarm));
+    if (due.length === 0) return;
+    this.#waitingForWarm = this.#waitingForWarm.filter((waiting) => !due.includes(waiting));
+    for (const { fire } of due) fire();
   }
 }
 

@@ -1,6 +1,7 @@
 // The data path of one thread: every room below is made here, once, and brought from snapshot to snapshot.
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { RouteConfiguration } from "../envoy/route/route.ts";
 import type { FilterDeps } from "../filter/filter.ts";
 import { listenerFilters, networkFilters } from "../filter/registry.ts";
@@ -12,7 +13,7 @@ import { createServerTransport } from "../identity/server-transport.ts";
 import { SecureContextCache } from "../identity/secure-context.ts";
 import { ListenerManager } from "../listener/listener-manager.ts";
 import { startSpliceRelay } from "../net/relay/splice-relay.ts";
-import type { RouteUpdate, SnapshotUpdate } from "../snapshot/update.ts";
+import type { ResourceUpdate, RouteUpdate, SnapshotUpdate } from "../snapshot/update.ts";
 import { createAccessLoggers } from "../telemetry/access-log.ts";
 import { LogSinks } from "../telemetry/access-log/sink.ts";
 import { compileFormat } from "../telemetry/format.ts";
@@ -20,6 +21,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import type { ListenerView } from "../telemetry/views.ts";
 import type { ClusterDescription } from "../upstream/cluster-description.ts";
+import type { HostLookup } from "../upstream/discovery/host-lookup.ts";
 import { ClusterManager } from "../upstream/cluster-manager.ts";
 import { WorkerDrain } from "./drain.ts";
 import type { ApplyOutcome, WorkerSettings } from "./messages.ts";
@@ -38,19 +40,23 @@ export interface WorkerRuntime {
 }
 
 /**
- * A listener that forwards to a DNS cluster should not answer before the first lookup; a resolver that is dead must not hold it
- * for ever, and a change must be live within a second or so.
+ * A listener that forwards to a new DNS cluster should not answer before the first lookup; a resolver that is dead must not hold it
+ * for ever, nor a change that shares its publish for more than a moment: a change is to be live within a second.
  */
-const warmUpMs = { start: 5_000, change: 1_000 };
+const warmUpMs = { start: 5_000, change: 250 };
 /** How long the last records of the access log may take to be written. */
 const logDeadlineMs = 1_000;
 
-/** Makes the data path of a worker. */
+/**
+ * Makes the data path of a worker.
+ * @param lookupHost how names of DNS clusters are resolved; default this system's resolver
+ */
 export function createWorkerRuntime(
   settings: WorkerSettings,
   stats: StatsScope,
   logger: Logger,
   clock: Clock = systemClock,
+  lookupHost?: HostLookup,
 ): WorkerRuntime {
   const random = Math.random;
   const secrets = new SecretStore();
@@ -64,6 +70,7 @@ export function createWorkerRuntime(
     random,
     logger,
     stats,
+    ...(lookupHost ? { lookupHost } : {}),
     createClientTransport: (tls, scope) => createClientTransport(tls, secrets, { clock, logger, contexts, stats: scope }),
   });
   const filterDeps: FilterDeps = {
@@ -91,11 +98,14 @@ export function createWorkerRuntime(
   return {
     apply: async (update) => {
       secrets.apply(update.secrets);
-      clusters.apply(update.clusters, update.endpoints);
-      await warm(clusters, clock, started ? warmUpMs.change : warmUpMs.start);
+      clusters.apply(additions(update.clusters), additions(update.endpoints));
+      await warm(clusters, update.clusters, clock, started ? warmUpMs.change : warmUpMs.start);
       started = true;
       applyRoutes(routes, update.routes, logger);
       const failures = await listeners.apply(update.listeners);
+      // What goes, goes after whatever led to it: a request in between finds no gap.
+      for (const name of update.routes.removed) routes.delete(name);
+      clusters.apply(removals(update.clusters), removals(update.endpoints));
       return { failures, listeners: listeners.views() };
     },
     clusters: () => clusters.describe(),
@@ -127,8 +137,8 @@ function compileRoutes(config: RouteConfiguration, logger: Logger): RouteTable {
   return { name: config.name, match: () => undefined, patch: () => [] };
 }
 
+/** Sets and changes what the update has; what it removes stays. */
 function applyRoutes(routes: Map<string, RouteTable>, update: RouteUpdate, logger: Logger): void {
-  for (const name of update.removed) routes.delete(name);
   for (const { name, value } of update.set) routes.set(name, compileRoutes(value, logger));
   for (const change of update.patched) {
     const issues = routes.get(change.name)?.patch(change) ?? [];
@@ -140,11 +150,21 @@ function applyRoutes(routes: Map<string, RouteTable>, update: RouteUpdate, logge
   }
 }
 
-function warm(clusters: ClusterManager, clock: Clock, limitMs: number): Promise<void> {
+const additions = <T>({ set }: ResourceUpdate<T>): ResourceUpdate<T> => ({ set, removed: [] });
+const removals = <T>({ removed }: ResourceUpdate<T>): ResourceUpdate<T> => ({ set: [], removed });
+
+/** Waits for the clusters of this update alone: one that hangs since an earlier update holds no other. */
+function warm(clusters: ClusterManager, { set }: ResourceUpdate<Cluster>, clock: Clock, limitMs: number): Promise<void> {
   return new Promise((resolve) => {
-    const timer = clock.after(limitMs, resolve);
-    clusters.whenWarm(() => {
-      timer.cancel();
+    const waiting = clusters.whenWarm(
+      set.map(({ name }) => name),
+      () => {
+        timer.cancel();
+        resolve();
+      },
+    );
+    const timer = clock.after(limitMs, () => {
+      waiting.cancel();
       resolve();
     });
   });

@@ -39,7 +39,7 @@ export class DnsDiscovery {
   readonly #timers = new Map<string, Timer>();
   #stopped = false;
 
-  /** @param onFirstRound called once, when every name was answered or failed for the first time */
+  /** @param onFirstRound called once, when every name that was not known was answered or failed for the first time */
   constructor(
     cluster: Cluster,
     known: DnsAnswers,
@@ -66,8 +66,11 @@ export class DnsDiscovery {
     for (const group of this.#groups)
       for (const { address } of group.endpoints) if (nameOf(address) !== undefined) this.#waiting.add(nameOf(address) ?? "");
     this.#publish();
-    if (this.#waiting.size === 0) return this.#onFirstRound();
-    for (const name of this.#waiting) this.#ask(name);
+    const names = [...this.#waiting];
+    // What the version before had found serves at once; nobody need wait for it to be found again.
+    for (const name of names) if (this.#answers.has(name)) this.#waiting.delete(name);
+    if (this.#waiting.size === 0) this.#onFirstRound();
+    for (const name of names) this.#ask(name);
   }
 
   /** Ends all lookups. */

@@ -2,10 +2,12 @@
 // time, and when they are back. What is known of each host is host-monitor.ts; that nobody picks an ejected host is the
 // balancer's business.
 import type { Clock, Timer } from "../../clock.ts";
+import type { Metadata } from "../../envoy/address.ts";
 import type { EjectionKind, OutlierDetection } from "../../envoy/cluster/outlier-detection.ts";
 import type { StatsScope } from "../../telemetry/stats.ts";
 import { HostMonitor } from "./host-monitor.ts";
 import type { Judge } from "./host-monitor.ts";
+import { isLastWay, isNetworkGateway } from "./network-gateway.ts";
 import { createOutlierStats } from "./outlier-stats.ts";
 import type { OutlierStats } from "./outlier-stats.ts";
 import { outlierThreshold } from "./success-rate.ts";
@@ -14,6 +16,10 @@ import { outlierThreshold } from "./success-rate.ts";
 export interface Watched {
   /** Set by the detector; absent while nobody watches. */
   outlier: HostMonitor | undefined;
+  readonly priority: number;
+  readonly metadata: Metadata;
+  /** False when its endpoint's status says so or it is ejected. */
+  readonly healthy: boolean;
 }
 
 /** What a detector needs. */
@@ -31,7 +37,10 @@ export interface DetectorDeps {
 export class OutlierDetector implements Judge {
   readonly settings: OutlierDetection;
   readonly #deps: DetectorDeps;
+  #hosts: readonly Watched[] = [];
   #monitors: readonly HostMonitor[] = [];
+  /** Hosts that stand for a network, by their record; empty in most clusters. */
+  #gateways: ReadonlyMap<HostMonitor, Watched> = new Map();
   #ejected = 0;
   #stats: OutlierStats | undefined;
   #sweeper: Timer | undefined;
@@ -49,6 +58,9 @@ export class OutlierDetector implements Judge {
       host.outlier.judge = this;
       return host.outlier;
     });
+    this.#hosts = hosts;
+    this.#gateways = new Map(hosts.flatMap((host) => (host.outlier && isNetworkGateway(host.metadata) ? [[host.outlier, host]] : [])));
+    this.#readmitLastWays();
     this.#ejected = this.#monitors.filter((monitor) => monitor.ejected).length;
     // Most clusters of a mesh never see a result; they get neither instruments nor timers.
     if (this.#ejected > 0) {
@@ -63,7 +75,9 @@ export class OutlierDetector implements Judge {
     if (this.#monitors.some((monitor) => monitor.judge === this)) this.#stats?.active.set(0);
     this.#sweeper?.cancel();
     this.#sweeper = undefined;
+    this.#hosts = [];
     this.#monitors = [];
+    this.#gateways = new Map();
   }
 
   onActivity(): void {
@@ -89,7 +103,9 @@ export class OutlierDetector implements Judge {
     const stats = this.#counters();
     stats.detected[kind].inc();
     const within = (100 * (this.#ejected + 1)) / this.#monitors.length <= maxEjectionPercent;
-    if (!within && !(alwaysEjectOneHost && this.#ejected === 0)) {
+    const gateway = this.#gateways.get(monitor);
+    const needed = gateway !== undefined && isLastWay(gateway, this.#hosts);
+    if (needed || (!within && !(alwaysEjectOneHost && this.#ejected === 0))) {
       stats.overflow.inc();
       return;
     }
@@ -98,10 +114,22 @@ export class OutlierDetector implements Judge {
     const jitterMs = maxEjectionTimeJitterMs === 0 ? 0 : Math.floor(this.#deps.random() * (maxEjectionTimeJitterMs + 1));
     monitor.eject(this.#deps.clock.nowMs(), jitterMs);
     this.#ejected++;
+    this.#ejected -= this.#readmitLastWays();
     stats.enforcedTotal.inc();
     stats.enforced[kind].inc();
     stats.active.set(this.#ejected);
     this.#deps.onChange();
+  }
+
+  /** A gateway was ejected while others were left; now it is what is left. Gives how many are back. */
+  #readmitLastWays(): number {
+    let readmitted = 0;
+    for (const [monitor, gateway] of this.#gateways) {
+      if (!monitor.ejected || !isLastWay(gateway, this.#hosts)) continue;
+      monitor.readmit(this.#deps.clock.nowMs());
+      readmitted++;
+    }
+    return readmitted;
   }
 
   #sweepLater(): Timer {

@@ -20,6 +20,7 @@ export class HostMonitor {
   readonly external = new SuccessRate();
   /** Whether it could be reached, when origins are split. */
   readonly local = new SuccessRate();
+  #reachable = true;
   #in5xx = 0;
   #inGatewayFailure = 0;
   #inLocalFailure = 0;
@@ -40,6 +41,11 @@ export class HostMonitor {
     return this.#ejected;
   }
 
+  /** False while the last result was that there is no connection, or no answer on it. */
+  get reachable(): boolean {
+    return this.#reachable;
+  }
+
   /** Neither out nor due a longer ejection than a host that never was. */
   get settled(): boolean {
     return !this.#ejected && this.#backOff === 0;
@@ -48,6 +54,7 @@ export class HostMonitor {
   /** Takes a result in. */
   record(result: HostResult | number): void {
     this.judge.onActivity();
+    this.#reachable = result !== "connect_failed" && result !== "timeout";
     if (typeof result === "number") {
       this.#answered(result);
       return;

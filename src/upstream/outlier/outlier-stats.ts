@@ -5,7 +5,7 @@ import type { Counter, Gauge, StatsScope } from "../../telemetry/stats.ts";
 /** `cluster.NAME.outlier_detection.*`. */
 export interface OutlierStats {
   readonly active: Gauge;
-  /** Detected, but max_ejection_percent of the hosts were out already. */
+  /** Detected, but max_ejection_percent of the hosts were out already, or it is the last way to a network. */
   readonly overflow: Counter;
   readonly enforcedTotal: Counter;
   readonly detected: Readonly<Record<EjectionKind, Counter>>;

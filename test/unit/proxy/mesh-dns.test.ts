@@ -31,6 +31,7 @@ function config(nameTable: NameTableJson | undefined): LoadedConfig {
     json: { listeners: [], clusters: [], routes: [], endpoints: [] },
     nameTable,
     issues: [],
+    unfinished: false,
     paths: [],
   };
 }

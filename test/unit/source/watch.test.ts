@@ -12,6 +12,7 @@ class Bench {
   changes = 0;
   closed = 0;
   watched: string[] = [];
+  folders: string[] = [];
   events: (() => void)[] = [];
   #now = 0;
   #timers: { at: number; fire: () => void }[] = [];
@@ -34,7 +35,7 @@ class Bench {
         this.events.push(onEvent);
         return { close: () => void this.closed++ };
       },
-      fingerprint: () => Promise.resolve(this.content),
+      fingerprint: () => Promise.resolve({ text: this.content, folders: this.folders }),
     };
   }
 
@@ -98,6 +99,41 @@ suite("watchFiles", () => {
     const bench = new Bench();
     watchFiles(["/d/f", "/d/g"], bench.onChange, bench.options);
     assert.deepEqual(bench.watched.toSorted(), ["/d", "/d/f", "/d/g"]);
+  });
+
+  test("listens to every folder below, new ones included, and to none that is gone", async () => {
+    const bench = new Bench();
+    bench.folders = ["/d/m", "/d/m/a"];
+    watchFiles(["/d/m"], bench.onChange, bench.options);
+    await settle();
+    assert.deepEqual(bench.watched.toSorted(), ["/d", "/d/m", "/d/m/a"]);
+    bench.folders = ["/d/m", "/d/m/b"];
+    bench.content = "2";
+    await bench.event();
+    assert.deepEqual([bench.watched.at(-1), bench.closed], ["/d/m/b", 1]);
+  });
+
+  test("is ready once the state at the start is known, and reports whatever comes after", async () => {
+    const bench = new Bench();
+    const watch = watchFiles(["/d/f"], bench.onChange, bench.options);
+    await watch.ready;
+    bench.content = "2";
+    await bench.event();
+    await bench.advance(100);
+    assert.equal(bench.changes, 1);
+  });
+
+  test("reports files that are written all the time", async () => {
+    const bench = new Bench();
+    watchFiles(["/d/f"], bench.onChange, bench.options);
+    await settle();
+    for (let i = 0; i < 20; i++) {
+      bench.content = `change ${i}`;
+      await bench.event();
+      await bench.advance(50);
+    }
+    // Every 300 ms, though it never was quiet for 100.
+    assert.equal(bench.changes, 3);
   });
 
   test("takes other files without reporting them", async () => {

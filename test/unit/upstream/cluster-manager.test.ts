@@ -271,7 +271,7 @@ suite("DNS clusters", () => {
     const { manager, clock, stats } = manage(() => next());
     let warm = false;
     manager.apply(setting(dnsCluster("STRICT_DNS")), unchanged);
-    manager.whenWarm(() => (warm = true));
+    manager.whenWarm(["c"], () => (warm = true));
     assert.equal(warm, false);
     await settled();
     assert.equal(warm, true);
@@ -315,12 +315,40 @@ suite("DNS clusters", () => {
     });
     let warm = false;
     manager.apply(setting(dnsCluster("STRICT_DNS")), unchanged);
-    manager.whenWarm(() => (warm = true));
+    manager.whenWarm(["c"], () => (warm = true));
     clock.advance(10_000);
     await settled();
     assert.deepEqual([warm, asked], [true, 1]);
     clock.advance(5_500);
     assert.equal(asked, 2);
+  });
+
+  test("warmth is a matter of the clusters asked about, and of names that were not known", async () => {
+    let next: () => Promise<readonly ResolvedAddress[]> = () => new Promise(() => {});
+    const { manager } = manage(() => next());
+    const warm: string[] = [];
+    const ask = (...names: readonly string[]) => manager.whenWarm(names, () => warm.push(names.join("+")));
+    manager.apply(setting(dnsCluster("STRICT_DNS")), unchanged);
+    next = () => Promise.resolve(answers("10.0.0.1"));
+    manager.apply(setting(staticCluster("d", ["other.example:80"], { type: "STRICT_DNS" })), unchanged);
+    ask("c");
+    ask("d");
+    ask("c", "d");
+    ask();
+    ask("unknown");
+    await settled();
+    assert.deepEqual(warm.toSorted(), ["", "d", "unknown"]);
+
+    // A change of a cluster whose name is known waits for nothing, though its new lookup hangs.
+    next = () => new Promise(() => {});
+    manager.apply(setting(staticCluster("d", ["other.example:80"], { type: "STRICT_DNS", connectTimeoutMs: 1 })), unchanged);
+    warm.length = 0;
+    ask("d");
+    await settled();
+    assert.deepEqual([warm, addresses(manager, "d")], [["d"], ["10.0.0.1:80"]]);
+    manager.apply(removing("c"), unchanged);
+    await settled();
+    assert.deepEqual(warm, ["d", "c", "c+d"]);
   });
 
   test("respects TTLs when told to", async () => {

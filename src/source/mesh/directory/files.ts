@@ -10,10 +10,28 @@ const maxFileBytes = 64 * 1024 * 1024;
 // again since without showing it.
 const settledMs = 100;
 
+// Whoever writes a file in place has written half of it at some time, which must not take services away. So a file is taken as it
+// is when it has not changed for a moment, and in any case after the last of the looks.
+const quietMs = 20;
+const lookEveryMs = 10;
+const looks = 20;
+
+// And before that it was empty, for as long as the writer took to begin: a file that had something to say is believed to be empty
+// only after this time.
+const emptyMs = 800;
+
 interface KnownFile {
   readonly stamp: string;
   readonly settled: boolean;
+  readonly empty: boolean;
+  /** When it was first seen emptied; its own time stamp may still be that of what it said before. */
+  readonly emptiedMs?: number | undefined;
   readonly parsed: ParsedFile;
+}
+
+/** A file that has just been emptied, as whoever rewrites it in place does first: what it said before holds until it is whole. */
+export interface UnfinishedFile {
+  readonly unfinished: true;
 }
 
 /** What reading needs from outside. */
@@ -23,6 +41,8 @@ export interface MeshFilesDeps {
   /** Default: node:fs. */
   readonly stat?: (path: string) => Promise<FileStamp>;
   readonly readFile?: (path: string) => Promise<string>;
+  /** Default: a timer. */
+  readonly wait?: (ms: number) => Promise<void>;
 }
 
 /** What tells one state of a file from another. */
@@ -38,6 +58,7 @@ export class MeshFiles {
   readonly #wallMs: () => number;
   readonly #stat: (path: string) => Promise<FileStamp>;
   readonly #readFile: (path: string) => Promise<string>;
+  readonly #wait: (ms: number) => Promise<void>;
   #known: ReadonlyMap<string, KnownFile> = new Map();
   #current = new Map<string, KnownFile>();
 
@@ -45,6 +66,7 @@ export class MeshFiles {
     this.#wallMs = deps.wallMs ?? Date.now;
     this.#stat = deps.stat ?? ((path) => stat(path, { bigint: true }));
     this.#readFile = deps.readFile ?? ((path) => readFile(path, "utf8"));
+    this.#wait = deps.wait ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
   }
 
   /** Begins a load: files that it does not ask for are forgotten when the next one begins. */
@@ -54,23 +76,42 @@ export class MeshFiles {
   }
 
   /** The parsed file, or one sentence that says why there is none. */
-  async read(path: string): Promise<ParsedFile | { readonly problem: string }> {
+  async read(path: string): Promise<ParsedFile | { readonly problem: string } | UnfinishedFile> {
     const before = this.#known.get(path);
     try {
-      const { size, mtimeNs, ctimeNs, ino } = await this.#stat(path);
-      if (size > maxFileBytes) return { problem: `is larger than ${maxFileBytes} bytes` };
-      const stamp = [size, mtimeNs, ctimeNs, ino].join(" ");
-      if (before?.settled === true && before.stamp === stamp) {
-        this.#current.set(path, before);
-        return before.parsed;
+      for (let look = 1; ; look++) {
+        const found = await this.#stat(path);
+        if (found.size > maxFileBytes) return { problem: `is larger than ${maxFileBytes} bytes` };
+        const stamp = textOf(found);
+        if (before?.settled === true && before.stamp === stamp) {
+          this.#current.set(path, before);
+          return before.parsed;
+        }
+        const ageMs = this.#wallMs() - Number(found.mtimeNs / 1_000_000n);
+        // Also what was broken before: the file as it was before that still holds.
+        if (found.size === 0n && before?.empty === false) {
+          const emptiedMs = before.emptiedMs ?? this.#wallMs();
+          if (this.#wallMs() - emptiedMs < emptyMs) {
+            this.#current.set(path, { ...before, settled: false, emptiedMs });
+            return { unfinished: true };
+          }
+        }
+        // A time in the future is another machine's, and says nothing.
+        if (look < looks && ageMs >= 0 && ageMs < quietMs) {
+          await this.#wait(lookEveryMs);
+          continue;
+        }
+        const text = await this.#readFile(path);
+        if (look < looks && textOf(await this.#stat(path)) !== stamp) continue;
+        const parsed = parseYaml(text, path, before?.parsed);
+        this.#current.set(path, { stamp, settled: ageMs > settledMs, empty: found.size === 0n, parsed });
+        return parsed;
       }
-      const settled = this.#wallMs() - Number(mtimeNs / 1_000_000n) > settledMs;
-      const parsed = parseYaml(await this.#readFile(path), path, before?.parsed);
-      this.#current.set(path, { stamp, settled, parsed });
-      return parsed;
     } catch (cause) {
       if (before !== undefined) this.#current.set(path, { ...before, settled: false });
       return { problem: `cannot be read: ${cause instanceof Error ? cause.message : String(cause)}` };
     }
   }
 }
+
+const textOf = ({ size, mtimeNs, ctimeNs, ino }: FileStamp): string => [size, mtimeNs, ctimeNs, ino].join(" ");

@@ -26,6 +26,8 @@ export interface LoadedMesh {
   readonly nodes: ReadonlyMap<string, Node>;
   /** Everything wrong or without effect, in the order of files and lines. */
   readonly issues: readonly LocatedIssue[];
+  /** A file was being written, and what it said before was taken: another load in a moment says more. */
+  readonly unfinished: boolean;
   /** Every accepted object, for the next load. */
   readonly objects: readonly LoadedObject[];
   /** What the next load need not read again. */
@@ -61,6 +63,7 @@ class Loader {
   readonly #variables: Readonly<Record<string, string | undefined>>;
   readonly #issues: LocatedIssue[] = [];
   readonly #objects = new Map<string, LoadedObject>();
+  #unfinished = false;
   #config: MeshConfig;
   #networks: MeshNetworks;
   #nodes: ReadonlyMap<string, Node>;
@@ -117,7 +120,7 @@ class Loader {
       ...checkEntries(mesh, join(this.#dir, "meshconfig.yaml")),
       ...checkPeerAuthentication(mesh),
     ];
-    return { mesh, nodes: this.#nodes, issues, objects, memory: this.#memory };
+    return { mesh, nodes: this.#nodes, issues, objects, unfinished: this.#unfinished, memory: this.#memory };
   }
 
   async #objectsOf(path: string, place: "k8s" | "istio", cluster: string): Promise<void> {
@@ -171,6 +174,10 @@ class Loader {
   async #parse(path: string): Promise<ParsedFile | undefined> {
     const file = join(this.#dir, path);
     const parsed = await this.#memory.files.read(file);
+    if ("unfinished" in parsed) {
+      this.#unfinished = true;
+      return undefined;
+    }
     if ("problem" in parsed) {
       this.#problem(file, parsed.problem);
       return undefined;

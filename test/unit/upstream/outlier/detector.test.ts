@@ -1,6 +1,7 @@
 // What sequences of results do to hosts, by the manual clock.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import type { Metadata } from "../../../../src/envoy/address.ts";
 import type { OutlierDetection } from "../../../../src/envoy/cluster/outlier-detection.ts";
 import type { HostResult } from "../../../../src/upstream/cluster.ts";
 import { OutlierDetector, type Watched } from "../../../../src/upstream/outlier/detector.ts";
@@ -13,7 +14,7 @@ function detect(settings: OutlierDetection, hostCount: number, random: () => num
   const stats = recordingStats();
   let changes = 0;
   const detector = new OutlierDetector(settings, { clock, random, scope: stats, onChange: () => changes++ });
-  const hosts = Array.from({ length: hostCount }, (): Watched => ({ outlier: undefined }));
+  const hosts = Array.from({ length: hostCount }, () => watched());
   detector.watch(hosts);
   const put = (host: number, ...results: readonly (HostResult | number)[]): void => {
     for (const result of results) hosts[host]?.outlier?.record(result);
@@ -34,6 +35,17 @@ function detect(settings: OutlierDetection, hostCount: number, random: () => num
           .map((name) => [name.replace("outlier_detection.ejections_", ""), stats.value(name) ?? 0] as const)
           .filter(([, value]) => value !== 0),
       ),
+  };
+}
+
+function watched(priority = 0, metadata: Metadata = {}): Watched {
+  return {
+    outlier: undefined,
+    priority,
+    metadata,
+    get healthy() {
+      return this.outlier?.ejected !== true;
+    },
   };
 }
 
@@ -301,5 +313,62 @@ suite("a detector", () => {
     put(0, ...times(5, 500));
     detector.watch(hosts.slice(1));
     assert.equal(stats.value("outlier_detection.ejections_active"), 0);
+  });
+});
+
+suite("a network's gateway", () => {
+  const gatewayMetadata: Metadata = { istio: { workload: ";;;;west" } };
+  // Hosts by priority, g = gateway, w = workload.
+  const watch = (...priorities: readonly string[]) => {
+    const { detector, clock, stats } = detect(outlierDetection({ baseEjectionTimeMs: 30_000 }), 0);
+    const hosts = priorities.flatMap((kinds, priority) =>
+      kinds.split("").map((kind) => watched(priority, kind === "g" ? gatewayMetadata : { istio: { workload: "web-1;shop;web;v1;east" } })),
+    );
+    detector.watch(hosts);
+    return {
+      detector,
+      clock,
+      stats,
+      hosts,
+      fail: (host: number, result: HostResult | number = 500) => {
+        for (let i = 0; i < 5; i++) hosts[host]?.outlier?.record(result);
+      },
+      ejected: () => hosts.flatMap((host, i) => (host.healthy ? [] : [i])),
+    };
+  };
+
+  // [title, hosts by priority, which fail in turn, with what, who is out in the end]
+  const cases: readonly [title: string, priorities: string[], failing: number[], result: HostResult | number, out: number[]][] = [
+    ["alone in its priority stays, with another to go to", ["g", "w"], [0], 500, []],
+    ["alone in the cluster stays", ["g"], [0], 503, []],
+    ["is ejected beside a workload", ["wg"], [1], 500, [1]],
+    ["is ejected beside another gateway", ["gg"], [0], 500, [0]],
+    ["stays when it is the last of two gateways", ["gg"], [0, 1], 500, [0]],
+    ["comes back when the last workload beside it goes", ["wg", "w"], [1, 0], 500, [0]],
+    ["of another priority does not save it", ["w", "g", "g"], [1], 500, []],
+    ["that cannot be reached leaves the load to another priority", ["g", "w"], [0], "connect_failed", [0]],
+    ["that cannot be reached stays when nobody else is left", ["g", "w"], [1, 0], "connect_failed", [1]],
+    ["that takes no connection in time leaves the load to another priority", ["g", "w"], [0], "timeout", [0]],
+    ["is no workload that is alone", ["w", "g"], [0], 500, [0]],
+  ];
+  for (const [title, priorities, failing, result, out] of cases) {
+    test(title, () => {
+      const { fail, ejected, stats } = watch(...priorities);
+      for (const host of failing) fail(host, result);
+      assert.deepEqual(ejected(), out);
+      assert.equal(stats.value("outlier_detection.ejections_active") ?? 0, out.length);
+    });
+  }
+
+  test("that is out comes back when an update leaves it alone, and the refusal to eject it is counted", () => {
+    const { fail, ejected, detector, hosts, stats } = watch("wg");
+    fail(1);
+    assert.deepEqual(ejected(), [1]);
+    detector.watch(hosts.slice(1));
+    assert.deepEqual(ejected(), []);
+    assert.equal(stats.value("outlier_detection.ejections_active"), 0);
+    fail(1);
+    assert.deepEqual(ejected(), []);
+    assert.equal(stats.value("outlier_detection.ejections_overflow"), 1);
   });
 });

@@ -200,6 +200,31 @@ suite("mesh directory", () => {
     assert.deepEqual(serviceNames(await loadMeshDirectory(dir, { previous: second })), []);
   });
 
+  test("keeps what a file said that has just been emptied, until it is full again or stays empty", async (t) => {
+    const dir = await meshFolder(t, {
+      "meshconfig.yaml": "trustDomain: east\n",
+      "k8s/c1.yaml": service("a", "80"),
+      "k8s/c2.yaml": service("b", "80"),
+    });
+    const first = await loadMeshDirectory(dir);
+    await writeFiles(dir, { "meshconfig.yaml": "", "k8s/c1.yaml": "", "k8s/c2.yaml": service("c", "80") });
+    const second = await loadMeshDirectory(dir, { previous: first });
+    assert.deepEqual(serviceNames(second), ["a", "c"]);
+    assert.deepEqual([second.mesh.config.trustDomain, second.issues, second.unfinished], ["east", [], true]);
+    await writeFiles(dir, { "meshconfig.yaml": "trustDomain: west\n", "k8s/c1.yaml": service("d", "80") });
+    const third = await loadMeshDirectory(dir, { previous: second });
+    assert.deepEqual([serviceNames(third), third.mesh.config.trustDomain, third.unfinished], [["d", "c"], "west", false]);
+    await writeFiles(dir, { "k8s/c1.yaml": "" });
+    assert.deepEqual(serviceNames(await loadMeshDirectory(dir, { previous: third })), ["d", "c"]);
+    // A broken file is repaired in place: for a moment it is empty.
+    await writeFiles(dir, { "k8s/c1.yaml": "kind: [" });
+    const broken = await loadMeshDirectory(dir, { previous: third });
+    assert.deepEqual([serviceNames(broken), broken.issues.length], [["d", "c"], 1]);
+    await writeFiles(dir, { "k8s/c1.yaml": "" });
+    const repairing = await loadMeshDirectory(dir, { previous: broken });
+    assert.deepEqual([serviceNames(repairing), repairing.unfinished], [["d", "c"], true]);
+  });
+
   test("keeps the objects of documents that did not change, and knows where they stand now", async (t) => {
     const dir = await meshFolder(t, {
       "k8s/c1.yaml": `${service("a", "80")}---\n${service("b", "81")}`,
