@@ -2,6 +2,7 @@
 import type { MeshConfig } from "../mesh-config.ts";
 import type { MeshNetworks } from "../mesh-networks.ts";
 import { byAge, type MeshView } from "../mesh-view.ts";
+import { keepList } from "../object/kept.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { KubernetesCluster, KubernetesEndpointSlice } from "../registry/kubernetes-objects.ts";
 import { compileDiscovery } from "./discovery.ts";
@@ -17,29 +18,45 @@ export interface LoadedObject {
   readonly kept: boolean;
 }
 
-/** Builds the view. */
+/**
+ * Builds the view.
+ * @param previous an earlier view: its lists and clusters are taken over where they would be the same
+ */
 export function assembleMesh(
   config: MeshConfig,
   networks: MeshNetworks,
   clusters: readonly string[],
   objects: readonly LoadedObject[],
+  previous?: MeshView,
 ): MeshView {
-  const ofCluster = (name: string): readonly KnownObject[] =>
-    objects.filter((object) => object.cluster === name).map((object) => object.known);
+  const byCluster = Map.groupBy(objects, (object) => object.cluster);
+  const ofCluster = (name: string): readonly KnownObject[] => (byCluster.get(name) ?? []).map((object) => object.known);
   const names = clusters.toSorted();
   // Istio's resources live in the first cluster, so its namespaces decide about them.
   const istio = ofCluster("").filter(compileDiscovery(config, ofCluster(names[0] ?? "")));
-  return {
+  const clusterBefore = new Map(previous?.clusters.map((cluster) => [cluster.name, cluster]));
+  return keepFields(previous, {
     config,
     networks,
-    clusters: names.map((name) => assembleCluster(name, ofCluster(name), config)),
+    clusters: names.map((name) => keepFields(clusterBefore.get(name), assembleCluster(name, ofCluster(name), config))),
     gateways: istio.flatMap((known) => (known.kind === "Gateway" ? [known.object] : [])).toSorted(byAge),
     serviceEntries: istio.flatMap((known) => (known.kind === "ServiceEntry" ? [known.object] : [])).toSorted(byAge),
     destinationRules: istio.flatMap((known) => (known.kind === "DestinationRule" ? [known.object] : [])).toSorted(byAge),
     virtualServices: istio.flatMap((known) => (known.kind === "VirtualService" ? [known.object] : [])).toSorted(byAge),
     sidecars: istio.flatMap((known) => (known.kind === "Sidecar" ? [known.object] : [])).toSorted(byAge),
     peerAuthentications: istio.flatMap((known) => (known.kind === "PeerAuthentication" ? [known.object] : [])).toSorted(byAge),
-  };
+  });
+}
+
+/** `next` with the earlier list in place of each that holds the same, and the earlier object itself when nothing differs. */
+function keepFields<T extends object>(previous: T | undefined, next: T): T {
+  if (previous === undefined) return next;
+  const before = previous as Readonly<Record<string, unknown>>;
+  const kept = Object.entries(next).map(([name, value]): [string, unknown] => {
+    const known = before[name];
+    return [name, Array.isArray(value) && Array.isArray(known) ? keepList(known, value) : value];
+  });
+  return kept.every(([name, value]) => before[name] === value) ? previous : (Object.fromEntries(kept) as T);
 }
 
 function assembleCluster(name: string, all: readonly KnownObject[], config: MeshConfig): KubernetesCluster {

@@ -3,6 +3,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Node } from "../../../envoy/bootstrap.ts";
+import type { Issue } from "../../../error.ts";
 import { locateIssue, type LocatedIssue, type ParsedFile } from "../../yaml-document.ts";
 import { readAutoAllocate } from "../auto-allocate.ts";
 import { type MeshConfig, readMeshConfig } from "../mesh-config.ts";
@@ -10,6 +11,7 @@ import { type MeshNetworks, readMeshNetworks } from "../mesh-networks.ts";
 import { emptyMeshView, type MeshView } from "../mesh-view.ts";
 import { readNodes } from "../node.ts";
 import { Fields, IssueSink, isMapping } from "../object/fields.ts";
+import { Kept } from "../object/kept.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
 import { checkEntries } from "./check-entries.ts";
 import { checkLocality } from "./check-locality.ts";
@@ -38,7 +40,18 @@ export interface LoadedMesh {
 export interface LoadMemory {
   readonly files: MeshFiles;
   readonly reader: DocumentReader;
+  /** What meshconfig.yaml and its like said, by their content. */
+  readonly singles: WeakMap<object, SingleFile>;
 }
+
+interface SingleFile {
+  readonly value: unknown;
+  readonly issues: readonly Issue[];
+  readonly failed: boolean;
+}
+
+const noVariables: NonNullable<LoadMeshDeps["variables"]> = {};
+const withVariables = new Kept<MeshConfig, { readonly config: MeshConfig; readonly issues: readonly Issue[] }>();
 
 /** What a load may lean on. */
 export interface LoadMeshDeps {
@@ -50,7 +63,7 @@ export interface LoadMeshDeps {
 
 /** Reads the directory; whatever is wrong is in `issues`, never thrown. */
 export async function loadMeshDirectory(dir: string, deps: LoadMeshDeps = {}): Promise<LoadedMesh> {
-  const memory = deps.previous?.memory ?? { files: new MeshFiles(), reader: new DocumentReader() };
+  const memory = deps.previous?.memory ?? { files: new MeshFiles(), reader: new DocumentReader(), singles: new WeakMap() };
   const loader = new Loader(dir, deps, memory);
   await loader.run();
   return loader.result();
@@ -69,7 +82,7 @@ class Loader {
   #nodes: ReadonlyMap<string, Node>;
   #clusters: readonly string[] = [];
 
-  constructor(dir: string, { previous, variables = {} }: LoadMeshDeps, memory: LoadMemory) {
+  constructor(dir: string, { previous, variables = noVariables }: LoadMeshDeps, memory: LoadMemory) {
     this.#dir = dir;
     this.#previous = previous;
     this.#variables = variables;
@@ -87,8 +100,12 @@ class Loader {
       return;
     }
     this.#config = await this.#single("meshconfig.yaml", entries, readMeshConfig, this.#config, emptyMeshView.config);
-    const { settings, issues } = readAutoAllocate(this.#variables, this.#config.autoAllocate);
-    this.#config = { ...this.#config, autoAllocate: settings };
+    const read = this.#config;
+    const { config, issues } = withVariables.get(read, [this.#variables], () => {
+      const { settings, issues: found } = readAutoAllocate(this.#variables, read.autoAllocate);
+      return { config: { ...read, autoAllocate: settings }, issues: found };
+    });
+    this.#config = config;
     this.#issues.push(...issues.map((issue) => ({ ...issue, file: "environment", line: 1, column: 1 })));
     this.#networks = await this.#single("networks.yaml", entries, readMeshNetworks, this.#networks, emptyMeshView.networks);
     this.#nodes = await this.#single("nodes.yaml", entries, readNodes, this.#nodes, new Map());
@@ -111,7 +128,7 @@ class Loader {
 
   result(): LoadedMesh {
     const objects = [...this.#objects.values()];
-    const mesh = assembleMesh(this.#config, this.#networks, this.#clusters, objects);
+    const mesh = assembleMesh(this.#config, this.#networks, this.#clusters, objects, this.#previous?.mesh);
     const issues = [
       ...this.#issues,
       ...checkReferences(mesh, join(this.#dir, "networks.yaml")),
@@ -165,10 +182,15 @@ class Loader {
       this.#issues.push(locateIssue(document, { severity: "error", path: [], message: "is no mapping" }));
       return previous;
     }
-    const sink = new IssueSink();
-    const value = read(new Fields(document.json, [], sink));
-    this.#issues.push(...sink.issues.map((issue) => locateIssue(document, issue)));
-    return sink.failed ? previous : value;
+    let single = this.#memory.singles.get(document.json);
+    if (single === undefined) {
+      const sink = new IssueSink();
+      const value = read(new Fields(document.json, [], sink));
+      single = { value, issues: sink.issues, failed: sink.failed };
+      this.#memory.singles.set(document.json, single);
+    }
+    this.#issues.push(...single.issues.map((issue) => locateIssue(document, issue)));
+    return single.failed ? previous : (single.value as T);
   }
 
   async #parse(path: string): Promise<ParsedFile | undefined> {

@@ -1,6 +1,7 @@
 // Finds the DestinationRule that applies to a service for a client: its own namespace first, then the service's, then the root,
 // each as far as exportTo lets the client see it.
 import type { MeshView } from "../mesh-view.ts";
+import { Kept } from "../object/kept.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { MeshService } from "../registry/service.ts";
 import type { ClientTlsMode, DestinationRuleSpec, Subset, TrafficPolicy } from "./destination-rule.ts";
@@ -24,7 +25,7 @@ export function indexDestinationRules(mesh: MeshView, clientNamespace: string): 
   const exported = new Map<string, RulesByHost>();
   for (const rule of mesh.destinationRules) {
     const { namespace } = rule.meta;
-    const full = { meta: rule.meta, spec: { ...rule.spec, host: resolveHost(rule.spec.host, namespace) } };
+    const full = withFullHost(rule);
     const { exportTo } = full.spec;
     const isPrivate =
       exportTo.length === 0 ? destinationRuleExportTo.includes(".") : exportTo.every((target) => target === "." || target === namespace);
@@ -40,11 +41,13 @@ export function indexDestinationRules(mesh: MeshView, clientNamespace: string): 
     const { exportTo } = rule.spec;
     return exportTo.length === 0 || exportTo.includes("*") || exportTo.includes(clientNamespace);
   };
+  const ownRules = indexed(own);
+  const exportedRules = new Map([...exported].map(([namespace, rules]) => [namespace, indexed(rules)]));
   const find: DestinationRuleLookup = (service) => {
-    const found = rulesOf(own, service.hostname);
+    const found = rulesOf(ownRules, service.hostname);
     if (found.length > 0) return found.at(-1);
     for (const namespace of [service.namespace, rootNamespace]) {
-      const visible = rulesOf(exported.get(namespace), service.hostname).filter(isFor);
+      const visible = rulesOf(exportedRules.get(namespace), service.hostname).filter(isFor);
       if (visible.length > 0) return visible.at(-1);
     }
     return undefined;
@@ -57,12 +60,34 @@ export function indexDestinationRules(mesh: MeshView, clientNamespace: string): 
   };
 }
 
+// A rule stays the same object from load to load, so that what was made by it can be told to be so still.
+const fullRules = new Kept<MeshObject<DestinationRuleSpec>, DestinationRule>();
+const mergedRules = new Kept<DestinationRule, DestinationRule>();
+
+function withFullHost(rule: MeshObject<DestinationRuleSpec>): DestinationRule {
+  return fullRules.get(rule, [], () => ({
+    meta: rule.meta,
+    spec: { ...rule.spec, host: resolveHost(rule.spec.host, rule.meta.namespace) },
+  }));
+}
+
 /** The rules of the most specific host that covers a name. */
-function rulesOf(rules: RulesByHost | undefined, hostname: string): readonly DestinationRule[] {
-  const exact = rules?.get(hostname);
+function rulesOf(rules: HostRules | undefined, hostname: string): readonly DestinationRule[] {
+  const exact = rules?.byHost.get(hostname);
   if (rules === undefined || exact !== undefined) return exact ?? [];
-  const [host] = [...rules.keys()].filter((each) => each.startsWith("*") && hostCovers(each, hostname)).toSorted(bySpecificity);
-  return host === undefined ? [] : (rules.get(host) ?? []);
+  const host = rules.wildcards.find((each) => hostCovers(each, hostname));
+  return host === undefined ? [] : (rules.byHost.get(host) ?? []);
+}
+
+/** Rules for lookups: a thousand services must not mean a thousand walks over a thousand rules. */
+interface HostRules {
+  readonly byHost: RulesByHost;
+  /** The most specific first. */
+  readonly wildcards: readonly string[];
+}
+
+function indexed(byHost: RulesByHost): HostRules {
+  return { byHost, wildcards: [...byHost.keys()].filter((host) => host.startsWith("*")).toSorted(bySpecificity) };
 }
 
 /** Adds a rule to those of its host: joined with every older one that is exported as far or less, else beside them. */
@@ -76,7 +101,7 @@ function addRule(rules: RulesByHost, rule: DestinationRule): void {
   let apart = false;
   for (const [index, older] of known.entries()) {
     apart = !canJoin(older.spec.exportTo, rule.spec.exportTo);
-    if (!apart) known[index] = mergeRules(older, rule);
+    if (!apart) known[index] = mergedRules.get(older, [rule], () => mergeRules(older, rule));
   }
   if (apart) known.push(rule);
 }
