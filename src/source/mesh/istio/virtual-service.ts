@@ -1,6 +1,8 @@
 // networking.istio.io VirtualService: routes for hosts, in sidecars (`mesh`) and at gateways.
+import { isIP } from "node:net";
 import { readExportTo } from "./export-to.ts";
 import type { Fields } from "../object/fields.ts";
+import { hostCovers } from "./host-name.ts";
 import { readDestination, readWeight, type RouteDestination } from "./route/destination.ts";
 import { type ProxyMatch, readProxyMatch } from "./route/http-match.ts";
 import { type HttpRoute, readHttpRoute } from "./route/http-route.ts";
@@ -8,9 +10,16 @@ import { type HttpRoute, readHttpRoute } from "./route/http-route.ts";
 /** TLSMatchAttributes. */
 export interface TlsMatch {
   readonly sniHosts: readonly string[];
-  /** 0 matches every port. */
-  readonly port: number;
-  readonly gateways: readonly string[];
+  /** CIDRs of destinations; empty matches any. At gateways they are not looked at. */
+  readonly subnets: readonly string[];
+  readonly proxy: ProxyMatch;
+}
+
+/** L4MatchAttributes. */
+export interface TcpMatch {
+  /** CIDRs of destinations; empty matches any. At gateways they are not looked at. */
+  readonly subnets: readonly string[];
+  readonly proxy: ProxyMatch;
 }
 
 /** TLSRoute. */
@@ -21,7 +30,7 @@ export interface TlsRoute {
 
 /** TCPRoute; without a match it takes every connection. */
 export interface TcpRoute {
-  readonly matches: readonly ProxyMatch[];
+  readonly matches: readonly TcpMatch[];
   readonly destinations: readonly RouteDestination[];
 }
 
@@ -45,31 +54,32 @@ export function readVirtualService(root: Fields): VirtualServiceSpec {
     return { hosts: [], gateways: [], http: [], tls: [], tcp: [], exportTo: [] };
   }
   const gateways = spec.strings("gateways");
+  const hosts = spec.strings("hosts").map((host) => host.toLowerCase());
   const service = {
-    hosts: spec.strings("hosts").map((host) => host.toLowerCase()),
+    hosts,
     gateways: gateways.length === 0 ? ["mesh"] : gateways,
     http: spec.list("http", readHttpRoute),
-    tls: spec.list("tls", readTlsRoute),
+    tls: spec.list("tls", (item) => readTlsRoute(item, hosts)),
     tcp: spec.list("tcp", readTcpRoute),
     exportTo: readExportTo(spec),
   };
-  if (service.tls.length > 0 && service.gateways.includes("mesh"))
-    spec.warn("tls", "has no effect in sidecars: tls routes are honoured at gateways only");
-  if (service.tcp.length > 0 && service.gateways.some((gateway) => gateway !== "mesh"))
-    spec.warn("tcp", "has no effect at gateways: tcp routes are honoured in sidecars only");
   spec.finish();
   return service;
 }
 
-function readTlsRoute(item: Fields): TlsRoute {
+function readTlsRoute(item: Fields, hosts: readonly string[]): TlsRoute {
   const route = {
     matches: item.list("match", (match) => {
       const result = {
         sniHosts: match.strings("sniHosts").map((host) => host.toLowerCase()),
-        port: match.port("port") ?? 0,
-        gateways: match.strings("gateways"),
+        subnets: readSubnets(match),
+        proxy: readProxyMatch(match),
       };
-      match.refused("destinationSubnets", "sourceLabels", "sourceNamespace");
+      if (result.sniHosts.length === 0) match.error("sniHosts", "is empty, expected at least one host");
+      for (const name of result.sniHosts) {
+        if (!hosts.some((host) => hostCovers(host, name)))
+          match.error("sniHosts", `has "${name}", expected names that the hosts of the VirtualService cover`);
+      }
       match.finish();
       return result;
     }),
@@ -83,8 +93,8 @@ function readTlsRoute(item: Fields): TlsRoute {
 function readTcpRoute(item: Fields): TcpRoute {
   const route = {
     matches: item.list("match", (match) => {
-      const result = readProxyMatch(match);
-      match.refused("destinationSubnets", "sourceSubnet");
+      const result = { subnets: readSubnets(match), proxy: readProxyMatch(match) };
+      match.refused("sourceSubnet");
       match.finish();
       return result;
     }),
@@ -92,6 +102,17 @@ function readTcpRoute(item: Fields): TcpRoute {
   };
   item.finish();
   return route;
+}
+
+function readSubnets(match: Fields): readonly string[] {
+  const subnets = match.strings("destinationSubnets");
+  for (const subnet of subnets) {
+    const [address = "", length] = subnet.split("/");
+    const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1;
+    if (bits < 0 || (length !== undefined && !(/^\d{1,3}$/.test(length) && Number(length) <= bits)))
+      match.error("destinationSubnets", `has "${subnet}", expected an IP address or CIDR`);
+  }
+  return subnets;
 }
 
 function readDestinations(item: Fields): readonly RouteDestination[] {
