@@ -59,6 +59,7 @@ function assembleCluster(name: string, all: readonly KnownObject[], config: Mesh
     pods: objects.flatMap((known) => (known.kind === "Pod" ? [known.object] : [])),
     nodes: objects.flatMap((known) => (known.kind === "Node" ? [known.object] : [])),
     namespaces: objects.flatMap((known) => (known.kind === "Namespace" ? [known.object] : [])),
+    secrets: objects.flatMap((known) => (known.kind === "Secret" ? [known.object] : [])),
     serviceAccounts: objects.flatMap((known) => (known.kind === "ServiceAccount" ? [known.object] : [])),
   };
 }

@@ -17,12 +17,15 @@ import {
   readService,
 } from "../registry/kubernetes-objects.ts";
 
+import { type KubernetesSecret, readSecret } from "../registry/kubernetes-secret.ts";
+
 /** An object of a kind the mesh reads. */
 export type KnownObject =
   | { readonly kind: "Service"; readonly object: MeshObject<KubernetesService> }
   | { readonly kind: "EndpointSlice"; readonly object: MeshObject<KubernetesEndpointSlice> }
   | { readonly kind: "Endpoints"; readonly object: MeshObject<readonly KubernetesEndpointSlice[]> }
   | { readonly kind: "Pod"; readonly object: MeshObject<KubernetesPod> }
+  | { readonly kind: "Secret"; readonly object: MeshObject<KubernetesSecret> }
   | { readonly kind: "Node" | "Namespace" | "ServiceAccount"; readonly object: MeshObject<null> }
   | { readonly kind: "Gateway"; readonly object: MeshObject<GatewaySpec> }
   | { readonly kind: "ServiceEntry"; readonly object: MeshObject<ServiceEntrySpec> }
@@ -37,6 +40,7 @@ const kubernetes: Readonly<Record<string, Reader>> = {
   "v1/Service": (root, meta) => ({ kind: "Service", object: { meta, spec: readService(root) } }),
   "v1/Endpoints": (root, meta) => ({ kind: "Endpoints", object: { meta, spec: readEndpoints(root, meta) } }),
   "v1/Pod": (root, meta) => ({ kind: "Pod", object: { meta, spec: readPod(root, meta) } }),
+  "v1/Secret": (root, meta) => ({ kind: "Secret", object: { meta, spec: readSecret(root) } }),
   "v1/Node": (_root, meta) => ({ kind: "Node", object: { meta, spec: null } }),
   "v1/Namespace": (_root, meta) => ({ kind: "Namespace", object: { meta, spec: null } }),
   "v1/ServiceAccount": (_root, meta) => ({ kind: "ServiceAccount", object: { meta, spec: null } }),

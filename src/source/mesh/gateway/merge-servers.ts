@@ -1,7 +1,6 @@
 // Which servers of several Gateways can share a port. As in Istio the older Gateway's server stays, the other one is left out.
-import { isPlainHttp, type GatewayServer } from "../istio/gateway.ts";
+import { type GatewayServer, type GatewaySpec, isPlainHttp } from "../istio/gateway.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
-import type { GatewaySpec } from "../istio/gateway.ts";
 
 /** A Gateway server that a proxy runs. */
 export interface OwnServer {
