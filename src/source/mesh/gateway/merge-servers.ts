@@ -42,15 +42,12 @@ export function mergeServers(servers: readonly OwnServer[], listenPort: (port: n
   return { served, skipped };
 }
 
-/** TLS servers are told apart by their hosts alone. The new ones among the hosts of a server left out stay taken, as in Istio. */
+/** TLS servers are told apart by their hosts alone. */
 function repeatedHosts({ server }: OwnServer, port: number, known: Map<string, string>): string | undefined {
   if (server.tls === undefined) return undefined;
-  const repeated: string[] = [];
-  for (const { host } of server.hosts) {
-    const key = `${port} ${host}`;
-    if (known.get(key) === server.bind) repeated.push(host);
-    else known.set(key, server.bind);
-  }
+  const hosts = server.hosts.map(({ host }) => host);
+  const repeated = hosts.filter((host) => known.get(`${port} ${host}`) === server.bind);
+  if (repeated.length === 0) for (const host of hosts) known.set(`${port} ${host}`, server.bind);
   return repeated.length === 0 ? undefined : `another TLS server on port ${server.port.number} has the host ${repeated.join(", ")}`;
 }
 

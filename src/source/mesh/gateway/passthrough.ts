@@ -17,9 +17,8 @@ export function passthroughChains(view: NodeView, own: OwnServer, serviceOf: Ser
     for (const { matches, destinations } of spec.tls) {
       for (const match of matches) {
         if (!gatewayPlaceMatches(match.proxy, { gateway, port: number }, meta.namespace)) continue;
-        const repeats = match.sniHosts.some((host) => taken.has(host));
+        if (match.sniHosts.some((host) => taken.has(host))) continue;
         for (const host of match.sniHosts) taken.add(host);
-        if (repeats) continue;
         chains.push({
           ...sniMatch(match.sniHosts),
           filters: [forwardFilter(view, meta, destinations, number, serviceOf)],
