@@ -10,7 +10,7 @@ import type { TestContext } from "node:test";
 import { connect } from "node:tls";
 import type { ConnectionOptions, TLSSocket } from "node:tls";
 import { makeCa, type Issued, type TestCa } from "../support/certs.ts";
-import { freePorts, type MeshProxy, startGateway } from "../support/gateway-proxy.ts";
+import { freePorts, startGateway } from "../support/gateway-proxy.ts";
 
 // An address of this file's own, so that its ports are nobody else's.
 const address = "127.83.0.1";

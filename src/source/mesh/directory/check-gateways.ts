@@ -42,6 +42,8 @@ export function checkServers(mesh: MeshView): readonly ObjectIssue[] {
 
 /** Credentials without a Secret in the namespace of a proxy that the Gateway selects. What is missing may still come. */
 export function checkCredentials(mesh: MeshView, named: readonly GatewayWorkload[]): readonly ObjectIssue[] {
+  const asking = mesh.gateways.filter(({ spec }) => spec.servers.some(({ tls }) => tls !== undefined && tls.credentialNames.length > 0));
+  if (asking.length === 0) return [];
   const workloads = [...named, ...podsOf(mesh)];
   const secrets = new Map<string, Map<string, KubernetesSecret>>();
   const anywhere = new Map(mesh.clusters.flatMap((cluster) => cluster.secrets.map(({ meta, spec }) => [meta.name, spec] as const)));
@@ -51,7 +53,7 @@ export function checkCredentials(mesh: MeshView, named: readonly GatewayWorkload
       secrets.set(place, (secrets.get(place) ?? new Map()).set(meta.name, spec));
     }
   }
-  return mesh.gateways.flatMap((gateway) => {
+  return asking.flatMap((gateway) => {
     const places = new Map(
       workloads
         .filter(({ labels }) => labelsMatch(gateway.spec.selector, labels))

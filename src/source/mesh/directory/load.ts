@@ -69,7 +69,7 @@ class Loader {
   readonly #issues: LocatedIssue[] = [];
   readonly #objects = new Map<string, LoadedObject>();
   #unfinished = false;
-  /** Where each object of this load stands, for issues that only the whole mesh shows. */
+  /** Where each Gateway of this load stands, for issues that only the whole mesh shows. */
   readonly #places = new Map<ObjectMeta, { readonly document: YamlDocument; readonly at: FieldPath }>();
   #config: MeshConfig;
   #networks: MeshNetworks;
@@ -147,7 +147,7 @@ class Loader {
       for (const issue of issues) this.#issues.push(locateIssue(document, issue));
       for (const { object, at, failed } of objects) {
         const { meta } = object.known.object;
-        this.#places.set(meta, { document, at });
+        if (meta.kind === "Gateway") this.#places.set(meta, { document, at });
         const earlier = this.#objects.get(object.key);
         const repeats = earlier !== undefined && !earlier.kept;
         if (repeats) {

@@ -6,6 +6,7 @@ import { servesHttp } from "../istio/gateway.ts";
 import type { NodeView } from "../node-view.ts";
 import { compareText, type MeshService } from "../registry/service.ts";
 import { buildHttpRoutes } from "../route/http-routes.ts";
+import { ruleLookup } from "../route/forward.ts";
 import { routeConfiguration } from "../route/route-configuration.ts";
 import { isCatchAll } from "../route/route-match.ts";
 import type { OwnServer } from "./merge-servers.ts";
@@ -78,6 +79,7 @@ function addServer(view: NodeView, own: OwnServer, services: ReadonlyMap<string,
     port: number,
     defaultRetries: view.mesh.config.retries,
     portOf: (hostname: string): number => onlyPort(services.get(hostname)) ?? number,
+    ruleOf: ruleLookup(view, (hostname) => services.get(hostname)),
   };
   for (const virtualService of virtualServicesOf(view.mesh, view.proxy, gatewayName)) {
     const shared = sharedHosts(own, virtualService);

@@ -1,6 +1,7 @@
 // Where a VirtualService sends connections: the TCP proxy of its tcp and tls routes, in sidecars and at gateways.
 import { tcpProxy, weightedTcpProxy } from "../chain/network-filters.ts";
 import type { Json } from "../envoy-json.ts";
+import type { DestinationRule } from "../istio/destination-rules.ts";
 import { resolveHost } from "../istio/host-name.ts";
 import type { RouteDestination } from "../istio/route/destination.ts";
 import type { NodeView } from "../node-view.ts";
@@ -13,8 +14,15 @@ export type ServiceLookup = (hostname: string) => MeshService | undefined;
 
 /** A lookup over the services of a view. */
 export function serviceLookup(view: NodeView): ServiceLookup {
-  const services = new Map(view.services.map((service) => [service.hostname, service]));
-  return (hostname) => services.get(hostname);
+  return (hostname) => view.scope.byHost.get(hostname);
+}
+
+/** The rules of services by their full name. */
+export function ruleLookup(view: NodeView, serviceOf: ServiceLookup): (hostname: string) => DestinationRule | undefined {
+  return (hostname) => {
+    const service = serviceOf(hostname);
+    return service === undefined ? undefined : view.ruleOf(service);
+  };
 }
 
 /** The filter that forwards to a route's destinations; one without a port means its service's only one, or else `port`. */
