@@ -1,4 +1,5 @@
 // Sorts accepted objects into the view of a mesh.
+import { joinDelegates } from "../istio/join-delegates.ts";
 import type { MeshConfig } from "../mesh-config.ts";
 import type { MeshNetworks } from "../mesh-networks.ts";
 import { byAge, type MeshView } from "../mesh-view.ts";
@@ -36,7 +37,10 @@ export function assembleMesh(
     gateways: istio.flatMap((known) => (known.kind === "Gateway" ? [known.object] : [])).toSorted(byAge),
     serviceEntries: istio.flatMap((known) => (known.kind === "ServiceEntry" ? [known.object] : [])).toSorted(byAge),
     destinationRules: istio.flatMap((known) => (known.kind === "DestinationRule" ? [known.object] : [])).toSorted(byAge),
-    virtualServices: istio.flatMap((known) => (known.kind === "VirtualService" ? [known.object] : [])).toSorted(byAge),
+    virtualServices: joinDelegates(
+      istio.flatMap((known) => (known.kind === "VirtualService" ? [known.object] : [])).toSorted(byAge),
+      config.virtualServiceExportTo,
+    ),
     sidecars: istio.flatMap((known) => (known.kind === "Sidecar" ? [known.object] : [])).toSorted(byAge),
     peerAuthentications: istio.flatMap((known) => (known.kind === "PeerAuthentication" ? [known.object] : [])).toSorted(byAge),
   };

@@ -4,7 +4,7 @@ import { type GatewaySpec, readGateway } from "../istio/gateway.ts";
 import { type PeerAuthenticationSpec, readPeerAuthentication } from "../istio/peer-authentication.ts";
 import { readServiceEntry, type ServiceEntrySpec } from "../istio/service-entry.ts";
 import { readSidecar, type SidecarSpec } from "../istio/sidecar.ts";
-import { readVirtualService, type VirtualServiceSpec } from "../istio/virtual-service.ts";
+import { readVirtualService, type WrittenVirtualService } from "../istio/virtual-service.ts";
 import type { Fields } from "../object/fields.ts";
 import type { MeshObject, ObjectMeta } from "../object/mesh-object.ts";
 import {
@@ -30,7 +30,7 @@ export type KnownObject =
   | { readonly kind: "Gateway"; readonly object: MeshObject<GatewaySpec> }
   | { readonly kind: "ServiceEntry"; readonly object: MeshObject<ServiceEntrySpec> }
   | { readonly kind: "DestinationRule"; readonly object: MeshObject<DestinationRuleSpec> }
-  | { readonly kind: "VirtualService"; readonly object: MeshObject<VirtualServiceSpec> }
+  | { readonly kind: "VirtualService"; readonly object: MeshObject<WrittenVirtualService> }
   | { readonly kind: "Sidecar"; readonly object: MeshObject<SidecarSpec> }
   | { readonly kind: "PeerAuthentication"; readonly object: MeshObject<PeerAuthenticationSpec> };
 

@@ -14,6 +14,7 @@ import type { ObjectMeta } from "../object/mesh-object.ts";
 import { describeProxy } from "../proxy.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
 import { checkEntries } from "./check-entries.ts";
+import { checkDelegates } from "./check-delegates.ts";
 import { checkCredentials, checkServers, type ObjectIssue } from "./check-gateways.ts";
 import { checkLocality } from "./check-locality.ts";
 import { checkPeerAuthentication } from "./check-peer-authentication.ts";
@@ -126,6 +127,7 @@ class Loader {
       ...checkScoping(mesh, objects),
       ...checkEntries(mesh, join(this.#dir, "meshconfig.yaml")),
       ...checkPeerAuthentication(mesh),
+      ...checkDelegates(objects),
       ...checkServers(mesh).map((issue) => this.#locateObject(issue)),
     ];
     const missing = checkCredentials(mesh, gatewaysOf(this.#nodes)).map((issue) => this.#locateObject(issue));

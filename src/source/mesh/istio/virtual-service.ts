@@ -5,7 +5,7 @@ import type { Fields } from "../object/fields.ts";
 import { hostCovers } from "./host-name.ts";
 import { readDestination, readWeight, type RouteDestination } from "./route/destination.ts";
 import { type ProxyMatch, readProxyMatch } from "./route/http-match.ts";
-import { type HttpRoute, readHttpRoute } from "./route/http-route.ts";
+import { type Delegate, type HttpAction, type HttpRoute, readHttpRoute } from "./route/http-route.ts";
 
 /** TLSMatchAttributes. */
 export interface TlsMatch {
@@ -46,8 +46,13 @@ export interface VirtualServiceSpec {
   readonly exportTo: readonly string[];
 }
 
+/** The same as written: routes may be left to others, and one without hosts has routes for others alone. */
+export interface WrittenVirtualService extends Omit<VirtualServiceSpec, "http"> {
+  readonly http: readonly HttpRoute<HttpAction | Delegate>[];
+}
+
 /** Reads a VirtualService. */
-export function readVirtualService(root: Fields): VirtualServiceSpec {
+export function readVirtualService(root: Fields): WrittenVirtualService {
   const spec = root.child("spec");
   if (spec === undefined) {
     root.error("spec", "is missing, expected hosts and routes");
@@ -63,8 +68,16 @@ export function readVirtualService(root: Fields): VirtualServiceSpec {
     tcp: spec.list("tcp", readTcpRoute),
     exportTo: readExportTo(spec),
   };
+  if (hosts.length === 0) checkDelegate(spec, service, gateways);
   spec.finish();
   return service;
+}
+
+/** Without hosts a VirtualService is but a part of others, which say where it holds. */
+function checkDelegate(spec: Fields, { http, tls, tcp }: WrittenVirtualService, gateways: readonly string[]): void {
+  if (tls.length + tcp.length > 0 || http.length === 0) spec.error("hosts", "is empty, expected at least one host");
+  if (gateways.length > 0) spec.error("gateways", "is given without hosts: the VirtualService that delegates says where its routes hold");
+  if (http.some(({ action }) => action.kind === "delegate")) spec.error("http", "delegates what was delegated, expected routes");
 }
 
 function readTlsRoute(item: Fields, hosts: readonly string[]): TlsRoute {

@@ -132,6 +132,14 @@ suite("mesh directory", () => {
     ],
     ["an object in the wrong folder", { "istio/a.yaml": service("a", "80") }, /Service of v1 has no effect here, expected it under k8s\//],
     [
+      "a delegate that is not there",
+      {
+        "istio/v.yaml":
+          "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [a], http: [{delegate: {name: gone}}]}\n",
+      },
+      /spec\.http\[0\]\.delegate: names VirtualService default\/gone, which is not there/,
+    ],
+    [
       "a gateway server that gives way to another",
       {
         "istio/g.yaml":

@@ -19,6 +19,8 @@ suite("VirtualService", () => {
     for (const spec of [
       { tls: [{ match: [{ sniHosts: ["a"], destinationSubnets: ["::/0", "10.0.0.1"] }], route: to }] },
       { tcp: [{ route: to }] },
+      { hosts: [], http: [{ route: to }] },
+      { http: [{ delegate: { name: "b" }, timeout: "1s" }] },
     ])
       assert.deepEqual(problems(spec), []);
   });
@@ -27,7 +29,14 @@ suite("VirtualService", () => {
     ["a route without a target", { http: [{}] }, /error http\.0\.route: is missing/],
     ["two targets", { http: [{ route: to, redirect: { uri: "/x" } }] }, /error http\.0\.route: says more than one thing/],
     ["weights that are all 0", { http: [{ route: [...to, { destination: { host: "b" } }] }] }, /error http\.0\.route: shares nothing out/],
-    ["delegation", { http: [{ delegate: { name: "b" } }] }, /error http\.0\.delegate: is not supported/],
+    ["delegation beside a target", { http: [{ delegate: { name: "b" }, route: to }] }, /error http\.0\.route: says more than one thing/],
+    ["delegation of what was delegated", { hosts: [], http: [{ delegate: { name: "b" } }] }, /error http: delegates what was delegated/],
+    [
+      "a delegate that says where it holds",
+      { hosts: [], gateways: ["g"], http: [{ route: to }] },
+      /error gateways: is given without hosts/,
+    ],
+    ["neither hosts nor routes", { hosts: [] }, /error hosts: is empty/],
     [
       "two kinds of one match",
       { http: [{ match: [{ uri: { exact: "/", prefix: "/" } }], route: to }] },
