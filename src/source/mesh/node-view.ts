@@ -14,7 +14,6 @@ import {
 } from "./istio/peer-authentications.ts";
 import type { OwnServer } from "./gateway/merge-servers.ts";
 import type { MeshView } from "./mesh-view.ts";
-import type { MeshObject } from "./object/mesh-object.ts";
 import { describeProxy, type Proxy, speaksFamily } from "./proxy.ts";
 import { describeCaller } from "./policy/caller.ts";
 import type { Caller } from "./policy/locality-priorities.ts";
