@@ -249,7 +249,9 @@ class Runner implements Proxy {
     if (certificates && !certificates.ok) return { ok: false, problems: [...certificates.problems] };
     const secrets: readonly Secret[] = [...config.resources.secrets, ...(certificates?.secrets ?? [])];
     const resources = { ...config.resources, secrets };
-    const unusable = checkCertificates(resources, this.#deps.clock.wallMs());
+    // A mesh's own secrets are many gateways' certificates, each judged by its source: one that expired is that host's trouble alone.
+    const judged = source.kind === "mesh" ? { ...resources, secrets: certificates?.secrets ?? [] } : resources;
+    const unusable = checkCertificates(judged, this.#deps.clock.wallMs());
     if (unusable.length > 0) return { ok: false, problems: [...unusable] };
     const built = buildSnapshot(resources, {
       ...filterSupport,

@@ -27,7 +27,10 @@ const commands: readonly RegisterCommand[] = [
   (program, edge, setExit) =>
     registerCheck(program, {
       supported: filterSupport,
-      checkMesh: async (folder) => (await loadMeshDirectory(folder, { variables: edge.environment })).issues,
+      checkMesh: async (folder) => {
+        const { issues, missing } = await loadMeshDirectory(folder, { variables: edge.environment });
+        return [...issues, ...missing];
+      },
       write: edge.out,
       exit: setExit,
     }),

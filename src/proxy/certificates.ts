@@ -81,29 +81,41 @@ export function checkCertificates(resources: Resources, nowMs: number): readonly
 
 /** What keeps a certificate from serving now: unreadable, expired, not yet valid, another key. `where` names it in messages. */
 export function checkCertificate(certificate: TlsCertificate, where: string, nowMs: number): readonly string[] {
-  let leaf: X509Certificate;
-  try {
-    leaf = new X509Certificate(certificate.certificateChain);
-  } catch {
-    return [`certificate ${where} is no PEM certificate: make it anew with isthmus ca workload`];
-  }
+  const unusable = unusableCertificate(certificate, where);
+  const leaf = parseLeaf(certificate);
+  if (leaf === undefined) return unusable === undefined ? [] : [unusable];
   const problems: string[] = [];
   if (leaf.validToDate.getTime() <= nowMs)
     problems.push(`certificate ${where} expired on ${leaf.validToDate.toISOString()}: issue a new one (isthmus ca workload)`);
   if (leaf.validFromDate.getTime() > nowMs)
     problems.push(`certificate ${where} is not valid before ${leaf.validFromDate.toISOString()}: check this machine's clock`);
+  return unusable === undefined ? problems : [...problems, unusable];
+}
+
+/** Why a certificate can never serve, whatever the time: unreadable, or another's key. Undefined when it can. */
+export function unusableCertificate(certificate: TlsCertificate, where: string): string | undefined {
+  const leaf = parseLeaf(certificate);
+  if (leaf === undefined) return `certificate ${where} is no PEM certificate: make it anew with isthmus ca workload`;
   try {
     const key = createPrivateKey({
       key: certificate.privateKey,
       ...(certificate.password === undefined ? {} : { passphrase: certificate.password }),
     });
-    if (!leaf.checkPrivateKey(key))
-      problems.push(`the private key does not belong to certificate ${where}: put the two of one issue together`);
+    return leaf.checkPrivateKey(key)
+      ? undefined
+      : `the private key does not belong to certificate ${where}: put the two of one issue together`;
   } catch {
     // OpenSSL's words may quote the input; the sentence is enough.
-    problems.push(`the private key of certificate ${where} cannot be read: it must be PEM, and its password must be given if it has one`);
+    return `the private key of certificate ${where} cannot be read: it must be PEM, and its password must be given if it has one`;
   }
-  return problems;
+}
+
+function parseLeaf(certificate: TlsCertificate): X509Certificate | undefined {
+  try {
+    return new X509Certificate(certificate.certificateChain);
+  } catch {
+    return undefined;
+  }
 }
 
 function checkBundle(pem: string, where: string): readonly string[] {

@@ -15,7 +15,10 @@ import { formatIssue, formatPath } from "../source/yaml-document.ts";
 import type { Json, Translation } from "../source/mesh/envoy-json.ts";
 import { nodeFromOptions, parseNodeFile } from "../source/mesh/node.ts";
 import type { NodeFlags } from "../source/mesh/node.ts";
+import { translateSecrets } from "../source/mesh/gateway/credentials.ts";
+import { type FileReader, readLocalFile } from "../source/read-file.ts";
 import { translateWithPorts } from "../source/mesh/translate.ts";
+import { unusableCertificate } from "./certificates.ts";
 import type { ConfigSource, LoadResult, LoadedConfig } from "./config-source.ts";
 
 /** Which mesh, and whose view of it. */
@@ -45,10 +48,42 @@ export function createMeshSource(options: MeshSourceOptions): ConfigSource {
       const node = await resolveNode(options, loaded, issues);
       if (!node || (!previous && hasErrors(issues))) return { ok: false, issues, paths };
       lastMesh = loaded;
+      // What is missing may still come, and everything else is served without it.
+      for (const issue of loaded.missing) issues.push({ severity: "warning", text: formatIssue({ ...issue, severity: "warning" }) });
       const { translation, servicePorts } = translateWithPorts(loaded.mesh, node);
-      const decoded = decodeTranslation(translation, { node, memory, previous, issues, unfinished: loaded.unfinished, paths });
+      const decoded = withSecrets(
+        decodeTranslation(translation, { node, memory, previous, issues, unfinished: loaded.unfinished, paths }),
+        translateSecrets(loaded.mesh, node),
+      );
       return decoded.ok ? { ...decoded, config: { ...decoded.config, servicePorts } } : decoded;
     },
+  };
+}
+
+// Certificates are judged one by one: one that cannot be used leaves its servers without, or with what they had before.
+function withSecrets(result: LoadResult, json: readonly Json[]): LoadResult {
+  if (!result.ok || json.length === 0) return result;
+  const files = new Set<string>();
+  const readFile: FileReader = (path) => {
+    files.add(path);
+    return readLocalFile(path);
+  };
+  const { resources, rejected, issues: found } = decodeResources({ secrets: json }, { extensions, readFile });
+  const { config } = result;
+  const issues: LocatedIssue[] = [...config.issues];
+  for (const { severity, path, message } of found)
+    issues.push({ severity, text: `translated ${describePath(path, { secrets: json })}: ${message}` });
+  const refused = [...config.rejected, ...rejected];
+  const secrets = resources.secrets.filter(({ name, certificate }) => {
+    const problem = certificate && unusableCertificate(certificate, `of secret ${name}`);
+    if (problem === undefined) return true;
+    issues.push({ severity: "error", text: problem });
+    refused.push({ kind: "secrets", name });
+    return false;
+  });
+  return {
+    ok: true,
+    config: { ...config, resources: { ...config.resources, secrets }, rejected: refused, issues, paths: [...config.paths, ...files] },
   };
 }
 

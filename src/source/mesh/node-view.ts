@@ -6,15 +6,14 @@ import type { ConnectionPool } from "./istio/connection-pool.ts";
 import type { ClientTlsMode, PolicySettings, Subset } from "./istio/destination-rule.ts";
 import { clientTlsMode, type DestinationRule, endpointTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
 import { effectivePolicy } from "./istio/effective-policy.ts";
-import type { GatewayServer, GatewaySpec } from "./istio/gateway.ts";
 import {
   indexPeerAuthentications,
   modeAtPort,
   type PeerAuthenticationLookup,
   type WorkloadMutualTls,
 } from "./istio/peer-authentications.ts";
+import type { OwnServer } from "./gateway/merge-servers.ts";
 import type { MeshView } from "./mesh-view.ts";
-import type { MeshObject } from "./object/mesh-object.ts";
 import { describeProxy, type Proxy, speaksFamily } from "./proxy.ts";
 import { describeCaller } from "./policy/caller.ts";
 import type { Caller } from "./policy/locality-priorities.ts";
@@ -40,12 +39,6 @@ export interface OwnPort {
   readonly pool?: ConnectionPool;
   /** Set when a Sidecar opens the port. */
   readonly ingress?: OwnIngress;
-}
-
-/** A Gateway server that this proxy runs. */
-export interface OwnServer {
-  readonly gateway: MeshObject<GatewaySpec>;
-  readonly server: GatewayServer;
 }
 
 /** How a client speaks to a port: `auto` is mTLS to the endpoints that take it, `mutual` always, `none` never. */

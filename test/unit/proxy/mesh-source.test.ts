@@ -8,6 +8,7 @@ import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { LoadedConfig, LoadResult } from "../../../src/proxy/config-source.ts";
 import { createMeshSource } from "../../../src/proxy/mesh-source.ts";
+import { makeCa } from "../../support/certs.ts";
 
 const sample = fileURLToPath(new URL("../../../config/mesh/crossing", import.meta.url));
 const node = "sidecar~127.10.1.10~sleep.default~default.svc.cluster.local";
@@ -79,5 +80,61 @@ suite("mesh source", () => {
     );
     assert.ok(!missing.ok);
     assert.match(missing.issues[0]?.text ?? "", /node\.json: cannot be read/);
+  });
+
+  test("certificates from files and Secrets reach a gateway as secrets and are in no dump; a bad file takes only itself away", async (t) => {
+    const folder = copy(t);
+    const ca = makeCa();
+    const [chain, key] = [join(folder, "..chain.pem"), join(folder, "..key.pem")];
+    const issued = ca.issue({ dns: ["a.example.com"] });
+    writeFileSync(chain, issued.chain);
+    writeFileSync(key, issued.key);
+    const server = (number: number, tls: object): object => ({ port: { number, name: `p${number}`, protocol: "TLS" }, hosts: ["*"], tls });
+    const gateway = {
+      apiVersion: "networking.istio.io/v1",
+      kind: "Gateway",
+      metadata: { name: "edge" },
+      spec: {
+        selector: { app: "edge" },
+        servers: [
+          server(444, { mode: "SIMPLE", serverCertificate: chain, privateKey: key }),
+          server(445, { mode: "MUTUAL", credentialName: "a" }),
+          server(446, { mode: "SIMPLE", credentialName: "gone" }),
+        ],
+      },
+    };
+    const secret = {
+      apiVersion: "v1",
+      kind: "Secret",
+      metadata: { name: "a", namespace: "default" },
+      stringData: { cert: issued.chain, key: issued.key, cacert: ca.cert },
+    };
+    writeFileSync(join(folder, "istio", "edge.json"), JSON.stringify(gateway));
+    writeFileSync(join(folder, "k8s", "cluster1.yaml"), `---\n${JSON.stringify(secret)}\n`, { flag: "a" });
+    const edge = createMeshSource({
+      folder,
+      flags: { node: "router~127.0.0.9~edge.default~default.svc.cluster.local", cluster: "cluster1", labels: "app=edge" },
+      nodeFile: undefined,
+      environment: {},
+    });
+    const first = await good(edge.load(undefined));
+    assert.deepEqual(
+      first.resources.secrets.map(({ name }) => name),
+      [`file-cert:${chain}~${key}`, "kubernetes://a", "kubernetes://a-cacert"],
+    );
+    assert.ok(first.paths.includes(chain) && first.paths.includes(key));
+    assert.match(
+      first.issues.map(({ severity, text }) => `${severity} ${text}`).join("\n"),
+      /warning .*edge\.json:1:\d+ .*names Secret gone/,
+    );
+    assert.doesNotMatch(JSON.stringify([first.json, first.issues]), /PRIVATE KEY/);
+    writeFileSync(key, "no key");
+    const second = await good(edge.load(first));
+    assert.deepEqual(
+      second.resources.secrets.map(({ name }) => name),
+      ["kubernetes://a", "kubernetes://a-cacert"],
+    );
+    assert.deepEqual(second.rejected, [{ kind: "secrets", name: `file-cert:${chain}~${key}` }]);
+    assert.doesNotMatch(JSON.stringify(second.issues), /no key/);
   });
 });

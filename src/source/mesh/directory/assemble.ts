@@ -1,4 +1,5 @@
 // Sorts accepted objects into the view of a mesh.
+import { joinDelegates } from "../istio/join-delegates.ts";
 import type { MeshConfig } from "../mesh-config.ts";
 import type { MeshNetworks } from "../mesh-networks.ts";
 import { byAge, type MeshView } from "../mesh-view.ts";
@@ -42,7 +43,10 @@ export function assembleMesh(
     gateways: istio.flatMap((known) => (known.kind === "Gateway" ? [known.object] : [])).toSorted(byAge),
     serviceEntries: istio.flatMap((known) => (known.kind === "ServiceEntry" ? [known.object] : [])).toSorted(byAge),
     destinationRules: istio.flatMap((known) => (known.kind === "DestinationRule" ? [known.object] : [])).toSorted(byAge),
-    virtualServices: istio.flatMap((known) => (known.kind === "VirtualService" ? [known.object] : [])).toSorted(byAge),
+    virtualServices: joinDelegates(
+      istio.flatMap((known) => (known.kind === "VirtualService" ? [known.object] : [])).toSorted(byAge),
+      config.virtualServiceExportTo,
+    ),
     sidecars: istio.flatMap((known) => (known.kind === "Sidecar" ? [known.object] : [])).toSorted(byAge),
     peerAuthentications: istio.flatMap((known) => (known.kind === "PeerAuthentication" ? [known.object] : [])).toSorted(byAge),
   });
@@ -76,6 +80,7 @@ function assembleCluster(name: string, all: readonly KnownObject[], config: Mesh
     pods: objects.flatMap((known) => (known.kind === "Pod" ? [known.object] : [])),
     nodes: objects.flatMap((known) => (known.kind === "Node" ? [known.object] : [])),
     namespaces: objects.flatMap((known) => (known.kind === "Namespace" ? [known.object] : [])),
+    secrets: objects.flatMap((known) => (known.kind === "Secret" ? [known.object] : [])),
     serviceAccounts: objects.flatMap((known) => (known.kind === "ServiceAccount" ? [known.object] : [])),
   };
 }

@@ -4,7 +4,7 @@ import { type GatewaySpec, readGateway } from "../istio/gateway.ts";
 import { type PeerAuthenticationSpec, readPeerAuthentication } from "../istio/peer-authentication.ts";
 import { readServiceEntry, type ServiceEntrySpec } from "../istio/service-entry.ts";
 import { readSidecar, type SidecarSpec } from "../istio/sidecar.ts";
-import { readVirtualService, type VirtualServiceSpec } from "../istio/virtual-service.ts";
+import { readVirtualService, type WrittenVirtualService } from "../istio/virtual-service.ts";
 import type { Fields } from "../object/fields.ts";
 import type { MeshObject, ObjectMeta } from "../object/mesh-object.ts";
 import {
@@ -17,17 +17,20 @@ import {
   readService,
 } from "../registry/kubernetes-objects.ts";
 
+import { type KubernetesSecret, readSecret } from "../registry/kubernetes-secret.ts";
+
 /** An object of a kind the mesh reads. */
 export type KnownObject =
   | { readonly kind: "Service"; readonly object: MeshObject<KubernetesService> }
   | { readonly kind: "EndpointSlice"; readonly object: MeshObject<KubernetesEndpointSlice> }
   | { readonly kind: "Endpoints"; readonly object: MeshObject<readonly KubernetesEndpointSlice[]> }
   | { readonly kind: "Pod"; readonly object: MeshObject<KubernetesPod> }
+  | { readonly kind: "Secret"; readonly object: MeshObject<KubernetesSecret> }
   | { readonly kind: "Node" | "Namespace" | "ServiceAccount"; readonly object: MeshObject<null> }
   | { readonly kind: "Gateway"; readonly object: MeshObject<GatewaySpec> }
   | { readonly kind: "ServiceEntry"; readonly object: MeshObject<ServiceEntrySpec> }
   | { readonly kind: "DestinationRule"; readonly object: MeshObject<DestinationRuleSpec> }
-  | { readonly kind: "VirtualService"; readonly object: MeshObject<VirtualServiceSpec> }
+  | { readonly kind: "VirtualService"; readonly object: MeshObject<WrittenVirtualService> }
   | { readonly kind: "Sidecar"; readonly object: MeshObject<SidecarSpec> }
   | { readonly kind: "PeerAuthentication"; readonly object: MeshObject<PeerAuthenticationSpec> };
 
@@ -37,6 +40,7 @@ const kubernetes: Readonly<Record<string, Reader>> = {
   "v1/Service": (root, meta) => ({ kind: "Service", object: { meta, spec: readService(root) } }),
   "v1/Endpoints": (root, meta) => ({ kind: "Endpoints", object: { meta, spec: readEndpoints(root, meta) } }),
   "v1/Pod": (root, meta) => ({ kind: "Pod", object: { meta, spec: readPod(root, meta) } }),
+  "v1/Secret": (root, meta) => ({ kind: "Secret", object: { meta, spec: readSecret(root) } }),
   "v1/Node": (_root, meta) => ({ kind: "Node", object: { meta, spec: null } }),
   "v1/Namespace": (_root, meta) => ({ kind: "Namespace", object: { meta, spec: null } }),
   "v1/ServiceAccount": (_root, meta) => ({ kind: "ServiceAccount", object: { meta, spec: null } }),

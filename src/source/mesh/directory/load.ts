@@ -4,16 +4,20 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { Node } from "../../../envoy/bootstrap.ts";
 import type { Issue } from "../../../error.ts";
-import { locateIssue, type LocatedIssue, type ParsedFile } from "../../yaml-document.ts";
 import { readAutoAllocate } from "../auto-allocate.ts";
+import { locateIssue, type LocatedIssue, type ParsedFile, type YamlDocument } from "../../yaml-document.ts";
 import { type MeshConfig, readMeshConfig } from "../mesh-config.ts";
 import { type MeshNetworks, readMeshNetworks } from "../mesh-networks.ts";
 import { emptyMeshView, type MeshView } from "../mesh-view.ts";
 import { readNodes } from "../node.ts";
-import { Fields, IssueSink, isMapping } from "../object/fields.ts";
+import { type FieldPath, Fields, IssueSink, isMapping } from "../object/fields.ts";
 import { Kept } from "../object/kept.ts";
+import type { ObjectMeta } from "../object/mesh-object.ts";
+import { describeProxy } from "../proxy.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
 import { checkEntries } from "./check-entries.ts";
+import { checkDelegates } from "./check-delegates.ts";
+import { checkCredentials, checkServers, type ObjectIssue } from "./check-gateways.ts";
 import { checkLocality } from "./check-locality.ts";
 import { checkPeerAuthentication } from "./check-peer-authentication.ts";
 import { checkReferences } from "./check-references.ts";
@@ -30,6 +34,8 @@ export interface LoadedMesh {
   readonly issues: readonly LocatedIssue[];
   /** A file was being written, and what it said before was taken: another load in a moment says more. */
   readonly unfinished: boolean;
+  /** Errors about what a gateway misses and what may still come: all else is served without it. */
+  readonly missing: readonly LocatedIssue[];
   /** Every accepted object, for the next load. */
   readonly objects: readonly LoadedObject[];
   /** What the next load need not read again. */
@@ -77,6 +83,8 @@ class Loader {
   readonly #issues: LocatedIssue[] = [];
   readonly #objects = new Map<string, LoadedObject>();
   #unfinished = false;
+  /** Where each Gateway of this load stands, for issues that only the whole mesh shows. */
+  readonly #places = new Map<ObjectMeta, { readonly document: YamlDocument; readonly at: FieldPath }>();
   #config: MeshConfig;
   #networks: MeshNetworks;
   #nodes: ReadonlyMap<string, Node>;
@@ -136,8 +144,18 @@ class Loader {
       ...checkScoping(mesh, objects),
       ...checkEntries(mesh, join(this.#dir, "meshconfig.yaml")),
       ...checkPeerAuthentication(mesh),
+      ...checkDelegates(objects),
+      ...checkServers(mesh).map((issue) => this.#locateObject(issue)),
     ];
-    return { mesh, nodes: this.#nodes, issues, objects, unfinished: this.#unfinished, memory: this.#memory };
+    const missing = checkCredentials(mesh, gatewaysOf(this.#nodes)).map((issue) => this.#locateObject(issue));
+    return { mesh, nodes: this.#nodes, issues, unfinished: this.#unfinished, missing, objects, memory: this.#memory };
+  }
+
+  /** An object kept from an earlier load is known by its start alone. */
+  #locateObject({ meta, severity, path, message }: ObjectIssue): LocatedIssue {
+    const place = this.#places.get(meta);
+    if (place === undefined) return { severity, ...meta.source, path, message };
+    return locateIssue(place.document, { severity, path: [...place.at, ...path], message });
   }
 
   async #objectsOf(path: string, place: "k8s" | "istio", cluster: string): Promise<void> {
@@ -148,6 +166,7 @@ class Loader {
       for (const issue of issues) this.#issues.push(locateIssue(document, issue));
       for (const { object, at, failed } of objects) {
         const { meta } = object.known.object;
+        if (meta.kind === "Gateway") this.#places.set(meta, { document, at });
         const earlier = this.#objects.get(object.key);
         const repeats = earlier !== undefined && !earlier.kept;
         if (repeats) {
@@ -220,6 +239,11 @@ class Loader {
   #problem(file: string, message: string): void {
     this.#issues.push({ severity: "error", file, line: 1, column: 1, path: [], message });
   }
+}
+
+/** The gateway proxies among the nodes. */
+function gatewaysOf(nodes: ReadonlyMap<string, Node>): Parameters<typeof checkCredentials>[1] {
+  return [...nodes.values()].map(describeProxy).filter((proxy) => proxy.type === "router");
 }
 
 const isBroken = (parsed: ParsedFile): boolean => parsed.issues.some((issue) => issue.severity === "error");

@@ -2,11 +2,12 @@
 import type { Json } from "../envoy-json.ts";
 import { tcpProxy } from "../chain/network-filters.ts";
 import { hostCovers } from "../istio/host-name.ts";
-import type { NodeView, OwnServer } from "../node-view.ts";
+import type { NodeView } from "../node-view.ts";
 import { clusterPorts } from "../outbound/cluster-ports.ts";
 import { tcpProxyFields } from "../policy/hash-policy.ts";
 import { sniName } from "../registry/service.ts";
 import { anyMeshAlpn } from "../tls/mesh-alpn.ts";
+import type { OwnServer } from "./merge-servers.ts";
 
 /** The chains of one server. Matching a mesh ALPN as well keeps plain TLS with a forged SNI out. */
 export function autoPassthroughChains(view: NodeView, own: OwnServer): readonly Json[] {

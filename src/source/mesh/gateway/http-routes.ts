@@ -1,13 +1,17 @@
 // Route configurations of a gateway's HTTP ports: the hosts that a server and the VirtualServices bound to its Gateway share.
 import type { Json } from "../envoy-json.ts";
-import { bySpecificity, hostCovers } from "../istio/host-name.ts";
-import { type VirtualService, virtualServicesOf } from "../istio/virtual-services.ts";
-import type { NodeView, OwnServer } from "../node-view.ts";
+import { bySpecificity } from "../istio/host-name.ts";
+import { virtualServicesOf } from "../istio/virtual-services.ts";
+import { servesHttp } from "../istio/gateway.ts";
+import type { NodeView } from "../node-view.ts";
 import { compareText, type MeshService } from "../registry/service.ts";
 import { buildHttpRoutes } from "../route/http-routes.ts";
+import { ruleLookup } from "../route/forward.ts";
 import { routeConfiguration } from "../route/route-configuration.ts";
 import { isCatchAll } from "../route/route-match.ts";
+import type { OwnServer } from "./merge-servers.ts";
 import { type GatewayPort, gatewayPorts } from "./ports.ts";
+import { sharedHosts } from "./shared-hosts.ts";
 
 /** The name of the route configuration of an HTTP port; an address of its own is part of it. */
 export function httpRouteName(port: GatewayPort): string {
@@ -15,11 +19,21 @@ export function httpRouteName(port: GatewayPort): string {
   return `http.${port.number}${bind === "" ? "" : `.${bind}`}`;
 }
 
-/** The configurations of every HTTP port. */
+/** The name of the route configuration of one HTTPS server; each has its own, as each is a filter chain of its own. */
+export function httpsRouteName({ gateway, server }: OwnServer): string {
+  const { number, name } = server.port;
+  return `https.${number}.${name}.${gateway.meta.name}.${gateway.meta.namespace}${server.bind === "" ? "" : `.${server.bind}`}`;
+}
+
+/** The configurations of every HTTP port and HTTPS server. */
 export function buildGatewayRoutes(view: NodeView): readonly Json[] {
   const services = new Map(view.services.map((service) => [service.hostname, service]));
   return gatewayPorts(view).flatMap((port) =>
-    port.kind === "http" ? [routeConfiguration(httpRouteName(port), virtualHosts(view, port, services))] : [],
+    port.kind === "http"
+      ? [routeConfiguration(httpRouteName(port), virtualHosts(view, port.servers, services))]
+      : port.servers
+          .filter(({ server }) => servesHttp(server))
+          .map((own) => routeConfiguration(httpsRouteName(own), virtualHosts(view, [own], services))),
   );
 }
 
@@ -32,11 +46,11 @@ interface Host {
   httpsOnly: boolean;
 }
 
-function virtualHosts(view: NodeView, port: GatewayPort, services: ReadonlyMap<string, MeshService>): readonly Json[] {
+function virtualHosts(view: NodeView, servers: readonly OwnServer[], services: ReadonlyMap<string, MeshService>): readonly Json[] {
   const hosts = new Map<string, Host>();
-  for (const own of port.servers) addServer(view, own, services, hosts);
+  for (const own of servers) addServer(view, own, services, hosts);
   // Without any host a configuration answers 404 to everything.
-  if (hosts.size === 0) return [{ name: `blackhole:${port.servers[0]?.server.port.number ?? port.number}`, domains: ["*"] }];
+  if (hosts.size === 0) return [{ name: `blackhole:${servers[0]?.server.port.number ?? 0}`, domains: ["*"] }];
   const merged = new Map<string, { readonly name: string; readonly domains: string[]; readonly host: Host }>();
   for (const [name, host] of [...hosts].toSorted(([a], [b]) => bySpecificity(a, b))) {
     const key = JSON.stringify([host.sources, host.httpsOnly]);
@@ -55,12 +69,8 @@ function virtualHosts(view: NodeView, port: GatewayPort, services: ReadonlyMap<s
     .toSorted((a, b) => compareText(a.name, b.name));
 }
 
-function addServer(
-  view: NodeView,
-  { gateway, server }: OwnServer,
-  services: ReadonlyMap<string, MeshService>,
-  hosts: Map<string, Host>,
-): void {
+function addServer(view: NodeView, own: OwnServer, services: ReadonlyMap<string, MeshService>, hosts: Map<string, Host>): void {
+  const { gateway, server } = own;
   const { number } = server.port;
   const gatewayName = `${gateway.meta.namespace}/${gateway.meta.name}`;
   const place = {
@@ -69,9 +79,10 @@ function addServer(
     port: number,
     defaultRetries: view.mesh.config.retries,
     portOf: (hostname: string): number => onlyPort(services.get(hostname)) ?? number,
+    ruleOf: ruleLookup(view, (hostname) => services.get(hostname)),
   };
   for (const virtualService of virtualServicesOf(view.mesh, view.proxy, gatewayName)) {
-    const shared = sharedHosts(server.hosts, gateway.meta.namespace, virtualService);
+    const shared = sharedHosts(own, virtualService);
     if (shared.length === 0) continue;
     const routes = buildHttpRoutes(virtualService, place);
     if (routes.length === 0) continue;
@@ -93,21 +104,6 @@ function hostOf(hosts: Map<string, Host>, name: string, port: number): Host {
   const host: Host = { port, routes: [], sources: [], httpsOnly: false };
   hosts.set(name, host);
   return host;
-}
-
-/** The more specific of every pair of hosts of which one covers the other, where the server admits the VirtualService's namespace. */
-function sharedHosts(served: OwnServer["server"]["hosts"], gatewayNamespace: string, { meta, spec }: VirtualService): readonly string[] {
-  const shared = new Set<string>();
-  for (const { namespace, host } of served) {
-    const admitted = namespace === "*" || namespace === meta.namespace || (namespace === "." && gatewayNamespace === meta.namespace);
-    if (!admitted) continue;
-    const offered = host.toLowerCase();
-    for (const wanted of spec.hosts) {
-      if (hostCovers(wanted, offered)) shared.add(offered);
-      else if (hostCovers(offered, wanted)) shared.add(wanted);
-    }
-  }
-  return [...shared];
 }
 
 /** As in Istio a route that takes everything never stands before one of another VirtualService that takes less. */

@@ -3,24 +3,31 @@ import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
 import { tlsInspector } from "../chain/listener-filters.ts";
 import { gatewayHttp } from "../chain/network-filters.ts";
-import type { NodeView, OwnServer } from "../node-view.ts";
+import { servesHttp } from "../istio/gateway.ts";
+import { terminatesTls } from "../istio/server-tls.ts";
+import type { NodeView } from "../node-view.ts";
+import { serviceLookup } from "../route/forward.ts";
+import { gatewayTlsSocket } from "../tls/gateway.ts";
 import { autoPassthroughChains } from "./auto-passthrough.ts";
-import { httpRouteName } from "./http-routes.ts";
+import { httpRouteName, httpsRouteName } from "./http-routes.ts";
+import type { OwnServer } from "./merge-servers.ts";
 import { passthroughChains } from "./passthrough.ts";
 import { type GatewayPort, gatewayPorts } from "./ports.ts";
+import { tcpRouteFilter } from "./tcp-routes.ts";
 
 /** Every listener of the node; a port whose servers lead nowhere has none, as Envoy refuses a listener without chains. */
 export function buildGatewayListeners(view: NodeView): readonly Json[] {
   return gatewayPorts(view).flatMap((port) => {
     const name = `${port.bind}_${port.number}`;
-    const chains = port.kind === "http" ? [httpChain(view, port, name)] : tlsChains(view, port.servers);
+    const chains = port.kind === "http" ? [httpChain(view, name, httpRouteName(port))] : eachChain(view, port, name);
     if (chains.length === 0) return [];
+    const inspected = chains.some((chain) => chain["filter_chain_match"] !== undefined || chain["transport_socket"] !== undefined);
     return [
       {
         name,
         address: socketAddress(port.bind, port.number),
         filter_chains: dropRepeated(chains),
-        ...(port.kind === "http" ? {} : { listener_filters: [tlsInspector] }),
+        ...(inspected ? { listener_filters: [tlsInspector] } : {}),
         traffic_direction: "OUTBOUND",
         ...listenerAccessLog(view.mesh.config),
         max_connections_to_accept_per_socket_event: 1,
@@ -29,17 +36,36 @@ export function buildGatewayListeners(view: NodeView): readonly Json[] {
   });
 }
 
-function tlsChains(view: NodeView, servers: readonly OwnServer[]): readonly Json[] {
-  return servers.flatMap((own) =>
-    own.server.tlsMode === "AUTO_PASSTHROUGH" ? autoPassthroughChains(view, own) : passthroughChains(view, own),
+/** The chains of TLS and TCP servers, those of one protocol together, as istiod orders them. */
+function eachChain(view: NodeView, port: GatewayPort, listener: string): readonly Json[] {
+  const protocols = new Set(port.servers.map(({ server }) => server.port.protocol));
+  const serviceOf = serviceLookup(view);
+  const taken = new Set<string>();
+  return [...protocols].flatMap((protocol) =>
+    port.servers.flatMap((own) => {
+      const { server } = own;
+      if (server.port.protocol !== protocol) return [];
+      if (server.tlsMode === "AUTO_PASSTHROUGH") return autoPassthroughChains(view, own);
+      if (server.tlsMode === "PASSTHROUGH") return passthroughChains(view, own, serviceOf, taken);
+      if (servesHttp(server)) return [terminating(own, httpChain(view, listener, httpsRouteName(own)), "http")];
+      const filter = tcpRouteFilter(view, own, serviceOf);
+      return filter === undefined ? [] : [terminating(own, { filters: [filter], ...handshakeTimeout }, "tcp")];
+    }),
   );
 }
 
-function httpChain(view: NodeView, port: GatewayPort, listener: string): Json {
-  return {
-    filters: [gatewayHttp(view.mesh.config, `outbound_${listener};`, httpRouteName(port))],
-    transport_socket_connect_timeout: "15s",
-  };
+const handshakeTimeout = { transport_socket_connect_timeout: "15s" } as const;
+
+function httpChain(view: NodeView, listener: string, routeName: string): Json {
+  return { filters: [gatewayHttp(view.mesh.config, `outbound_${listener};`, routeName)], ...handshakeTimeout };
+}
+
+/** The same chain behind TLS, chosen by SNI, where the server has any. */
+function terminating({ server }: OwnServer, chain: Json, traffic: "http" | "tcp"): Json {
+  if (!terminatesTls(server.tls)) return chain;
+  const names = [...new Set(server.hosts.map(({ host }) => host))].toSorted();
+  const match = names.includes("*") ? {} : { filter_chain_match: { server_names: names } };
+  return { ...match, ...chain, transport_socket: gatewayTlsSocket(server.tls, traffic) };
 }
 
 /** Envoy refuses two chains with one match: the older Gateway's stays. */

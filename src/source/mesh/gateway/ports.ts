@@ -1,24 +1,28 @@
 // The ports a gateway opens: the servers of every Gateway that selects it, joined by address and port.
-import type { NodeView, OwnServer } from "../node-view.ts";
+import { isPlainHttp } from "../istio/gateway.ts";
+import type { NodeView } from "../node-view.ts";
 import { compareText } from "../registry/service.ts";
+import { mergeServers, type OwnServer } from "./merge-servers.ts";
 
 /** An address and port as they are listened on, and the servers that share them. */
 export interface GatewayPort {
-  readonly kind: "http" | "tls";
+  /** Plain HTTP is one chain for all servers, anything else one or more for each. */
+  readonly kind: "http" | "each";
   readonly bind: string;
   readonly number: number;
   readonly servers: readonly OwnServer[];
 }
 
-/** Ports by address and number. Plain HTTP and TLS cannot share one: the older Gateway's server decides which it is. */
+/** Ports by address and number. */
 export function gatewayPorts(view: NodeView): readonly GatewayPort[] {
   const ports = new Map<string, GatewayPort & { readonly servers: OwnServer[] }>();
-  for (const own of view.ownServers) {
+  for (const own of mergeServers(view.ownServers, (number) => listenPort(view, number)).served) {
     const number = listenPort(view, own.server.port.number);
     const bind = bindAddress(view, own);
-    const kind = own.server.tlsMode === "NONE" ? "http" : "tls";
+    const kind = isPlainHttp(own.server) ? "http" : "each";
     const port = ports.get(`${bind}_${number}`);
     if (port === undefined) ports.set(`${bind}_${number}`, { kind, bind, number, servers: [own] });
+    // An address that one server names and another gets by default is found to be the same only here.
     else if (port.kind === kind) port.servers.push(own);
   }
   return [...ports].toSorted(([a], [b]) => compareText(a, b)).map(([, port]) => port);

@@ -1,16 +1,25 @@
 // networking.istio.io VirtualService: routes for hosts, in sidecars (`mesh`) and at gateways.
+import { isIP } from "node:net";
 import { readExportTo } from "./export-to.ts";
 import type { Fields } from "../object/fields.ts";
+import { hostCovers } from "./host-name.ts";
 import { readDestination, readWeight, type RouteDestination } from "./route/destination.ts";
 import { type ProxyMatch, readProxyMatch } from "./route/http-match.ts";
-import { type HttpRoute, readHttpRoute } from "./route/http-route.ts";
+import { type Delegate, type HttpAction, type HttpRoute, readHttpRoute } from "./route/http-route.ts";
 
 /** TLSMatchAttributes. */
 export interface TlsMatch {
   readonly sniHosts: readonly string[];
-  /** 0 matches every port. */
-  readonly port: number;
-  readonly gateways: readonly string[];
+  /** CIDRs of destinations; empty matches any. At gateways they are not looked at. */
+  readonly subnets: readonly string[];
+  readonly proxy: ProxyMatch;
+}
+
+/** L4MatchAttributes. */
+export interface TcpMatch {
+  /** CIDRs of destinations; empty matches any. At gateways they are not looked at. */
+  readonly subnets: readonly string[];
+  readonly proxy: ProxyMatch;
 }
 
 /** TLSRoute. */
@@ -21,7 +30,7 @@ export interface TlsRoute {
 
 /** TCPRoute; without a match it takes every connection. */
 export interface TcpRoute {
-  readonly matches: readonly ProxyMatch[];
+  readonly matches: readonly TcpMatch[];
   readonly destinations: readonly RouteDestination[];
 }
 
@@ -37,39 +46,53 @@ export interface VirtualServiceSpec {
   readonly exportTo: readonly string[];
 }
 
+/** The same as written: routes may be left to others, and one without hosts has routes for others alone. */
+export interface WrittenVirtualService extends Omit<VirtualServiceSpec, "http"> {
+  readonly http: readonly HttpRoute<HttpAction | Delegate>[];
+}
+
 /** Reads a VirtualService. */
-export function readVirtualService(root: Fields): VirtualServiceSpec {
+export function readVirtualService(root: Fields): WrittenVirtualService {
   const spec = root.child("spec");
   if (spec === undefined) {
     root.error("spec", "is missing, expected hosts and routes");
     return { hosts: [], gateways: [], http: [], tls: [], tcp: [], exportTo: [] };
   }
   const gateways = spec.strings("gateways");
+  const hosts = spec.strings("hosts").map((host) => host.toLowerCase());
   const service = {
-    hosts: spec.strings("hosts").map((host) => host.toLowerCase()),
+    hosts,
     gateways: gateways.length === 0 ? ["mesh"] : gateways,
     http: spec.list("http", readHttpRoute),
-    tls: spec.list("tls", readTlsRoute),
+    tls: spec.list("tls", (item) => readTlsRoute(item, hosts)),
     tcp: spec.list("tcp", readTcpRoute),
     exportTo: readExportTo(spec),
   };
-  if (service.tls.length > 0 && service.gateways.includes("mesh"))
-    spec.warn("tls", "has no effect in sidecars: tls routes are honoured at gateways only");
-  if (service.tcp.length > 0 && service.gateways.some((gateway) => gateway !== "mesh"))
-    spec.warn("tcp", "has no effect at gateways: tcp routes are honoured in sidecars only");
+  if (hosts.length === 0) checkDelegate(spec, service, gateways);
   spec.finish();
   return service;
 }
 
-function readTlsRoute(item: Fields): TlsRoute {
+/** Without hosts a VirtualService is but a part of others, which say where it holds. */
+function checkDelegate(spec: Fields, { http, tls, tcp }: WrittenVirtualService, gateways: readonly string[]): void {
+  if (tls.length + tcp.length > 0 || http.length === 0) spec.error("hosts", "is empty, expected at least one host");
+  if (gateways.length > 0) spec.error("gateways", "is given without hosts: the VirtualService that delegates says where its routes hold");
+  if (http.some(({ action }) => action.kind === "delegate")) spec.error("http", "delegates what was delegated, expected routes");
+}
+
+function readTlsRoute(item: Fields, hosts: readonly string[]): TlsRoute {
   const route = {
     matches: item.list("match", (match) => {
       const result = {
         sniHosts: match.strings("sniHosts").map((host) => host.toLowerCase()),
-        port: match.port("port") ?? 0,
-        gateways: match.strings("gateways"),
+        subnets: readSubnets(match),
+        proxy: readProxyMatch(match),
       };
-      match.refused("destinationSubnets", "sourceLabels", "sourceNamespace");
+      if (result.sniHosts.length === 0) match.error("sniHosts", "is empty, expected at least one host");
+      for (const name of result.sniHosts) {
+        if (!hosts.some((host) => hostCovers(host, name)))
+          match.error("sniHosts", `has "${name}", expected names that the hosts of the VirtualService cover`);
+      }
       match.finish();
       return result;
     }),
@@ -83,8 +106,8 @@ function readTlsRoute(item: Fields): TlsRoute {
 function readTcpRoute(item: Fields): TcpRoute {
   const route = {
     matches: item.list("match", (match) => {
-      const result = readProxyMatch(match);
-      match.refused("destinationSubnets", "sourceSubnet");
+      const result = { subnets: readSubnets(match), proxy: readProxyMatch(match) };
+      match.refused("sourceSubnet");
       match.finish();
       return result;
     }),
@@ -92,6 +115,17 @@ function readTcpRoute(item: Fields): TcpRoute {
   };
   item.finish();
   return route;
+}
+
+function readSubnets(match: Fields): readonly string[] {
+  const subnets = match.strings("destinationSubnets");
+  for (const subnet of subnets) {
+    const [address = "", length] = subnet.split("/");
+    const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1;
+    if (bits < 0 || (length !== undefined && !(/^\d{1,3}$/.test(length) && Number(length) <= bits)))
+      match.error("destinationSubnets", `has "${subnet}", expected an IP address or CIDR`);
+  }
+  return subnets;
 }
 
 function readDestinations(item: Fields): readonly RouteDestination[] {

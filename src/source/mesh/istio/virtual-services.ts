@@ -48,7 +48,12 @@ export function tcpPlaceMatches(match: ProxyMatch, place: RoutePlace, namespace:
   return (match.gateways.length === 0 || namesGateway(match, place, namespace)) && isSource(match, place.proxy);
 }
 
-function namesGateway(match: ProxyMatch, place: RoutePlace, namespace: string): boolean {
+/** The same for connections at a gateway, where Istio looks at nothing of the proxy itself. */
+export function gatewayPlaceMatches(match: ProxyMatch, place: Pick<RoutePlace, "gateway" | "port">, namespace: string): boolean {
+  return (match.port === 0 || match.port === place.port) && (match.gateways.length === 0 || namesGateway(match, place, namespace));
+}
+
+function namesGateway(match: ProxyMatch, place: Pick<RoutePlace, "gateway">, namespace: string): boolean {
   return match.gateways.some((name) => gatewayName(name, namespace) === place.gateway);
 }
 

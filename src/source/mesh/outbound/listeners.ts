@@ -5,14 +5,13 @@ import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
 import { httpInspector, tlsInspector } from "../chain/listener-filters.ts";
 import { blackHole, outboundHttp, tcpProxy } from "../chain/network-filters.ts";
-import { meshGateway } from "../istio/virtual-services.ts";
 import type { EgressListener } from "../istio/sidecar.ts";
 import type { NodeView } from "../node-view.ts";
 import { tcpProxyFields } from "../policy/hash-policy.ts";
 import { speaksFamily } from "../proxy.ts";
 import { isHttp, isTls } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort } from "../registry/service.ts";
-import { tcpRouteChain } from "../route/tcp-routes.ts";
+import { type ConnectionRouter, connectionRouter, type RoutedChain } from "../route/tcp-routes.ts";
 import type { EgressScope } from "../scope/sidecar-scope.ts";
 import { plaintextHttpAlpn } from "../tls/mesh-alpn.ts";
 
@@ -47,7 +46,7 @@ export function buildOutboundListeners(view: NodeView): readonly OutboundListene
   if (view.proxy.interception === "NONE" && view.outboundDisabled) return [];
   const slots = new Map<string, Slot>();
   for (const egress of view.scope.egress) {
-    const place = { view, slots, egress, routeChain: tcpRouter(view, egress) };
+    const place = { view, slots, egress, route: connectionRouter(view, egress.virtualServices) };
     for (const service of egress.services) {
       for (const servicePort of service.ports) {
         // A listener with a port says itself what is spoken there.
@@ -59,28 +58,6 @@ export function buildOutboundListeners(view: NodeView): readonly OutboundListene
   }
   return [...slots.values()].map((slot) => encodeSlot(view, slot));
 }
-
-type TcpRouter = (service: MeshService, port: ServicePort) => Json | undefined;
-
-/** Finds what VirtualServices say of connections to a port. */
-function tcpRouter(view: NodeView, egress: EgressScope): TcpRouter {
-  const { mesh, proxy } = view;
-  const routed = egress.virtualServices.filter(({ spec }) => spec.tcp.length > 0);
-  if (routed.length === 0) return () => undefined;
-  const byHost = new Map(view.services.map((service) => [service.hostname, service]));
-  return (service, port) => {
-    if (isTls(port.protocol)) return undefined;
-    return tcpRouteChain(routed, mesh.config, service.hostname, {
-      proxy,
-      gateway: meshGateway,
-      port: port.port,
-      portOf: (hostname) => onlyPort(byHost.get(hostname)) ?? port.port,
-    });
-  };
-}
-
-const onlyPort = (service: MeshService | undefined): number | undefined =>
-  service?.ports.length === 1 ? service.ports[0]?.port : undefined;
 
 interface BindTarget {
   readonly bind: string;
@@ -122,10 +99,10 @@ interface ClaimPlace {
   readonly view: NodeView;
   readonly slots: Map<string, Slot>;
   readonly egress: EgressScope;
-  readonly routeChain: TcpRouter;
+  readonly route: ConnectionRouter;
 }
 
-function claim({ view, slots, egress, routeChain }: ClaimPlace, service: MeshService, port: ServicePort, target: BindTarget): void {
+function claim({ view, slots, egress, route }: ClaimPlace, service: MeshService, port: ServicePort, target: BindTarget): void {
   const key = `${target.bind}_${port.port}`;
   const kind = isHttp(port.protocol) ? "http" : port.protocol === "AUTO" ? "auto" : "tcp";
   const existing = slots.get(key);
@@ -135,15 +112,18 @@ function claim({ view, slots, egress, routeChain }: ClaimPlace, service: MeshSer
     if (existing === undefined) slots.set(key, httpSlot(view, egress, target.bind, port.port));
     return;
   }
-  const cluster = clusterName("outbound", undefined, service.hostname, port.port);
-  const fields = tcpProxyFields(view.ruleOf(service));
-  const tcpChain = { ...(routeChain(service, port) ?? { filters: [tcpProxy(view.mesh.config, cluster, fields)] }), ...handshakeTimeout };
+  const { chains, rest } = connectionChains(view, service, port, route);
   if (kind === "auto") {
     const routeName = target.bind === anyAddress ? String(port.port) : `${service.hostname}:${port.port}`;
-    const slot = httpSlot(view, egress, target.bind, port.port, routeName, true);
-    const ranges = chainMatch(service, port, target);
-    if (ranges === undefined) slots.set(key, { ...slot, kind, defaultChain: tcpChain });
-    else slots.set(key, { ...slot, kind, chains: [{ filter_chain_match: ranges, ...tcpChain }, ...slot.chains] });
+    const http = httpSlot(view, egress, target.bind, port.port, routeName, true);
+    const auto: Slot = { ...http, kind, chains: [] };
+    for (const chain of chains) addChain(auto, chain, chainMatch(service, port, target, chain));
+    const own = { json: rest ?? {}, serverNames: [], subnets: [] };
+    const ranges = chainMatch(service, port, target, own);
+    if (ranges === undefined) auto.defaultChain = { ...rest, ...handshakeTimeout };
+    else addChain(auto, own, ranges);
+    auto.chains.push(...http.chains);
+    slots.set(key, auto);
     return;
   }
   const slot = existing ?? {
@@ -156,22 +136,49 @@ function claim({ view, slots, egress, routeChain }: ClaimPlace, service: MeshSer
     needsTlsInspector: false,
   };
   if (existing === undefined) slots.set(key, slot);
-  const match = chainMatch(service, port, target);
-  const matchKey = JSON.stringify(match ?? null);
-  if (slot.matches.has(matchKey)) return;
-  slot.matches.add(matchKey);
+  for (const chain of [...chains, ...(rest === undefined ? [] : [{ json: rest, serverNames: [], subnets: [] }])])
+    addChain(slot, chain, chainMatch(service, port, target, chain));
+}
+
+/** The chains for parts of a port's connections, and the one for the rest of them, unless TLS routes leave none. */
+function connectionChains(
+  view: NodeView,
+  service: MeshService,
+  port: ServicePort,
+  route: ConnectionRouter,
+): { readonly chains: readonly RoutedChain[]; readonly rest: Json | undefined } {
+  const { chains, final } = route(service, port);
+  const last = chains.at(-1);
+  if (final && last !== undefined && !isTls(port.protocol)) return { chains: chains.slice(0, -1), rest: last.json };
+  if (final) return { chains, rest: undefined };
+  const cluster = clusterName("outbound", undefined, service.hostname, port.port);
+  return { chains, rest: { filters: [tcpProxy(view.mesh.config, cluster, tcpProxyFields(view.ruleOf(service)))] } };
+}
+
+function addChain(slot: Slot, { json }: RoutedChain, match: Json | undefined): void {
+  const key = JSON.stringify(match ?? null);
+  if (slot.matches.has(key)) return;
+  slot.matches.add(key);
   slot.needsTlsInspector ||= match?.["server_names"] !== undefined;
-  slot.chains.push(match === undefined ? tcpChain : { filter_chain_match: match, ...tcpChain });
+  slot.chains.push({ ...(match === undefined ? {} : { filter_chain_match: match }), ...json, ...handshakeTimeout });
 }
 
 /** On an address of its own a service needs no match; on a shared one TLS is told apart by SNI, the rest by destination. */
-function chainMatch(service: MeshService, port: ServicePort, target: BindTarget): Json | undefined {
-  if (target.bind !== anyAddress) return undefined;
-  const [prefix = "", length = ""] = target.cidr?.split("/") ?? [];
-  const ranges = target.cidr === undefined ? {} : { prefix_ranges: [{ address_prefix: prefix, prefix_len: Number(length) }] };
-  const names = isTls(port.protocol) ? { server_names: [service.hostname] } : {};
-  const match = { ...ranges, ...names };
+function chainMatch(service: MeshService, port: ServicePort, target: BindTarget, chain: RoutedChain): Json | undefined {
+  const shared = target.bind === anyAddress;
+  const cidrs = chain.subnets.length > 0 ? chain.subnets.toSorted() : shared && target.cidr !== undefined ? [target.cidr] : [];
+  const ownNames = shared && isTls(port.protocol) ? [service.hostname] : [];
+  const names = chain.serverNames.length > 0 ? chain.serverNames.toSorted() : ownNames;
+  const match = {
+    ...(cidrs.length === 0 ? {} : { prefix_ranges: cidrs.map(prefixRange) }),
+    ...(names.length === 0 ? {} : { server_names: names }),
+  };
   return Object.keys(match).length === 0 ? undefined : match;
+}
+
+function prefixRange(cidr: string): Json {
+  const [prefix = "", length] = cidr.split("/");
+  return { address_prefix: prefix, prefix_len: length === undefined ? (isIP(prefix) === 6 ? 128 : 32) : Number(length) };
 }
 
 function httpSlot(
@@ -202,13 +209,11 @@ function encodeSlot(view: NodeView, slot: Slot): OutboundListener {
   const shared = slot.bind === anyAddress;
   const sniffsHttp = slot.kind === "auto" || (slot.kind === "http" && shared);
   const listenerFilters = [...(slot.needsTlsInspector ? [tlsInspector] : []), ...(sniffsHttp ? [httpInspector] : [])];
-  // Beside a chain that takes every connection a default would never be reached.
-  const claimed = slot.chains.some((chain) => chain["filter_chain_match"] === undefined);
-  const defaultChain = slot.defaultChain ?? (shared && !claimed ? unclaimedChain(view) : undefined);
+  const { chains, defaultChain } = splitChains(view, slot);
   const json: Json = {
     name,
     address: socketAddress(slot.bind, slot.port),
-    filter_chains: slot.chains,
+    filter_chains: chains,
     ...(defaultChain === undefined ? {} : { default_filter_chain: defaultChain }),
     ...(listenerFilters.length === 0 ? {} : { listener_filters: listenerFilters }),
     listener_filters_timeout: config.protocolDetectionTimeout,
@@ -219,6 +224,14 @@ function encodeSlot(view: NodeView, slot: Slot): OutboundListener {
       : { bind_to_port: false }),
   };
   return { name, json, ...(slot.routeName === undefined ? {} : { routeName: slot.routeName }) };
+}
+
+/** Among several chains the one without a match is the default; without any such the rest is no service's own. */
+function splitChains(view: NodeView, { chains, defaultChain }: Slot): { readonly chains: readonly Json[]; readonly defaultChain?: Json } {
+  if (defaultChain !== undefined) return { chains, defaultChain };
+  const takesRest = chains.find((chain) => chain["filter_chain_match"] === undefined);
+  if (takesRest === undefined) return { chains, defaultChain: unclaimedChain(view) };
+  return chains.length === 1 ? { chains } : { chains: chains.filter((chain) => chain !== takesRest), defaultChain: takesRest };
 }
 
 function unclaimedChain(view: NodeView): Json {

@@ -2,6 +2,7 @@
 import { requestHash, routeHashFields } from "../policy/hash-policy.ts";
 import { isIPv6 } from "node:net";
 import type { Json } from "../envoy-json.ts";
+import type { DestinationRule } from "../istio/destination-rules.ts";
 import { bySpecificity, hostCovers } from "../istio/host-name.ts";
 import { meshGateway, type VirtualService } from "../istio/virtual-services.ts";
 import type { MeshConfig } from "../mesh-config.ts";
@@ -9,6 +10,7 @@ import type { NodeView } from "../node-view.ts";
 import { isHttp } from "../registry/protocol.ts";
 import { clusterName, compareText, type MeshService, type ServicePort } from "../registry/service.ts";
 import { buildHttpRoutes } from "../route/http-routes.ts";
+import { ruleLookup, serviceLookup } from "../route/forward.ts";
 import { retryField } from "../route/policies.ts";
 import type { EgressScope } from "../scope/sidecar-scope.ts";
 import { serviceDomains } from "./domains.ts";
@@ -27,9 +29,11 @@ export class VirtualHostBuilder {
   readonly #exact = new Map<string, VirtualService>();
   readonly #wildcards: readonly (readonly [string, VirtualService])[];
   readonly #built = new Map<number, ReadonlyMap<string, Json>>();
+  readonly #ruleOf: (hostname: string) => DestinationRule | undefined;
 
   constructor(view: NodeView, egress: EgressScope) {
     this.#view = view;
+    this.#ruleOf = ruleLookup(view, serviceLookup(view));
     for (const service of egress.services) {
       for (const port of service.ports) {
         const services = this.#byPort.get(port.port);
@@ -84,6 +88,7 @@ export class VirtualHostBuilder {
       defaultRetries: this.#view.mesh.config.retries,
       // Only the services of this port count here, so that without a port this one is meant.
       portOf: () => port,
+      ruleOf: this.#ruleOf,
     });
     const served = owned.filter((hostname) => carriesHttp(services.get(hostname)?.port));
     if (routes.length === 0 || (served.length === 0 && port !== plainHttpPort)) return [];
@@ -158,7 +163,7 @@ function defaultRoute(config: MeshConfig, hostname: string, port: number, hashFi
     route: {
       cluster: clusterName("outbound", undefined, hostname, port),
       timeout: "0s",
-      ...retryField(config.retries),
+      ...retryField(config.retries, false),
       ...hashFields,
       max_grpc_timeout: "0s",
     },

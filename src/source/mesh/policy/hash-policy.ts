@@ -3,6 +3,7 @@ import type { Json } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { DestinationRule } from "../istio/destination-rules.ts";
 import type { ConsistentHash } from "../istio/load-balancer.ts";
+import type { Destination } from "../istio/route/destination.ts";
 
 /** The hash of requests to a port of a service: the port's own before the rule's, which it inherits in Istio. */
 export function requestHash(rule: DestinationRule | undefined, port: number): ConsistentHash | undefined {
@@ -10,10 +11,21 @@ export function requestHash(rule: DestinationRule | undefined, port: number): Co
   return policy?.ports.get(port)?.loadBalancer?.consistentHash ?? policy?.settings.loadBalancer?.consistentHash;
 }
 
-/** `hash_policy` of a route. */
-export function routeHashFields(hash: ConsistentHash | undefined): Json {
-  const policy = hash?.key === undefined ? undefined : encodeKey(hash.key);
-  return policy === undefined ? {} : { hash_policy: [policy] };
+/** The hash of requests that a VirtualService sends to a destination; a port counts only where the destination names it. */
+export function destinationHash(
+  rule: DestinationRule | undefined,
+  { subset, port }: Omit<Destination, "host">,
+): ConsistentHash | undefined {
+  const ofSubset = rule?.spec.subsets.find(({ name }) => name === subset)?.policy;
+  const ofRule = rule?.spec.policy;
+  const settings = [ofSubset?.ports.get(port), ofSubset?.settings, ofRule?.ports.get(port), ofRule?.settings];
+  return settings.map((each) => each?.loadBalancer?.consistentHash).find((hash) => hash !== undefined);
+}
+
+/** `hash_policy` of a route, by the hashes of its destinations. */
+export function routeHashFields(...hashes: readonly (ConsistentHash | undefined)[]): Json {
+  const policies = hashes.flatMap((hash) => (hash?.key === undefined ? [] : [encodeKey(hash.key)]));
+  return policies.length === 0 ? {} : { hash_policy: policies };
 }
 
 function encodeKey(key: NonNullable<ConsistentHash["key"]>): Json {

@@ -2,6 +2,7 @@
 // these large kinds alone; they do not join objects with each other (kubernetes-services.ts does).
 import type { Fields } from "../object/fields.ts";
 import type { MeshObject, ObjectMeta } from "../object/mesh-object.ts";
+import type { KubernetesSecret } from "./kubernetes-secret.ts";
 
 /** A port of a Service. */
 export interface KubernetesServicePort {
@@ -69,6 +70,7 @@ export interface KubernetesCluster {
   readonly nodes: readonly MeshObject<null>[];
   readonly namespaces: readonly MeshObject<null>[];
   readonly serviceAccounts: readonly MeshObject<null>[];
+  readonly secrets: readonly MeshObject<KubernetesSecret>[];
 }
 
 /** v1 Service. */

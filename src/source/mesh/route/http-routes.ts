@@ -6,6 +6,9 @@ import type { HttpMatch } from "../istio/route/http-match.ts";
 import type { DirectResponse, Forward, HttpRoute, Redirect } from "../istio/route/http-route.ts";
 import type { Retries } from "../istio/route/http-policy.ts";
 import { httpPlaceMatches, type RoutePlace, type VirtualService } from "../istio/virtual-services.ts";
+import type { DestinationRule } from "../istio/destination-rules.ts";
+import type { ConsistentHash } from "../istio/load-balancer.ts";
+import { destinationHash, routeHashFields } from "../policy/hash-policy.ts";
 import { virtualServiceMetadata } from "./config-metadata.ts";
 import { type HeaderChanges, headerChanges, headerFields, joinChanges } from "./header-operations.ts";
 import { filterOverrides, fractionalPercent, retryField } from "./policies.ts";
@@ -17,6 +20,8 @@ export interface HttpRoutePlace extends RoutePlace {
   portOf(hostname: string): number;
   /** For routes that say nothing of retries. */
   readonly defaultRetries?: Retries | undefined;
+  /** The rule of a service, for what its requests are hashed by. */
+  ruleOf(hostname: string): DestinationRule | undefined;
 }
 
 /** Routes in order, up to the first that takes everything; empty when the VirtualService has nothing to say here. */
@@ -42,7 +47,9 @@ function buildRoute({ meta }: VirtualService, place: HttpRoutePlace, route: Http
     const port = destination.port === 0 ? place.portOf(host) : destination.port;
     return { name: `outbound|${port}|${destination.subset}|${host}`, operation: `${host}:${port}` };
   };
-  const { action, headers, operation } = buildAction(route, place, clusterOf);
+  const hashOf = (destination: Destination): ConsistentHash | undefined =>
+    destinationHash(place.ruleOf(resolveHost(destination.host, meta.namespace)), destination);
+  const { action, headers, operation } = buildAction(route, place, clusterOf, hashOf);
   return {
     ...(name === "" ? {} : { name }),
     match,
@@ -66,20 +73,29 @@ interface BuiltAction {
   readonly operation?: string;
 }
 
-function buildAction(route: HttpRoute, place: HttpRoutePlace, clusterOf: (destination: Destination) => Cluster): BuiltAction {
+function buildAction(
+  route: HttpRoute,
+  place: HttpRoutePlace,
+  clusterOf: (destination: Destination) => Cluster,
+  hashOf: (destination: Destination) => ConsistentHash | undefined,
+): BuiltAction {
   const { action } = route;
   const headers = headerChanges(route.headers);
   if (action.kind === "redirect") return { action: { redirect: redirectAction(action, place.port) }, headers };
   if (action.kind === "direct-response") return { action: { direct_response: directResponse(action) }, headers };
   const [only] = action.destinations;
   if (only === undefined || action.destinations.length > 1) {
-    const forward = forwardAction(action, place, weightedClusters(action, clusterOf), headers.authority, clusterOf);
-    return { action: { route: forward }, headers };
+    const target = { fields: weightedClusters(action, clusterOf), authority: headers.authority, hashed: false };
+    const forward = forwardAction(action, place, target, clusterOf);
+    const hash = routeHashFields(...action.destinations.filter(({ weight }) => weight > 0).map(hashOf));
+    return { action: { route: { ...forward, ...hash } }, headers };
   }
   const cluster = clusterOf(only);
   const joined = joinChanges(headers, headerChanges(only.headers));
-  const forward = forwardAction(action, place, { cluster: cluster.name }, joined.authority, clusterOf);
-  return { action: { route: forward }, headers: joined, operation: cluster.operation };
+  const hash = routeHashFields(hashOf(only));
+  const target = { fields: { cluster: cluster.name }, authority: joined.authority, hashed: hash["hash_policy"] !== undefined };
+  const forward = forwardAction(action, place, target, clusterOf);
+  return { action: { route: { ...forward, ...hash } }, headers: joined, operation: cluster.operation };
 }
 
 function weightedClusters(action: Forward, clusterOf: (destination: Destination) => Cluster): Json {
@@ -99,11 +115,17 @@ function weightedClusters(action: Forward, clusterOf: (destination: Destination)
 
 const hostRewrite = (authority: string): Json => (authority === "" ? {} : { host_rewrite_literal: authority });
 
+/** Where a route forwards to: the fields that say so, the host it sets, and whether one hash policy decides the upstream host. */
+interface ForwardTarget {
+  readonly fields: Json;
+  readonly authority: string;
+  readonly hashed: boolean;
+}
+
 function forwardAction(
   action: Forward,
   place: HttpRoutePlace,
-  target: Json,
-  authority: string,
+  target: ForwardTarget,
   clusterOf: (destination: Destination) => Cluster,
 ): Json {
   const { rewrite, timeout = "0s" } = action;
@@ -114,14 +136,14 @@ function forwardAction(
     disable_shadow_host_suffix_append: true,
   }));
   return {
-    ...target,
+    ...target.fields,
     ...(rewrite === undefined || rewrite.regex !== undefined || rewrite.uri === "" ? {} : { prefix_rewrite: rewrite.uri }),
     ...(rewrite?.regex === undefined
       ? {}
       : { regex_rewrite: { pattern: { regex: rewrite.regex.match }, substitution: rewrite.regex.rewrite } }),
-    ...hostRewrite(rewrite === undefined || rewrite.authority === "" ? authority : rewrite.authority),
+    ...hostRewrite(rewrite === undefined || rewrite.authority === "" ? target.authority : rewrite.authority),
     timeout,
-    ...retryField(action.retries ?? place.defaultRetries),
+    ...retryField(action.retries ?? place.defaultRetries, target.hashed),
     ...(mirrors.length === 0 ? {} : { request_mirror_policies: mirrors }),
     // The older of two fields that bound a gRPC caller's own deadline; 0 takes it as it is.
     max_grpc_timeout: timeout,

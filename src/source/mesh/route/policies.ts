@@ -19,16 +19,19 @@ const defaultRetryPolicy: Json = {
   host_selection_retry_max_attempts: "5",
 };
 
-/** The `retry_policy` field of a route, or no field when nothing is retried. */
-export function retryField(retries: Retries | undefined): Json {
-  if (retries === undefined) return { retry_policy: defaultRetryPolicy };
+/** What is retried of requests that are hashed to one host: the same, and there. */
+const hashedRetryPolicy: Json = Object.fromEntries(Object.entries(defaultRetryPolicy).filter(([key]) => key !== "retry_host_predicate"));
+
+/** The `retry_policy` field of a route, or no field when nothing is retried. `hashed`: all its requests are hashed by one policy. */
+export function retryField(retries: Retries | undefined, hashed: boolean): Json {
+  if (retries === undefined) return { retry_policy: hashed ? hashedRetryPolicy : defaultRetryPolicy };
   if (retries.attempts === 0) return {};
   return {
     retry_policy: {
       retry_on: defaultRetryPolicy["retry_on"],
       ...retryConditions(retries.retryOn),
       num_retries: retries.attempts,
-      ...(retries.ignorePreviousHosts ? avoidPreviousHosts : {}),
+      ...((retries.ignorePreviousHosts ?? !hashed) ? avoidPreviousHosts : {}),
       host_selection_retry_max_attempts: defaultRetryPolicy["host_selection_retry_max_attempts"],
       ...(retries.perTryTimeout === undefined ? {} : { per_try_timeout: retries.perTryTimeout }),
       ...(retries.backoff === undefined ? {} : { retry_back_off: { base_interval: retries.backoff } }),

@@ -25,7 +25,8 @@ export interface Retries {
   /** Empty: Istio's own conditions. */
   readonly retryOn: string;
   readonly remoteLocalities: boolean;
-  readonly ignorePreviousHosts: boolean;
+  /** Undefined: unless the retry would leave the host that requests are hashed to. */
+  readonly ignorePreviousHosts?: boolean;
   readonly backoff?: string;
 }
 
@@ -80,12 +81,13 @@ const optionalDuration = <K extends string>(item: Fields, key: K): { readonly [P
 
 /** Reads `retries`. */
 export function readRetries(item: Fields): Retries {
+  const ignorePreviousHosts = item.boolean("retryIgnorePreviousHosts");
   const retries = {
     attempts: item.integer("attempts", { min: 0, max: 0x7fff_ffff }) ?? 0,
     ...optionalDuration(item, "perTryTimeout"),
     retryOn: item.string("retryOn") ?? "",
     remoteLocalities: item.boolean("retryRemoteLocalities") ?? false,
-    ignorePreviousHosts: item.boolean("retryIgnorePreviousHosts") ?? true,
+    ...(ignorePreviousHosts === undefined ? {} : { ignorePreviousHosts }),
     ...optionalDuration(item, "backoff"),
   };
   item.finish();

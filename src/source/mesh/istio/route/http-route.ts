@@ -59,19 +59,30 @@ export interface Forward {
   readonly mirrors: readonly Mirror[];
 }
 
-/** HTTPRoute. */
-export interface HttpRoute {
+/** The routes of another VirtualService, and what holds for those of them that do not say otherwise. */
+export interface Delegate extends Omit<Forward, "kind"> {
+  readonly kind: "delegate";
+  readonly name: string;
+  /** Empty: the VirtualService's own. */
+  readonly namespace: string;
+}
+
+/** What a route does itself. */
+export type HttpAction = Redirect | DirectResponse | Forward;
+
+/** HTTPRoute; as written it may leave its action to another VirtualService. */
+export interface HttpRoute<Action = HttpAction> {
   readonly name: string;
   /** Empty matches every request. */
   readonly matches: readonly HttpMatch[];
-  readonly action: Redirect | DirectResponse | Forward;
+  readonly action: Action;
   readonly headers: HeaderRules;
   readonly fault?: FaultInjection;
   readonly cors?: CorsRules;
 }
 
 /** Reads an HTTPRoute. */
-export function readHttpRoute(item: Fields): HttpRoute {
+export function readHttpRoute(item: Fields): HttpRoute<HttpAction | Delegate> {
   const fault = item.child("fault");
   const cors = item.child("corsPolicy");
   const route = {
@@ -82,24 +93,31 @@ export function readHttpRoute(item: Fields): HttpRoute {
     ...(fault === undefined ? {} : { fault: readFault(fault) }),
     ...(cors === undefined ? {} : { cors: readCors(cors) }),
   };
-  item.refused("delegate");
   item.finish();
   return route;
 }
 
-function readAction(item: Fields): HttpRoute["action"] {
+function readAction(item: Fields): HttpAction | Delegate {
   const redirect = item.child("redirect");
   const response = item.child("directResponse");
   const destinations = item.list("route", readHttpDestination);
   const forward = readForward(item, destinations);
-  const given = [redirect, response, destinations.length > 0 ? item : undefined].filter((each) => each !== undefined).length;
-  if (given === 0) item.error("route", "is missing, expected a destination, a redirect or a directResponse");
-  if (given > 1) item.error("route", "says more than one thing, expected one of route, redirect and directResponse");
+  const delegate = item.child("delegate");
+  const given = [redirect, response, delegate, destinations.length > 0 ? item : undefined].filter((each) => each !== undefined).length;
+  if (given === 0) item.error("route", "is missing, expected a destination, a redirect, a directResponse or a delegate");
+  if (given > 1) item.error("route", "says more than one thing, expected one of route, redirect, directResponse and delegate");
   if (destinations.length > 1 && destinations.every((each) => each.weight === 0))
     item.error("route", "shares nothing out, expected weights above 0");
   if (redirect !== undefined) return readRedirect(redirect);
   if (response !== undefined) return readDirectResponse(response);
+  if (delegate !== undefined) return readDelegate(delegate, forward);
   return forward;
+}
+
+function readDelegate(item: Fields, defaults: Forward): Delegate {
+  const delegate = { ...defaults, kind: "delegate" as const, name: item.requiredString("name"), namespace: item.string("namespace") ?? "" };
+  item.finish();
+  return delegate;
 }
 
 function readForward(item: Fields, destinations: readonly HttpDestination[]): Forward {

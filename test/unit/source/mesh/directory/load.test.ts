@@ -132,20 +132,20 @@ suite("mesh directory", () => {
     ],
     ["an object in the wrong folder", { "istio/a.yaml": service("a", "80") }, /Service of v1 has no effect here, expected it under k8s\//],
     [
-      "routes that are not honoured",
+      "a delegate that is not there",
       {
         "istio/v.yaml":
-          "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [a], tls: [{match: [{sniHosts: [a]}], route: [{destination: {host: a}}]}]}\n",
+          "apiVersion: networking.istio.io/v1\nkind: VirtualService\nmetadata: {name: v}\nspec: {hosts: [a], http: [{delegate: {name: gone}}]}\n",
       },
-      /spec\.tls: has no effect in sidecars/,
+      /spec\.http\[0\]\.delegate: names VirtualService default\/gone, which is not there/,
     ],
     [
-      "a gateway server that is not opened",
+      "a gateway server that gives way to another",
       {
         "istio/g.yaml":
-          "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {servers: [{port: {number: 80, name: t, protocol: TCP}, hosts: [a.com]}]}\n",
+          "apiVersion: networking.istio.io/v1\nkind: Gateway\nmetadata: {name: g}\nspec: {servers: [{port: {number: 80, name: h, protocol: HTTP}, hosts: [a.com]}, {port: {number: 80, name: t, protocol: TCP}, hosts: [a.com]}]}\n",
       },
-      /spec\.servers\[0\]\.port: makes a server that is not opened/,
+      /g\.yaml:4:81 spec\.servers\[1\]: is left out: port 80 already serves HTTP of Gateway default\/g/,
     ],
     [
       "an endpoint whose pod is missing",

@@ -16,13 +16,27 @@ suite("VirtualService", () => {
   test("routes that say one thing are accepted without a word", () => {
     for (const route of [{ route: to }, { redirect: { uri: "/x" } }, { directResponse: { status: 503 } }])
       assert.deepEqual(problems({ http: [route] }), []);
+    for (const spec of [
+      { tls: [{ match: [{ sniHosts: ["a"], destinationSubnets: ["::/0", "10.0.0.1"] }], route: to }] },
+      { tcp: [{ route: to }] },
+      { hosts: [], http: [{ route: to }] },
+      { http: [{ delegate: { name: "b" }, timeout: "1s" }] },
+    ])
+      assert.deepEqual(problems(spec), []);
   });
 
   const mistakes: readonly (readonly [string, Readonly<Record<string, unknown>>, RegExp])[] = [
     ["a route without a target", { http: [{}] }, /error http\.0\.route: is missing/],
     ["two targets", { http: [{ route: to, redirect: { uri: "/x" } }] }, /error http\.0\.route: says more than one thing/],
     ["weights that are all 0", { http: [{ route: [...to, { destination: { host: "b" } }] }] }, /error http\.0\.route: shares nothing out/],
-    ["delegation", { http: [{ delegate: { name: "b" } }] }, /error http\.0\.delegate: is not supported/],
+    ["delegation beside a target", { http: [{ delegate: { name: "b" }, route: to }] }, /error http\.0\.route: says more than one thing/],
+    ["delegation of what was delegated", { hosts: [], http: [{ delegate: { name: "b" } }] }, /error http: delegates what was delegated/],
+    [
+      "a delegate that says where it holds",
+      { hosts: [], gateways: ["g"], http: [{ route: to }] },
+      /error gateways: is given without hosts/,
+    ],
+    ["neither hosts nor routes", { hosts: [] }, /error hosts: is empty/],
     [
       "two kinds of one match",
       { http: [{ match: [{ uri: { exact: "/", prefix: "/" } }], route: to }] },
@@ -41,10 +55,16 @@ suite("VirtualService", () => {
       /error .*value: is no percentage/,
     ],
     ["an unknown redirect code", { http: [{ redirect: { redirectCode: 304 } }] }, /error .*redirectCode: is 304, expected one of 301/],
-    ["TCP by destination subnet", { tcp: [{ match: [{ destinationSubnets: ["10.0.0.0/8"] }], route: to }] }, /error .*destinationSubnets/],
-    ["tcp routes at a gateway", { gateways: ["g"], tcp: [{ route: to }] }, /warning tcp: has no effect at gateways/],
     ["an export to nobody", { exportTo: ["~"] }, /error exportTo: is ~, which only a ServiceEntry may say/],
     ["an export to all and more", { exportTo: ["*", "shop"] }, /error exportTo: has \* beside other values/],
+    ["TCP by the caller's subnet", { tcp: [{ match: [{ sourceSubnet: "10.0.0.0/8" }], route: to }] }, /error .*sourceSubnet/],
+    ["a subnet that is none", { tcp: [{ match: [{ destinationSubnets: ["10.0.0.0/33"] }], route: to }] }, /has "10\.0\.0\.0\/33"/],
+    ["TLS without names", { tls: [{ match: [{ port: 443 }], route: to }] }, /error tls\.0\.match\.0\.sniHosts: is empty/],
+    [
+      "TLS for a name of nobody",
+      { tls: [{ match: [{ sniHosts: ["b"] }], route: to }] },
+      /error tls\.0\.match\.0\.sniHosts: has "b", expected names that the hosts/,
+    ],
     ["a misspelt field", { http: [{ rout: to }] }, /error http\.0\.rout: is an unknown field/],
   ];
   for (const [title, spec, expected] of mistakes) {
