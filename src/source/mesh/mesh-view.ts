@@ -8,6 +8,7 @@ import type { PeerAuthenticationSpec } from "./istio/peer-authentication.ts";
 import type { ServiceEntrySpec } from "./istio/service-entry.ts";
 import type { SidecarSpec } from "./istio/sidecar.ts";
 import type { VirtualServiceSpec } from "./istio/virtual-service.ts";
+import type { WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import type { MeshObject } from "./object/mesh-object.ts";
 import type { KubernetesCluster } from "./registry/kubernetes-objects.ts";
 
@@ -19,6 +20,7 @@ export interface MeshView {
   readonly clusters: readonly KubernetesCluster[];
   readonly gateways: readonly MeshObject<GatewaySpec>[];
   readonly serviceEntries: readonly MeshObject<ServiceEntrySpec>[];
+  readonly workloadEntries: readonly MeshObject<WorkloadEntrySpec>[];
   readonly destinationRules: readonly MeshObject<DestinationRuleSpec>[];
   readonly virtualServices: readonly MeshObject<VirtualServiceSpec>[];
   readonly sidecars: readonly MeshObject<SidecarSpec>[];
@@ -32,6 +34,7 @@ export const emptyMeshView: MeshView = {
   clusters: [],
   gateways: [],
   serviceEntries: [],
+  workloadEntries: [],
   destinationRules: [],
   virtualServices: [],
   sidecars: [],
