@@ -16,6 +16,8 @@ import type { KubernetesCluster } from "./registry/kubernetes-objects.ts";
 export interface MeshView {
   readonly config: MeshConfig;
   readonly networks: MeshNetworks;
+  /** What the host names of network gateways resolved to; a name that is not here has no gateway. A directory alone has none. */
+  readonly gatewayAddresses: ReadonlyMap<string, readonly string[]>;
   /** Sorted by name; the first also holds Istio's resources, as the config cluster of a multi-primary mesh. */
   readonly clusters: readonly KubernetesCluster[];
   readonly gateways: readonly MeshObject<GatewaySpec>[];
@@ -31,6 +33,7 @@ export interface MeshView {
 export const emptyMeshView: MeshView = {
   config: defaultMeshConfig,
   networks: new Map(),
+  gatewayAddresses: new Map(),
   clusters: [],
   gateways: [],
   serviceEntries: [],

@@ -39,6 +39,7 @@ export function assembleMesh(
   return keepFields(previous, {
     config,
     networks,
+    gatewayAddresses: new Map(),
     clusters: names.map((name) => keepFields(clusterBefore.get(name), assembleCluster(name, ofCluster(name), config))),
     gateways: istio.flatMap((known) => (known.kind === "Gateway" ? [known.object] : [])).toSorted(byAge),
     serviceEntries: istio.flatMap((known) => (known.kind === "ServiceEntry" ? [known.object] : [])).toSorted(byAge),

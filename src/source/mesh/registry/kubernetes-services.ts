@@ -7,7 +7,7 @@ import { hasAddress } from "../istio/workload-entry.ts";
 import type { Networks } from "./networks.ts";
 import { protocolOfPort } from "./protocol.ts";
 import { type MeshEndpoint, type MeshService, persistentSessionLabel, type ServicePort, type ServiceTargets } from "./service.ts";
-import { withTopology } from "./topology-labels.ts";
+import { parseLocality, withTopology } from "./topology-labels.ts";
 
 /** One cluster's part of a service. */
 export interface ClusterService {
@@ -218,10 +218,4 @@ function localityOfLabels(labels: Readonly<Record<string, string>>): Locality {
     zone: labels["topology.kubernetes.io/zone"] ?? labels["failure-domain.beta.kubernetes.io/zone"] ?? "",
     subZone: labels["topology.istio.io/subzone"] ?? "",
   };
-}
-
-/** `region/zone/subzone`, each part optional. */
-export function parseLocality(text: string): Locality {
-  const [region = "", zone = "", ...rest] = text.split("/");
-  return { region, zone, subZone: rest.join("/") };
 }

@@ -3,7 +3,7 @@ import type { MeshView } from "../mesh-view.ts";
 import type { ServiceEntrySpec, WorkloadEndpoint } from "../istio/service-entry.ts";
 import { hasAddress } from "../istio/workload-entry.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
-import { parseLocality, readTrafficDistribution, WorkloadIndex, workloadName } from "./kubernetes-services.ts";
+import { readTrafficDistribution, WorkloadIndex, workloadName } from "./kubernetes-services.ts";
 import type { KubernetesCluster } from "./kubernetes-objects.ts";
 import { entryEndpoint, selectEntries } from "./workload-entries.ts";
 import type { Networks } from "./networks.ts";
@@ -17,7 +17,7 @@ import {
   type ServicePort,
   type ServiceResolution,
 } from "./service.ts";
-import { withTopology } from "./topology-labels.ts";
+import { parseLocality, withTopology } from "./topology-labels.ts";
 import { allocateAddresses } from "./virtual-addresses.ts";
 
 const resolutions: Readonly<Record<ServiceEntrySpec["resolution"], ServiceResolution>> = {

@@ -1,10 +1,9 @@
 // WorkloadEntries as endpoints of the services that select them. Like every resource of Istio they belong to the config cluster.
 import type { WorkloadEntrySpec } from "../istio/workload-entry.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
-import { parseLocality } from "./kubernetes-services.ts";
 import type { Networks } from "./networks.ts";
 import { labelsMatch, type MeshEndpoint } from "./service.ts";
-import { withTopology } from "./topology-labels.ts";
+import { parseLocality, withTopology } from "./topology-labels.ts";
 
 /** A WorkloadEntry. */
 export type WorkloadEntry = MeshObject<WorkloadEntrySpec>;
