@@ -216,6 +216,7 @@ class Runner implements Proxy {
   async #stop(): Promise<void> {
     this.#enter("DRAINING");
     this.#watch?.close();
+    this.#options.source.close?.();
     await Promise.all([this.#pool.stop(), this.#admin?.close(), this.#dns?.close()]);
     this.#onStopped();
   }
@@ -285,6 +286,7 @@ class Runner implements Proxy {
   async #startWatch(): Promise<void> {
     if (!this.#options.watch) return;
     const { clock } = this.#deps;
+    this.#options.source.onChange?.(() => void this.reload());
     this.#watch = watchFiles(this.#watched(this.#options.source.paths), () => void this.reload(), { clock });
     await this.#watch.ready;
   }

@@ -7,13 +7,21 @@ import type { SupportedFilters } from "../snapshot/filter-support.ts";
 import { buildSnapshot } from "../snapshot/snapshot.ts";
 import { loadBootstrap, type LoadBootstrapDeps } from "../source/file/bootstrap.ts";
 import { formatIssue, formatPath, type LocatedIssue } from "../source/yaml-document.ts";
+import { resolveGatewaysOption } from "./resolve-gateways.ts";
+
+/** What can be asked for beside the paths. */
+export interface CheckOptions {
+  readonly json?: boolean;
+  /** Look up the host names of network gateways. Default: warn about them. */
+  readonly resolveGateways?: boolean;
+}
 
 /** What the command is composed with. */
 export interface CheckDeps {
   /** Filters that this build can run. Default: all that the decoders honour. */
   readonly supported?: SupportedFilters;
   /** Every issue of a mesh directory. Default: mesh directories are an error. */
-  readonly checkMesh?: (directory: string) => Promise<readonly LocatedIssue[]>;
+  readonly checkMesh?: (directory: string, options: CheckOptions) => Promise<readonly LocatedIssue[]>;
   readonly bootstrapDeps?: LoadBootstrapDeps;
   /** Default: standard output. */
   readonly write?: (text: string) => void;
@@ -28,8 +36,9 @@ export function registerCheck(program: Command, deps: CheckDeps = {}): void {
     .description("check Envoy bootstraps and mesh directories, and print every issue as file:line:col")
     .argument("<path...>", "bootstrap files, folders of them, or mesh directories")
     .option("--json", "print a JSON array of issues")
-    .action(async (paths: string[], options: { json?: boolean }) => {
-      const issues = await checkPaths(paths, deps);
+    .option(...resolveGatewaysOption)
+    .action(async (paths: string[], options: CheckOptions) => {
+      const issues = await checkPaths(paths, deps, options);
       const write = deps.write ?? ((text: string) => void process.stdout.write(text));
       write(options.json === true ? renderJson(issues) : renderText(issues));
       const failed = issues.some((issue) => issue.severity === "error");
@@ -39,9 +48,13 @@ export function registerCheck(program: Command, deps: CheckDeps = {}): void {
 }
 
 /** Every issue of everything under `paths`, in the order given. */
-export async function checkPaths(paths: readonly string[], deps: CheckDeps = {}): Promise<readonly LocatedIssue[]> {
+export async function checkPaths(
+  paths: readonly string[],
+  deps: CheckDeps = {},
+  options: CheckOptions = {},
+): Promise<readonly LocatedIssue[]> {
   const issues: LocatedIssue[] = [];
-  for (const path of paths) issues.push(...(await checkPath(path, deps)));
+  for (const path of paths) issues.push(...(await checkPath(path, deps, options)));
   return issues;
 }
 
@@ -49,11 +62,11 @@ function about(file: string, message: string): LocatedIssue {
   return { severity: "error", path: [], message, file, line: 1, column: 1 };
 }
 
-async function checkPath(path: string, deps: CheckDeps): Promise<readonly LocatedIssue[]> {
+async function checkPath(path: string, deps: CheckDeps, options: CheckOptions): Promise<readonly LocatedIssue[]> {
   const names = entriesOf(path);
   if (names === undefined) return checkBootstrap(path, deps);
   if (names.includes("meshconfig.yaml") || names.includes("k8s")) {
-    return deps.checkMesh ? deps.checkMesh(path) : [about(path, "mesh directories cannot be checked here")];
+    return deps.checkMesh ? deps.checkMesh(path, options) : [about(path, "mesh directories cannot be checked here")];
   }
   const files = names.filter((name) => /\.(ya?ml|json)$/.test(name)).map((name) => join(path, name));
   if (files.length === 0) return [about(path, "neither a mesh directory (meshconfig.yaml, k8s) nor a folder with YAML or JSON files")];

@@ -7,6 +7,7 @@ import { registerCheck } from "./check.ts";
 import { registerDemo } from "./demo.ts";
 import { packageVersion } from "./package-version.ts";
 import { registerRun } from "./run.ts";
+import { resolveGateways } from "./resolve-gateways.ts";
 import { registerTranslate } from "./translate.ts";
 
 /** The process as commands see it. */
@@ -27,9 +28,9 @@ const commands: readonly RegisterCommand[] = [
   (program, edge, setExit) =>
     registerCheck(program, {
       supported: filterSupport,
-      checkMesh: async (folder) => {
-        const { issues, missing } = await loadMeshDirectory(folder, { variables: edge.environment });
-        return [...issues, ...missing];
+      checkMesh: async (folder, options) => {
+        const { mesh, issues, missing } = await loadMeshDirectory(folder, { variables: edge.environment });
+        return [...issues, ...missing, ...(await resolveGateways(mesh, folder, options.resolveGateways === true)).issues];
       },
       write: edge.out,
       exit: setExit,

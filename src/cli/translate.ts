@@ -7,6 +7,8 @@ import { nodeFromOptions, parseNodeFile } from "../source/mesh/node.ts";
 import { translate } from "../source/mesh/translate.ts";
 import { formatIssue, formatPath } from "../source/yaml-document.ts";
 import type { Issue } from "../error.ts";
+import { createSystemLookup, type HostLookup } from "../upstream/discovery/host-lookup.ts";
+import { resolveGateways, resolveGatewaysOption } from "./resolve-gateways.ts";
 
 interface TranslateOptions {
   readonly mesh: string;
@@ -18,12 +20,15 @@ interface TranslateOptions {
   readonly locality?: string;
   readonly serviceAccount?: string;
   readonly virtualAddresses?: string;
+  readonly resolveGateways?: boolean;
 }
 
 /** What the command is composed with. */
 export interface TranslateDeps {
   /** Istio's variables: of the mesh's address allocation, and of a node that no flag and no file names. Default: the process's. */
   readonly env?: Readonly<Record<string, string | undefined>>;
+  /** Finds the addresses of gateways' host names. Default: this system's. */
+  readonly lookup?: HostLookup;
   /** Default: standard output. */
   readonly write?: (text: string) => void;
   /** Default: standard error. */
@@ -36,6 +41,7 @@ export interface TranslateDeps {
 export function registerTranslate(program: Command, deps: TranslateDeps = {}): void {
   const settled: Required<TranslateDeps> = {
     env: deps.env ?? process.env,
+    lookup: deps.lookup ?? createSystemLookup(),
     write: deps.write ?? ((text) => void process.stdout.write(text)),
     complain: deps.complain ?? ((text) => void process.stderr.write(text)),
     exit: deps.exit ?? ((code) => (process.exitCode = code)),
@@ -52,6 +58,7 @@ export function registerTranslate(program: Command, deps: TranslateDeps = {}): v
     .option("--locality <locality>", "region/zone/subzone")
     .option("--service-account <name>", "the workload's service account")
     .option(...virtualAddressesFlag)
+    .option(...resolveGatewaysOption)
     .action(async (options: TranslateOptions) => {
       settled.exit(await runTranslate(options, settled));
     });
@@ -62,7 +69,8 @@ async function runTranslate(options: TranslateOptions, deps: Required<TranslateD
   const loaded = await loadMeshDirectory(options.mesh, {
     variables: { ...deps.env, ...variablesFromFlag(options.virtualAddresses) },
   });
-  for (const issue of loaded.issues) deps.complain(`${formatIssue(issue)}\n`);
+  const resolved = await resolveGateways(loaded.mesh, options.mesh, options.resolveGateways === true, deps.lookup);
+  for (const issue of [...loaded.issues, ...resolved.issues]) deps.complain(`${formatIssue(issue)}\n`);
   const base = options.nodeFile === undefined ? undefined : await readNodeFile(options.nodeFile);
   if (base !== undefined && !base.ok) return complain(deps, options.nodeFile ?? "", base.issues);
   const node = nodeFromOptions({
@@ -73,7 +81,7 @@ async function runTranslate(options: TranslateOptions, deps: Required<TranslateD
     ...(base === undefined ? {} : { base: base.value }),
   });
   if (!node.ok) return complain(deps, "", node.issues);
-  deps.write(`${JSON.stringify(translate(loaded.mesh, node.value), undefined, 1)}\n`);
+  deps.write(`${JSON.stringify(translate(resolved.mesh, node.value), undefined, 1)}\n`);
   return loaded.issues.some((issue) => issue.severity === "error") ? 1 : 0;
 }
 

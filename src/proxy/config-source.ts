@@ -47,4 +47,8 @@ export interface ConfigSource {
    * @param previous what is in force: a source may keep the last good version of what is bad now; without it any error refuses the load
    */
   load(previous: LoadedConfig | undefined): Promise<LoadResult>;
+  /** Says to whom it is told that another load would yield something else though no file changed; the latest wins. */
+  onChange?(changed: () => void): void;
+  /** Ends what goes on between loads. */
+  close?(): void;
 }

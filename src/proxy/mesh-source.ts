@@ -1,5 +1,7 @@
 // A mesh directory as a source: loads it, translates it for this node, and decodes what comes out as any Envoy would have to.
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../clock.ts";
 import type { LocatedIssue } from "../admin/admin-context.ts";
 import type { NameTableJson } from "../dns/name-table.ts";
 import { decodeResources } from "../envoy/bootstrap-decoder.ts";
@@ -9,6 +11,7 @@ import { extensions } from "../envoy/extensions.ts";
 import type { Issue } from "../error.ts";
 import type { ResourceIssue } from "../snapshot/resource-issue.ts";
 import { variablesFromFlag } from "../source/mesh/auto-allocate.ts";
+import { checkGatewayNames } from "../source/mesh/directory/check-gateway-names.ts";
 import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
 import type { LoadedMesh } from "../source/mesh/directory/load.ts";
 import { formatIssue, formatPath } from "../source/yaml-document.ts";
@@ -19,6 +22,9 @@ import { translateSecrets } from "../source/mesh/gateway/credentials.ts";
 import { type FileReader, readLocalFile } from "../source/read-file.ts";
 import { translateWithPorts } from "../source/mesh/translate.ts";
 import { unusableCertificate } from "./certificates.ts";
+import { gatewayHosts } from "../source/mesh/registry/networks.ts";
+import { createSystemLookup, type HostLookup } from "../upstream/discovery/host-lookup.ts";
+import { GatewayAddresses } from "./gateway-addresses.ts";
 import type { ConfigSource, LoadResult, LoadedConfig } from "./config-source.ts";
 
 /** Which mesh, and whose view of it. */
@@ -32,8 +38,17 @@ export interface MeshSourceOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
+/** What host names of network gateways are resolved with. Default: this system's resolver and clock. */
+export interface MeshSourceDeps {
+  readonly lookup?: HostLookup;
+  readonly clock?: Clock;
+}
+
 /** A source over a mesh directory. */
-export function createMeshSource(options: MeshSourceOptions): ConfigSource {
+export function createMeshSource(options: MeshSourceOptions, deps: MeshSourceDeps = {}): ConfigSource {
+  let changed: () => void = () => undefined;
+  const { lookup = createSystemLookup(), clock = systemClock } = deps;
+  const gateways = new GatewayAddresses({ lookup, clock, onChange: () => changed() });
   // Objects that are bad now keep serving as they were in the load before; that load and what was decoded from it are the only state.
   let lastMesh: LoadedMesh | undefined;
   const memory = new DecodeMemory();
@@ -42,15 +57,21 @@ export function createMeshSource(options: MeshSourceOptions): ConfigSource {
   return {
     kind: "mesh",
     paths,
+    onChange: (listener) => (changed = listener),
+    close: () => gateways.close(),
     load: async (previous) => {
       const loaded = await loadMeshDirectory(options.folder, { variables, ...(lastMesh && previous ? { previous: lastMesh } : {}) });
       const issues: LocatedIssue[] = loaded.issues.map((issue) => ({ severity: issue.severity, text: formatIssue(issue) }));
       const node = await resolveNode(options, loaded, issues);
       if (!node || (!previous && hasErrors(issues))) return { ok: false, issues, paths };
       lastMesh = loaded;
+      const { addresses, failures } = await gateways.resolve(gatewayHosts(loaded.mesh));
+      const mesh = { ...loaded.mesh, gatewayAddresses: addresses };
+      const unresolved = checkGatewayNames(mesh, join(options.folder, "networks.yaml"), (host) => failures.get(host) ?? "it is not known");
+      issues.push(...unresolved.map((issue) => ({ severity: issue.severity, text: formatIssue(issue) })));
       // What is missing may still come, and everything else is served without it.
       for (const issue of loaded.missing) issues.push({ severity: "warning", text: formatIssue({ ...issue, severity: "warning" }) });
-      const { translation, servicePorts } = translateWithPorts(loaded.mesh, node);
+      const { translation, servicePorts } = translateWithPorts(mesh, node);
       const decoded = withSecrets(
         decodeTranslation(translation, { node, memory, previous, issues, unfinished: loaded.unfinished, paths }),
         translateSecrets(loaded.mesh, node),

@@ -208,13 +208,23 @@ export class ClusterManager implements ClusterLookup {
 
 // Everything that open and future connections of a cluster depend on. While it stays, hosts and their pools live on.
 function reachOf(model: Cluster): unknown {
-  const { transportSocket, transportSocketMatches, connectTimeoutMs, sourceAddress, tcpKeepalive, http, circuitBreakers } = model;
+  const {
+    transportSocket,
+    transportSocketMatches,
+    connectTimeoutMs,
+    sourceAddress,
+    extraSourceAddresses,
+    tcpKeepalive,
+    http,
+    circuitBreakers,
+  } = model;
   const { perConnectionBufferLimitBytes } = model;
   return [
     transportSocket,
     transportSocketMatches,
     connectTimeoutMs,
     sourceAddress,
+    extraSourceAddresses,
     tcpKeepalive,
     http,
     circuitBreakers,

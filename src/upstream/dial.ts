@@ -1,9 +1,10 @@
 // Opens connections to the hosts of one cluster: TCP or pipe, then TLS, within the connect timeout, with the cluster's
 // socket options and stats. It keeps no connection; pools and relays own what they get.
 import { connect, isIP, Socket } from "node:net";
-import type { NetConnectOpts } from "node:net";
+import type { NetConnectOpts, TcpNetConnectOpts } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../clock.ts";
+import type { SocketAddress } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
 import { ProxyError } from "../error.ts";
 import type { HandshakeHandler, Pending } from "../identity/transport.ts";
@@ -13,7 +14,7 @@ import type { ClusterStats, DialHandler, DialOptions } from "./cluster.ts";
 import type { Dialer, UpstreamHost } from "./host.ts";
 
 /** What connections of a cluster have in common. */
-export type DialProfile = Pick<Cluster, "connectTimeoutMs" | "sourceAddress" | "tcpKeepalive">;
+export type DialProfile = Pick<Cluster, "connectTimeoutMs" | "sourceAddress" | "extraSourceAddresses" | "tcpKeepalive">;
 
 /** The cluster's dialer. */
 export class ClusterDialer implements Dialer {
@@ -155,17 +156,34 @@ function connectOptions(host: UpstreamHost, profile: DialProfile, allowHalfOpen:
   // A leading @ is Envoy's (and ss's) way to write Linux' abstract namespace.
   if ("pipe" in address) return { path: address.pipe.startsWith("@") ? `\0${address.pipe.slice(1)}` : address.pipe, allowHalfOpen };
   if (isIP(address.address) === 0) throw new Error(`${address.address} is not an IP address`);
-  const { sourceAddress, tcpKeepalive } = profile;
+  const { sourceAddress, extraSourceAddresses, tcpKeepalive } = profile;
+  const sources = sourceAddress === undefined ? [] : [sourceAddress, ...extraSourceAddresses];
   // An address of the other family cannot be bound; Istio lists an IPv6 source beside 127.0.0.6 as an extra for that case.
-  const bind = sourceAddress !== undefined && isIP(sourceAddress.address) === isIP(address.address) ? sourceAddress : undefined;
+  const bind = sources.find((source) => isIP(source.address) === isIP(address.address));
   return {
     host: address.address,
     port: address.port,
     allowHalfOpen,
     noDelay: true,
-    autoSelectFamily: false,
+    // A source address belongs to one family, so with one there is nothing to choose from.
+    ...(bind === undefined ? attempts(address, host.additionalAddresses) : { autoSelectFamily: false }),
     ...(bind === undefined ? {} : { localAddress: bind.address, ...(bind.port === 0 ? {} : { localPort: bind.port }) }),
     // Node sets the idle time only; interval and probe count stay the system's.
     ...(tcpKeepalive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: tcpKeepalive.timeMs }),
+  };
+}
+
+// Envoy's happy eyeballs wait as long before the next address.
+const attemptTimeoutMs = 300;
+
+/** How several addresses of one host are tried: by Node, in turn, which wants them as the answer to a lookup. */
+function attempts(first: SocketAddress, more: readonly SocketAddress[]): Partial<TcpNetConnectOpts> {
+  if (more.length === 0) return { autoSelectFamily: false };
+  const all = [first, ...more].map(({ address }) => ({ address, family: isIP(address) }));
+  return {
+    host: "endpoint",
+    lookup: (_name, _options, answer) => answer(null, all),
+    autoSelectFamily: true,
+    autoSelectFamilyAttemptTimeout: attemptTimeoutMs,
   };
 }

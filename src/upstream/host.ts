@@ -1,6 +1,6 @@
 // One endpoint of a cluster. What the assignment says of it may change under it; its address (and with it its pools) does
 // not, except for a logical DNS host, whose new connections follow the name.
-import type { Address, Metadata } from "../envoy/address.ts";
+import type { Address, Metadata, SocketAddress } from "../envoy/address.ts";
 import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { Pending } from "../identity/transport.ts";
 import type { DialHandler, DialOptions, Host, HostResult, HttpPoolHandle } from "./cluster.ts";
@@ -11,6 +11,8 @@ import type { HostMonitor } from "./outlier/host-monitor.ts";
 
 /** Where a host stands in its cluster's assignment; replaced whole by an update. */
 export interface Placement {
+  /** Further addresses of the same endpoint. */
+  readonly additionalAddresses: readonly SocketAddress[];
   readonly hostname: string;
   readonly weight: number;
   readonly priority: number;
@@ -64,6 +66,9 @@ export class UpstreamHost implements Host, PlacedHost, Watched {
   }
   get addressText(): string {
     return this.#addressText;
+  }
+  get additionalAddresses(): readonly SocketAddress[] {
+    return this.#placement.additionalAddresses;
   }
   get hostname(): string {
     return this.#placement.hostname;

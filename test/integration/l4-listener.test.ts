@@ -194,6 +194,7 @@ suite("TLS chains", () => {
     await until(() => received === "ping");
     socket.end();
     const records = await proxy.records(2);
+    console.error(records.map((r) => [r.connection.id, r.connection.remote, r.connection.local]));
     assert.equal(records[0]?.connection.filterChainName, "secure");
     assert.deepEqual([proxy.stats.value("listener.l.ssl.handshake"), proxy.stats.value("listener.l.downstream_cx_active")], [1, 0]);
   });
@@ -364,6 +365,26 @@ suite("binding", () => {
     const [record] = await proxy.records(1);
     assert.equal(record?.connection.remote.ip, "::1");
     socket.destroy();
+  });
+
+  test("additional_addresses: one listener answers on both families", async (t) => {
+    const upstream = await serve(t, (socket) => socket.end("hi"));
+    const proxy = startL4Proxy(t, [staticCluster("up", [`127.0.0.1:${upstream.port}`])]);
+    const chains = [filterChain([tcpProxyFilter("up")])];
+    const port = await closedPort();
+    const addresses = ["0.0.0.0", "::"].map((address) => ({ address, port }));
+    const failures = await proxy.apply(listener("l", chains, { addresses }));
+    if (failures[0]?.message.includes("EAFNOSUPPORT")) return t.skip("no IPv6 on this machine");
+    assert.deepEqual(failures, []);
+    for (const host of ["127.0.0.1", "::1"]) {
+      const socket = connect({ port, host });
+      const [data] = (await once(socket, "data")) as [Buffer];
+      assert.equal(data.toString(), "hi", host);
+      socket.destroy();
+    }
+    // Each connection is logged by its listener and by its filter.
+    const records = await proxy.records(4);
+    assert.deepEqual(new Set(records.map((record) => record.connection.remote.ip)), new Set(["127.0.0.1", "::1"]));
   });
 
   test("after stopAccepting nothing new comes in, and what is open goes on", async (t) => {

@@ -149,6 +149,57 @@ suite("dialling", () => {
     assert.deepEqual(remotes, ["127.0.0.6"]);
   });
 
+  const withFallback = (first: number, more: readonly string[], port: number): Partial<Cluster> => ({
+    loadAssignment: assignment("c", [
+      group([endpoint(`127.0.0.1:${first}`, { additionalAddresses: more.map((address) => ({ address, port })) })]),
+    ]),
+  });
+
+  test("an endpoint's additional address is called when the first refuses", async () => {
+    const server = createServer((socket) => void socket.on("error", () => {}).end("hi"));
+    const port = await listen(server, { port: 0, host: "127.0.0.2" });
+    // 127.0.0.1 has nobody on that port.
+    const room = bench(withFallback(port, ["127.0.0.2"], port));
+    const outcome = await room.dial();
+    assert.ok("socket" in outcome);
+    assert.equal(outcome.socket.remoteAddress, "127.0.0.2");
+    assert.deepEqual([room.value("upstream_cx_total"), room.value("upstream_cx_connect_fail")], [1, 0]);
+    outcome.socket.resume();
+    await closed(outcome.socket);
+    assert.equal(room.value("upstream_cx_active"), 0);
+  });
+
+  test("an endpoint none of whose addresses answers fails once, as refused", async () => {
+    const server = createServer();
+    const port = await listen(server);
+    await new Promise((resolve) => server.close(resolve));
+    const room = bench(withFallback(port, ["127.0.0.2"], port));
+    const outcome = await room.dial();
+    assert.ok("error" in outcome);
+    assert.equal(outcome.error.code, "upstream_connect_refused");
+    assert.deepEqual([room.value("upstream_cx_connect_fail"), room.value("upstream_cx_active")], [1, 0]);
+  });
+
+  test("the source address is the one of the upstream's family", async (t) => {
+    const remotes: (string | undefined)[] = [];
+    const server = createServer((socket) => {
+      remotes.push(socket.remoteAddress);
+      socket.on("error", () => {}).end();
+    });
+    const port = await listen(server, { port: 0, host: "::1" }).catch(() => 0);
+    if (port === 0) return t.skip("no IPv6 on this machine");
+    const over: Partial<Cluster> = {
+      loadAssignment: assignment("c", [group([endpoint("0:0", { address: { address: "::1", port } })])]),
+      sourceAddress: { address: "127.0.0.6", port: 0 },
+      extraSourceAddresses: [{ address: "::1", port: 0 }],
+    };
+    const outcome = await bench(over).dial();
+    assert.ok("socket" in outcome, "error" in outcome ? String(outcome.error.reason) : "");
+    outcome.socket.resume();
+    await closed(outcome.socket);
+    assert.deepEqual(remotes, ["::1"]);
+  });
+
   test("reaches a pipe", async () => {
     const directory = mkdtempSync(join(tmpdir(), "isthmus-pipe-"));
     const path = join(directory, "s");

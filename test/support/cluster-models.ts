@@ -10,6 +10,7 @@ export function endpoint(address: string, over: Partial<LbEndpoint> = {}): LbEnd
   const colon = address.lastIndexOf(":");
   return {
     address: { address: address.slice(0, colon), port: Number(address.slice(colon + 1)) },
+    additionalAddresses: [],
     hostname: "",
     healthStatus: "UNKNOWN",
     weight: 1,
@@ -59,6 +60,7 @@ export function cluster(name: string, over: Partial<Cluster> = {}): Cluster {
       maxResponseHeadersKb: 80,
       enableTrailers: false,
     },
+    extraSourceAddresses: [],
     transportSocket: { kind: "raw_buffer" },
     transportSocketMatches: [],
     dnsRefreshRateMs: 5_000,

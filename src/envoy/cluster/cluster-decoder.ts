@@ -110,7 +110,8 @@ const decodeOriginalDst = message("envoy.config.cluster.v3.Cluster.OriginalDstLb
 });
 
 const decodeCommonLb = message("envoy.config.cluster.v3.Cluster.CommonLbConfig", (m) => {
-  m.accept("update_merge_window");
+  // Which hosts a session may be held to; without the stateful session filter nothing holds one.
+  m.accept("update_merge_window", "override_host_status");
   return {
     healthyPanicThreshold: m.field("healthy_panic_threshold", decodePercent, 50),
     localityWeightedLb: m.field("locality_weighted_lb_config", presence, false),
@@ -123,9 +124,15 @@ const decodeSourceAddress: Decoder<SocketAddress> = map(decodeSocketAddress, (so
   return source;
 });
 
+const decodeExtraSource = message("envoy.config.core.v3.ExtraSourceAddress", (m) => m.required("address", decodeSourceAddress));
+
 const decodeBind = message("envoy.config.core.v3.BindConfig", (m) => {
-  m.refuse("several source addresses", "extra_source_addresses", "additional_source_addresses", "local_address_selector");
-  return m.maybe("sourceAddress", "source_address", decodeSourceAddress);
+  m.refuse("several source addresses", "additional_source_addresses", "local_address_selector");
+  return {
+    ...m.maybe("sourceAddress", "source_address", decodeSourceAddress),
+    // Envoy takes any number and uses the first of the family that the main one does not have.
+    extraSourceAddresses: m.field("extra_source_addresses", list(decodeExtraSource), []),
+  };
 });
 
 const decodeConnectionOptions = message(
@@ -176,7 +183,7 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     http: decodeClusterHttp(m),
     transportSocket: m.field("transport_socket", decodeUpstreamTransportSocket, { kind: "raw_buffer" } as const),
     transportSocketMatches: m.field("transport_socket_matches", list(decodeSocketMatch), []),
-    ...m.field("upstream_bind_config", decodeBind, {}),
+    ...m.field("upstream_bind_config", decodeBind, { extraSourceAddresses: [] }),
     ...m.field("upstream_connection_options", decodeConnectionOptions, {}),
     dnsRefreshRateMs: m.field("dns_refresh_rate", positiveDuration, discovery.dnsRefreshRateMs ?? 5000),
     respectDnsTtl: m.field("respect_dns_ttl", bool, discovery.respectDnsTtl ?? false),

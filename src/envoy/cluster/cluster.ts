@@ -75,6 +75,8 @@ export interface Cluster {
   readonly transportSocketMatches: readonly TransportSocketMatch[];
   /** upstream_bind_config.source_address (port 0 = any). */
   readonly sourceAddress?: SocketAddress;
+  /** upstream_bind_config.extra_source_addresses: for upstreams of the other family. */
+  readonly extraSourceAddresses: readonly SocketAddress[];
   /** Seconds probes etc. of upstream_connection_options.tcp_keepalive; absent = off. */
   readonly tcpKeepalive?: { readonly timeMs: number; readonly intervalMs: number; readonly probes: number };
   /** DNS clusters: default 5 s. */

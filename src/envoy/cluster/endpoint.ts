@@ -1,10 +1,10 @@
 // Envoy endpoint.v3.ClusterLoadAssignment, narrowed.
-import { decodeAddress, decodeMetadata } from "../address.ts";
+import { decodeAddress, decodeIpSocketAddress, decodeMetadata } from "../address.ts";
 import type { Decoder } from "../decode/cursor.ts";
 import { message } from "../decode/message.ts";
 import { decodeFractionalPercent } from "../percent.ts";
 import { enumeration, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
-import type { Address, Metadata } from "../address.ts";
+import type { Address, Metadata, SocketAddress } from "../address.ts";
 
 /** core.v3.Locality; empty strings where not given. */
 export interface Locality {
@@ -19,6 +19,8 @@ export type HealthStatus = "UNKNOWN" | "HEALTHY" | "UNHEALTHY" | "DRAINING" | "T
 /** endpoint.v3.LbEndpoint. */
 export interface LbEndpoint {
   readonly address: Address;
+  /** Endpoint.additional_addresses: tried in turn when the address before does not connect. */
+  readonly additionalAddresses: readonly SocketAddress[];
   /** Endpoint.hostname, for auto host rewrite and health checks. */
   readonly hostname: string;
   readonly healthStatus: HealthStatus;
@@ -59,8 +61,13 @@ export const noLocality: Locality = { region: "", zone: "", subZone: "" };
 const healthStatus = enumeration({ UNKNOWN: 0, HEALTHY: 1, UNHEALTHY: 2, DRAINING: 3, TIMEOUT: 4, DEGRADED: 5 });
 const weight = integer(1, 0xffff_ffff);
 
+const decodeAdditionalAddress = message("envoy.config.endpoint.v3.Endpoint.AdditionalAddress", (m) =>
+  m.required("address", decodeIpSocketAddress),
+);
+
 const decodeEndpoint = message("envoy.config.endpoint.v3.Endpoint", (m) => ({
   address: m.required("address", decodeAddress),
+  additionalAddresses: m.field("additional_addresses", list(decodeAdditionalAddress), []),
   hostname: m.field("hostname", text, ""),
 }));
 

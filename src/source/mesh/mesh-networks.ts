@@ -1,10 +1,9 @@
 // Istio's MeshNetworks (`networks.yaml`): which endpoints are on which network, and the gateways into each.
-import { isIP } from "node:net";
 import type { Fields } from "./object/fields.ts";
 
 /** A gateway that a network is reached through (MeshNetworks). */
 export interface NetworkGatewayConfig {
-  /** Either an IP address ... */
+  /** Either an IP address or a host name ... */
   readonly address: string;
   /** ... or a Kubernetes service whose external addresses are taken. */
   readonly registryServiceName: string;
@@ -39,8 +38,6 @@ export function readMeshNetworks(root: Fields): MeshNetworks {
       item.finish();
       if ((gateway.address === "") === (gateway.registryServiceName === ""))
         item.error("address", "expected either address or registryServiceName");
-      if (gateway.address !== "" && isIP(gateway.address) === 0)
-        item.warn("address", "is no IP address; gateways given by host name are left out");
       return gateway;
     });
     network.finish();

@@ -8,6 +8,7 @@ import type { PeerAuthenticationSpec } from "./istio/peer-authentication.ts";
 import type { ServiceEntrySpec } from "./istio/service-entry.ts";
 import type { SidecarSpec } from "./istio/sidecar.ts";
 import type { VirtualServiceSpec } from "./istio/virtual-service.ts";
+import type { WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import type { MeshObject } from "./object/mesh-object.ts";
 import type { KubernetesCluster } from "./registry/kubernetes-objects.ts";
 
@@ -15,10 +16,13 @@ import type { KubernetesCluster } from "./registry/kubernetes-objects.ts";
 export interface MeshView {
   readonly config: MeshConfig;
   readonly networks: MeshNetworks;
+  /** What the host names of network gateways resolved to; a name that is not here has no gateway. A directory alone has none. */
+  readonly gatewayAddresses: ReadonlyMap<string, readonly string[]>;
   /** Sorted by name; the first also holds Istio's resources, as the config cluster of a multi-primary mesh. */
   readonly clusters: readonly KubernetesCluster[];
   readonly gateways: readonly MeshObject<GatewaySpec>[];
   readonly serviceEntries: readonly MeshObject<ServiceEntrySpec>[];
+  readonly workloadEntries: readonly MeshObject<WorkloadEntrySpec>[];
   readonly destinationRules: readonly MeshObject<DestinationRuleSpec>[];
   readonly virtualServices: readonly MeshObject<VirtualServiceSpec>[];
   readonly sidecars: readonly MeshObject<SidecarSpec>[];
@@ -29,9 +33,11 @@ export interface MeshView {
 export const emptyMeshView: MeshView = {
   config: defaultMeshConfig,
   networks: new Map(),
+  gatewayAddresses: new Map(),
   clusters: [],
   gateways: [],
   serviceEntries: [],
+  workloadEntries: [],
   destinationRules: [],
   virtualServices: [],
   sidecars: [],

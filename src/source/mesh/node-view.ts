@@ -2,6 +2,7 @@
 // Built once per translation; every builder reads from it.
 import { isIP } from "node:net";
 import type { Node } from "../../envoy/bootstrap.ts";
+import { type AddressFamily, chooseAddresses, familyOf } from "./address-family.ts";
 import type { ConnectionPool } from "./istio/connection-pool.ts";
 import type { ClientTlsMode, PolicySettings, Subset } from "./istio/destination-rule.ts";
 import { clientTlsMode, type DestinationRule, endpointTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
@@ -14,16 +15,18 @@ import {
 } from "./istio/peer-authentications.ts";
 import type { OwnServer } from "./gateway/merge-servers.ts";
 import type { MeshView } from "./mesh-view.ts";
-import { describeProxy, type Proxy, speaksFamily } from "./proxy.ts";
+import { describeProxy, type Proxy } from "./proxy.ts";
 import { describeCaller } from "./policy/caller.ts";
 import type { Caller } from "./policy/locality-priorities.ts";
+import type { ServiceAlias } from "./registry/aliases.ts";
 import { compileClusterLocal, type ClusterLocalTest } from "./registry/cluster-local.ts";
-import { WorkloadIndex } from "./registry/kubernetes-services.ts";
+import { machinePort, WorkloadIndex } from "./registry/kubernetes-services.ts";
 import type { Networks } from "./registry/networks.ts";
 import { buildServiceRegistry } from "./registry/service-registry.ts";
 import { openedPorts, type OwnIngress } from "./scope/ingress.ts";
 import { compileScope, type SidecarScope } from "./scope/sidecar-scope.ts";
 import { labelsMatch, type MeshEndpoint, type MeshService, type ServicePort } from "./registry/service.ts";
+import type { WorkloadEntry } from "./registry/workload-entries.ts";
 
 /** A port of the proxy's own workload, as a service exposes it. */
 export interface OwnPort {
@@ -48,10 +51,13 @@ export type ClientTls = "auto" | "mutual" | "none";
 export interface NodeView {
   readonly mesh: MeshView;
   readonly proxy: Proxy;
+  readonly family: AddressFamily;
   readonly networks: Networks;
   /** What the proxy has clusters for; its listeners, routes and names come from `scope.egress`. */
   readonly services: readonly MeshService[];
   readonly scope: SidecarScope;
+  /** ExternalName services by host name. */
+  readonly aliases: ReadonlyMap<string, ServiceAlias>;
   readonly clusterLocal: ClusterLocalTest;
   /** The node as locality settings see it. */
   readonly caller: Caller;
@@ -77,6 +83,7 @@ export interface NodeView {
 /** Looks at the mesh from one node. */
 export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   const proxy = describeProxy(node);
+  const family = familyOf(proxy, mesh.config);
   const registry = buildServiceRegistry(mesh);
   const seesAllocated = proxy.dnsCapture && (proxy.dnsAutoAllocate || !mesh.config.autoAllocate.optIn);
   const authentication = indexPeerAuthentications(mesh);
@@ -96,12 +103,14 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   return {
     mesh,
     proxy,
+    family,
     networks: registry.networks,
     services: [...scope.byHost.values()],
     scope,
+    aliases: new Map(registry.aliases.map((alias) => [alias.hostname, alias])),
     clusterLocal: compileClusterLocal(mesh.config),
     caller: describeCaller(proxy, workload, registry.networks),
-    ownPorts: openedPorts(scope.sidecar, proxy, findOwnPorts(registry.services, proxy, workload)),
+    ownPorts: openedPorts(scope.sidecar, proxy, findOwnPorts(registry.services, proxy, workload, findMachine(mesh, proxy))),
     ownServers,
     ownMutualTls: authentication.ofWorkload(proxy.namespace, workload?.pod.meta.labels ?? proxy.labels),
     outboundDisabled: ranges === "",
@@ -118,7 +127,11 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
       const demanded = authentication.ofNamespace(service.namespace);
       return mesh.config.enableAutoMtls && demanded !== "DISABLE" ? autoTls(service, port, callerPicks) : "none";
     },
-    addressesOf: (service) => addressesFor(service, proxy, seesAllocated),
+    addressesOf: (service) => {
+      const addresses = addressesFor(service, proxy, seesAllocated);
+      // What a ServiceEntry lists are services of their own in Istio, so those are all used.
+      return service.registry === "Kubernetes" || service.addresses.size === 0 ? chooseAddresses(family, addresses) : addresses;
+    },
     takesMutualTls: (service, subset, port) => mutualTlsTest(endpointTlsMode(ruleOf(service), subset, port.port), authentication),
   };
 }
@@ -141,10 +154,15 @@ function mutualTlsTest(ofRule: ClientTlsMode | undefined, authentication: PeerAu
 function addressesFor(service: MeshService, proxy: Proxy, seesAllocated: boolean): readonly string[] {
   const own = service.addresses.get(proxy.cluster);
   if (own !== undefined) return own;
-  if (service.allocated.length > 0 && service.addresses.size === 0)
-    return seesAllocated ? service.allocated.filter((address) => speaksFamily(proxy, address)) : [];
+  if (service.allocated.length > 0 && service.addresses.size === 0) return seesAllocated ? service.allocated : [];
   // Not in this cluster: any cluster's address will do, as the sidecar takes the connection before it could get there.
   return [...service.addresses.values()][0] ?? [];
+}
+
+/** The machine that the proxy runs on, when it is in the config cluster and no pod. */
+function findMachine(mesh: MeshView, proxy: Proxy): WorkloadEntry | undefined {
+  if (proxy.cluster !== mesh.clusters[0]?.name) return undefined;
+  return mesh.workloadEntries.find(({ meta, spec }) => meta.namespace === proxy.namespace && proxy.addresses.includes(spec.address));
 }
 
 function findServers(mesh: MeshView, proxy: Proxy): readonly OwnServer[] {
@@ -157,8 +175,9 @@ function findOwnPorts(
   services: readonly MeshService[],
   proxy: Proxy,
   workload: ReturnType<WorkloadIndex["findProxy"]>,
+  machine: WorkloadEntry | undefined,
 ): readonly OwnPort[] {
-  const labels = workload?.pod.meta.labels ?? proxy.labels;
+  const labels = workload?.pod.meta.labels ?? machine?.spec.labels ?? proxy.labels;
   const byTarget = new Map<number, { service: MeshService; port: ServicePort; targetPort: number; services: MeshService[] }>();
   const add = (service: MeshService, port: ServicePort, targetPort: number): void => {
     const known = byTarget.get(targetPort);
@@ -166,12 +185,23 @@ function findOwnPorts(
     if (known !== undefined) known.services.push(service);
     else byTarget.set(targetPort, { service, port, targetPort, services: [service] });
   };
-  for (const service of services) {
+  // What Kubernetes says of a port goes before what a ServiceEntry says.
+  const ordered = [
+    ...services.filter((each) => each.registry === "Kubernetes"),
+    ...services.filter((each) => each.registry !== "Kubernetes"),
+  ];
+  for (const service of ordered) {
     const targets = service.targets.get(proxy.cluster);
     if (targets !== undefined) {
       if (service.namespace !== proxy.namespace || Object.keys(targets.selector).length === 0 || !labelsMatch(targets.selector, labels))
         continue;
+      if (machine !== undefined && workload === undefined && service.headless) continue;
       for (const { port, targetPort } of targets.ports) {
+        if (machine !== undefined && workload === undefined) {
+          const served = machinePort(machine, { name: port.name, targetPort });
+          if (served !== undefined) add(service, port, served);
+          continue;
+        }
         const number =
           typeof targetPort === "number" ? targetPort : workload?.pod.spec.containerPorts.find((each) => each.name === targetPort)?.port;
         if (number !== undefined) add(service, port, number);

@@ -4,7 +4,7 @@ import type { Issue, Result } from "../../error.ts";
 import type { Node } from "../../envoy/bootstrap.ts";
 import { type FieldPath, Fields, IssueSink, isMapping } from "./object/fields.ts";
 import { parseNodeId } from "./proxy.ts";
-import { parseLocality } from "./registry/kubernetes-services.ts";
+import { parseLocality } from "./registry/topology-labels.ts";
 
 /** Flags that name a node, all optional. */
 export interface NodeFlags {

@@ -49,6 +49,7 @@ export class OriginalDstHosts {
       host = this.#createHost({
         address,
         addressText,
+        additionalAddresses: [],
         hostname: "",
         weight: 1,
         priority: 0,

@@ -31,6 +31,8 @@ export function resolveEndpoint(
   return {
     address,
     addressText: formatAddress(address),
+    // What a lookup found stands by itself.
+    additionalAddresses: address === endpoint.address ? endpoint.additionalAddresses : [],
     hostname,
     weight: Math.max(1, endpoint.weight),
     priority: group.priority,

@@ -8,6 +8,7 @@ import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { registerTranslate } from "../../../src/cli/translate.ts";
+import type { HostLookup } from "../../../src/upstream/discovery/host-lookup.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const mesh = join(here, "two-networks", "mesh");
@@ -18,7 +19,11 @@ interface Outcome {
   readonly complaints: string;
 }
 
-async function run(args: readonly string[], env: Readonly<Record<string, string>> = {}): Promise<Outcome> {
+async function run(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  lookup?: HostLookup,
+): Promise<Outcome> {
   const outcome = { code: undefined as number | undefined, out: "", complaints: "" };
   const program = new Command();
   registerTranslate(program, {
@@ -26,6 +31,7 @@ async function run(args: readonly string[], env: Readonly<Record<string, string>
     write: (text) => (outcome.out += text),
     complain: (text) => (outcome.complaints += text),
     exit: (code) => (outcome.code = code),
+    ...(lookup === undefined ? {} : { lookup }),
   });
   await program.parseAsync(["node", "isthmus", "translate", ...args]);
   return outcome;
@@ -67,4 +73,19 @@ suite("isthmus translate", () => {
       assert.match(outcome.complaints, complaint);
     });
   }
+
+  test("a gateway given by host name is warned about, or looked up when asked", async () => {
+    const named = ["--mesh", join(here, "gateway-names", "mesh"), "--node", "client"];
+    const lookup = (name: string): Promise<readonly { readonly address: string; readonly ttlSeconds: number }[]> =>
+      name === "gateway.invalid" ? Promise.resolve([{ address: "192.0.2.77", ttlSeconds: 60 }]) : Promise.reject(new Error("ENOTFOUND"));
+    const offline = await run(named, {}, lookup);
+    assert.equal(offline.code, 0);
+    assert.match(offline.complaints, /networks\.yaml:1:1 warning networks\.named\.gateways: gateway gateway\.invalid has no address: host names are not resolved/);
+    assert.match(offline.complaints, /four\.yaml:\d+:\d+ warning status\.loadBalancer\.ingress: gateway balancer\.invalid has no address/);
+    assert.doesNotMatch(offline.out, /192\.0\.2\.77/);
+    const resolved = await run([...named, "--resolve-gateways"], {}, lookup);
+    assert.match(resolved.out, /192\.0\.2\.77/);
+    assert.doesNotMatch(resolved.complaints, /gateway\.invalid/);
+    assert.match(resolved.complaints, /gateway only\.invalid has no address: ENOTFOUND/);
+  });
 });

@@ -17,6 +17,12 @@ suite("redirect table", () => {
     ["fd00::2", 80, "v6"],
     ["10.0.0.1", 81, undefined],
   ];
+  test("a listener with an address of each family takes both", () => {
+    const both = { model: listener("both", [], { addresses: ["10.0.0.9", "fd00::9"].map((address) => ({ address, port: 80 })) }) };
+    const dual = new RedirectTable([both as unknown as ActiveListener]);
+    for (const ip of ["10.0.0.9", "fd00::9"]) assert.equal(dual.find(ip, 80)?.model.name, "both");
+  });
+
   for (const [ip, port, expected] of cases) {
     test(`${ip} port ${port} goes to ${expected ?? "nobody"}`, () => assert.equal(table.find(ip, port)?.model.name, expected));
   }

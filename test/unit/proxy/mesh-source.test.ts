@@ -1,6 +1,6 @@
 // A mesh directory as a source: strict at the start, forgiving later, never less than what was in force.
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
@@ -9,6 +9,8 @@ import { fileURLToPath } from "node:url";
 import type { LoadedConfig, LoadResult } from "../../../src/proxy/config-source.ts";
 import { createMeshSource } from "../../../src/proxy/mesh-source.ts";
 import { makeCa } from "../../support/certs.ts";
+import type { ResolvedAddress } from "../../../src/upstream/discovery/host-lookup.ts";
+import { manualClock } from "../../support/manual-clock.ts";
 
 const sample = fileURLToPath(new URL("../../../config/mesh/crossing", import.meta.url));
 const node = "sidecar~127.10.1.10~sleep.default~default.svc.cluster.local";
@@ -136,5 +138,25 @@ suite("mesh source", () => {
     );
     assert.deepEqual(second.rejected, [{ kind: "secrets", name: `file-cert:${chain}~${key}` }]);
     assert.doesNotMatch(JSON.stringify(second.issues), /no key/);
+  });
+
+  test("host names of gateways are resolved: endpoints behind them are their addresses, and a change asks for another load", async (t) => {
+    const folder = copy(t);
+    const cluster = join(folder, "k8s", "cluster2.yaml");
+    writeFileSync(cluster, readFileSync(cluster, "utf8").replace("{ip: 127.99.0.2}", "{hostname: gateway.example}"));
+    const clock = manualClock();
+    let address = "192.0.2.1";
+    const lookup = (): Promise<readonly ResolvedAddress[]> => Promise.resolve([{ address, ttlSeconds: 60 }]);
+    const options = { folder, flags: { node, cluster: "cluster1", network: "network1" }, nodeFile: undefined, environment: {} };
+    const mesh = createMeshSource(options, { lookup, clock });
+    const changed = new Promise<void>((resolve) => mesh.onChange?.(resolve));
+    const first = await good(mesh.load(undefined));
+    assert.match(JSON.stringify(first.json.endpoints), /"192\.0\.2\.1","port_value":15443/);
+    address = "192.0.2.2";
+    clock.advance(60_000);
+    await changed;
+    assert.match(JSON.stringify((await good(mesh.load(first))).json.endpoints), /"192\.0\.2\.2","port_value":15443/);
+    mesh.close?.();
+    assert.equal(clock.pending(), 0);
   });
 });

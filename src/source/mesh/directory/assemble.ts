@@ -39,9 +39,11 @@ export function assembleMesh(
   return keepFields(previous, {
     config,
     networks,
+    gatewayAddresses: new Map(),
     clusters: names.map((name) => keepFields(clusterBefore.get(name), assembleCluster(name, ofCluster(name), config))),
     gateways: istio.flatMap((known) => (known.kind === "Gateway" ? [known.object] : [])).toSorted(byAge),
     serviceEntries: istio.flatMap((known) => (known.kind === "ServiceEntry" ? [known.object] : [])).toSorted(byAge),
+    workloadEntries: istio.flatMap((known) => (known.kind === "WorkloadEntry" ? [known.object] : [])).toSorted(byAge),
     destinationRules: istio.flatMap((known) => (known.kind === "DestinationRule" ? [known.object] : [])).toSorted(byAge),
     virtualServices: joinDelegates(
       istio.flatMap((known) => (known.kind === "VirtualService" ? [known.object] : [])).toSorted(byAge),

@@ -1,5 +1,6 @@
 // References between objects that lead nowhere. Each is a warning: what is missing may still come.
 import type { LocatedIssue } from "../../yaml-document.ts";
+import { checkAliases } from "./check-aliases.ts";
 import type { MeshView } from "../mesh-view.ts";
 import type { ObjectMeta } from "../object/mesh-object.ts";
 import type { FieldPath } from "../object/fields.ts";
@@ -16,6 +17,7 @@ export function checkReferences(mesh: MeshView, networksFile: string): readonly 
     for (const { meta, spec } of cluster.endpointSlices) {
       if (!services.has(`${meta.namespace}/${spec.serviceName}`))
         warn(meta, ["metadata"], `belongs to Service ${meta.namespace}/${spec.serviceName}, which is not there`);
+      if (spec.byName) warn(meta, ["addressType"], "is FQDN: endpoints given by host name are left out, as in Istio");
       spec.endpoints.forEach((endpoint, index) => {
         if (endpoint.podName === "" || pods.has(`${endpoint.podNamespace}/${endpoint.podName}`)) return;
         warn(
@@ -25,11 +27,8 @@ export function checkReferences(mesh: MeshView, networksFile: string): readonly 
         );
       });
     }
-    for (const { meta, spec } of cluster.services) {
-      if (spec.type === "ExternalName")
-        warn(meta, ["spec", "type"], "ExternalName has no effect: such a service has neither address nor endpoints");
-    }
   }
+  issues.push(...checkAliases(mesh));
   const gateways = new Set(mesh.gateways.map(({ meta }) => `${meta.namespace}/${meta.name}`));
   for (const { meta, spec } of mesh.virtualServices) {
     spec.gateways.forEach((name, index) => {

@@ -5,6 +5,8 @@ import { type PeerAuthenticationSpec, readPeerAuthentication } from "../istio/pe
 import { readServiceEntry, type ServiceEntrySpec } from "../istio/service-entry.ts";
 import { readSidecar, type SidecarSpec } from "../istio/sidecar.ts";
 import { readVirtualService, type WrittenVirtualService } from "../istio/virtual-service.ts";
+import { readWorkloadEntry, type WorkloadEntrySpec } from "../istio/workload-entry.ts";
+import { checkWorkloadGroup } from "../istio/workload-group.ts";
 import type { Fields } from "../object/fields.ts";
 import type { MeshObject, ObjectMeta } from "../object/mesh-object.ts";
 import {
@@ -29,6 +31,8 @@ export type KnownObject =
   | { readonly kind: "Node" | "Namespace" | "ServiceAccount"; readonly object: MeshObject<null> }
   | { readonly kind: "Gateway"; readonly object: MeshObject<GatewaySpec> }
   | { readonly kind: "ServiceEntry"; readonly object: MeshObject<ServiceEntrySpec> }
+  | { readonly kind: "WorkloadEntry"; readonly object: MeshObject<WorkloadEntrySpec> }
+  | { readonly kind: "WorkloadGroup"; readonly object: MeshObject<null> }
   | { readonly kind: "DestinationRule"; readonly object: MeshObject<DestinationRuleSpec> }
   | { readonly kind: "VirtualService"; readonly object: MeshObject<WrittenVirtualService> }
   | { readonly kind: "Sidecar"; readonly object: MeshObject<SidecarSpec> }
@@ -50,6 +54,8 @@ const kubernetes: Readonly<Record<string, Reader>> = {
 const istio: Readonly<Record<string, Reader>> = {
   Gateway: (root, meta) => ({ kind: "Gateway", object: { meta, spec: readGateway(root) } }),
   ServiceEntry: (root, meta) => ({ kind: "ServiceEntry", object: { meta, spec: readServiceEntry(root, meta) } }),
+  WorkloadEntry: (root, meta) => ({ kind: "WorkloadEntry", object: { meta, spec: readWorkloadEntry(root, meta) } }),
+  WorkloadGroup: (root, meta) => ({ kind: "WorkloadGroup", object: { meta, spec: checkWorkloadGroup(root) } }),
   DestinationRule: (root, meta) => ({ kind: "DestinationRule", object: { meta, spec: readDestinationRule(root) } }),
   VirtualService: (root, meta) => ({ kind: "VirtualService", object: { meta, spec: readVirtualService(root) } }),
   Sidecar: (root, meta) => ({ kind: "Sidecar", object: { meta, spec: readSidecar(root) } }),

@@ -78,7 +78,8 @@ function addServer(view: NodeView, own: OwnServer, services: ReadonlyMap<string,
     gateway: gatewayName,
     port: number,
     defaultRetries: view.mesh.config.retries,
-    portOf: (hostname: string): number => onlyPort(services.get(hostname)) ?? number,
+    portOf: (hostname: string): number => onlyPort(services.get(hostname) ?? view.aliases.get(hostname)) ?? number,
+    targetOf: (hostname: string): string => view.aliases.get(hostname)?.externalName ?? hostname,
     ruleOf: ruleLookup(view, (hostname) => services.get(hostname)),
   };
   for (const virtualService of virtualServicesOf(view.mesh, view.proxy, gatewayName)) {
@@ -112,5 +113,5 @@ function catchAllLast(routes: readonly Json[]): readonly Json[] {
   return [...routes.filter((route) => !takesAll(route)), ...routes.filter(takesAll)];
 }
 
-const onlyPort = (service: MeshService | undefined): number | undefined =>
+const onlyPort = (service: Pick<MeshService, "ports"> | undefined): number | undefined =>
   service?.ports.length === 1 ? service.ports[0]?.port : undefined;

@@ -1,4 +1,5 @@
 // Listeners of a gateway proxy: the servers of every Gateway that selects it, joined by port.
+import { additionalAddresses } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
 import { tlsInspector } from "../chain/listener-filters.ts";
@@ -26,6 +27,7 @@ export function buildGatewayListeners(view: NodeView): readonly Json[] {
       {
         name,
         address: socketAddress(port.bind, port.number),
+        ...additionalAddresses(view.family.dual && port.bind === view.family.wildcard ? view.family.extraWildcards : [], port.number),
         filter_chains: dropRepeated(chains),
         ...(inspected ? { listener_filters: [tlsInspector] } : {}),
         traffic_direction: "OUTBOUND",

@@ -31,7 +31,7 @@ export function gatewayPorts(view: NodeView): readonly GatewayPort[] {
 /** With interception NONE a gateway keeps to its own address, so that several run on one machine. */
 function bindAddress(view: NodeView, own: OwnServer): string {
   if (own.server.bind !== "") return own.server.bind;
-  return view.proxy.interception === "NONE" ? (view.proxy.addresses[0] ?? "0.0.0.0") : "0.0.0.0";
+  return view.proxy.interception === "NONE" ? (view.proxy.addresses[0] ?? view.family.wildcard) : view.family.wildcard;
 }
 
 /** A Gateway names the port of the gateway's Service; where that one has another target port, this is what is listened on. */

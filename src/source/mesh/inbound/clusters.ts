@@ -1,4 +1,5 @@
 // Inbound clusters: from the proxy to its own application.
+import { inboundBindConfig } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import type { DestinationRule } from "../istio/destination-rules.ts";
 import { policyAtPort } from "../istio/effective-policy.ts";
@@ -7,10 +8,6 @@ import { passthroughHttpOptions } from "../outbound/fixed-clusters.ts";
 import type { NodeView, OwnPort } from "../node-view.ts";
 import { connectionPoolFields } from "../policy/connection-pool.ts";
 import { inboundClusterName } from "./listeners.ts";
-
-// Connections to the application come from this address, so that iptables can tell them from the application's own calls
-// to itself.
-const fromProxy: Json = { source_address: { address: "127.0.0.6", port_value: 0 } };
 
 // Original-destination hosts of an inbound cluster are the pod's own and never go stale, so they are never swept.
 const never = "9223372035s";
@@ -24,7 +21,7 @@ export function inboundPassthroughCluster(view: NodeView): Json {
     ...connectionPoolFields(view.mesh.config),
     lb_policy: "CLUSTER_PROVIDED",
     typed_extension_protocol_options: passthroughHttpOptions,
-    upstream_bind_config: fromProxy,
+    upstream_bind_config: inboundBindConfig(view.family, true),
   };
 }
 
@@ -40,11 +37,11 @@ export function buildInboundClusters(view: NodeView): readonly Json[] {
       alt_stat_name: `${name};`,
       ...connectionPoolFields(view.mesh.config, pool),
       common_lb_config: {},
-      ...metadataOf(own, rule?.spec.policy === undefined ? undefined : rule),
+      ...inboundMetadata(own, rule?.spec.policy === undefined ? undefined : rule),
       ...protocolFields(upstreamProtocol(own.port), pool),
     };
-    const target =
-      own.ingress?.endpoint ?? (view.proxy.interception === "NONE" ? { address: "127.0.0.1", port: own.targetPort } : undefined);
+    const loopback = view.family.mode === "v6" ? "::1" : "127.0.0.1";
+    const target = own.ingress?.endpoint ?? (view.proxy.interception === "NONE" ? { address: loopback, port: own.targetPort } : undefined);
     if (target !== undefined) {
       const endpoint = { endpoint: { address: socketAddress(target.address, target.port) } };
       const isLoopback = ["127.0.0.1", "::1"].includes(target.address);
@@ -52,17 +49,21 @@ export function buildInboundClusters(view: NodeView): readonly Json[] {
         ...common,
         type: "STATIC",
         load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [endpoint] }] },
-        ...(isLoopback ? {} : { upstream_bind_config: fromProxy }),
+        ...(isLoopback ? {} : { upstream_bind_config: inboundBindConfig(view.family, false) }),
       };
     }
-    return { ...common, type: "ORIGINAL_DST", lb_policy: "CLUSTER_PROVIDED", cleanup_interval: never, upstream_bind_config: fromProxy };
+    return {
+      ...common,
+      type: "ORIGINAL_DST",
+      lb_policy: "CLUSTER_PROVIDED",
+      cleanup_interval: never,
+      upstream_bind_config: inboundBindConfig(view.family, false),
+    };
   });
 }
 
-/** A port of a Sidecar that no service has has no metadata. */
-function metadataOf(own: OwnPort, rule: DestinationRule | undefined): Json {
-  const services = uniqueServices(own);
+// What the mesh calls external is not said to be served here, and a port of a Sidecar that no service has has no metadata.
+function inboundMetadata(own: OwnPort, rule: DestinationRule | undefined): Json {
+  const services = [...new Set(own.services)].filter((service) => !service.meshExternal);
   return services.length === 0 && rule === undefined ? {} : { metadata: clusterMetadata(services, rule) };
 }
-
-const uniqueServices = (own: OwnPort): OwnPort["services"] => [...new Set(own.services)];

@@ -1,5 +1,6 @@
 // Inbound listeners of a sidecar: virtualInbound takes all redirected traffic on 15006; with interception NONE each own
 // port has a listener of its own on the pod's address instead.
+import { additionalAddresses } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
 import { inspectorsFor, originalDst } from "../chain/listener-filters.ts";
@@ -26,7 +27,7 @@ function ownPortTarget(view: NodeView, own: OwnPort, match: Json, name: string):
     cluster,
     traffic: trafficOf(own),
     mode: modeAtPort(view.ownMutualTls, own.targetPort),
-    statPrefix: `inbound_${own.ingress?.bind ?? "0.0.0.0"}_${own.targetPort};`,
+    statPrefix: `inbound_${own.ingress?.bind ?? view.family.wildcard}_${own.targetPort};`,
     routeConfig: inboundRoutes(cluster, own.port.port, `${own.host}:${own.port.port}/*`, !isGrpc(own.port.protocol)),
     match,
     ...(own.ingress === undefined ? {} : { metadata: sidecarMetadata(own.ingress.sidecar, own.ingress.namespace) }),
@@ -60,23 +61,26 @@ export function buildVirtualInbound(view: NodeView): Json {
   const redirected = view.ownPorts.filter((own) => own.ingress?.bindsPort !== true);
   const targets = [
     ...unclaimedTargets(view),
-    ...redirected.map((own) => ownPortTarget(view, own, { destination_port: own.targetPort }, chainName(own))),
+    ...redirected.map((own) => ownPortTarget(view, own, { destination_port: own.targetPort }, chainName(view, own))),
   ];
   const chains: readonly Json[] = [
     { filter_chain_match: { destination_port: inboundPort }, filters: [blackHole], name: "virtualInbound-blackhole" },
     ...targets.flatMap((target) => buildInboundChains(view.mesh.config, target)),
   ];
   const inspectors = [originalDst, ...inspectorsFor(chains)];
-  return inboundListener(view, "virtualInbound", socketAddress("0.0.0.0", inboundPort), chains, inspectors);
+  return {
+    ...inboundListener(view, "virtualInbound", socketAddress(view.family.wildcard, inboundPort), chains, inspectors),
+    ...additionalAddresses(view.family.dual ? view.family.extraWildcards : [], inboundPort),
+  };
 }
 
-const chainName = (own: OwnPort): string => `${own.ingress?.bind ?? "0.0.0.0"}_${own.targetPort}`;
+const chainName = (view: NodeView, own: OwnPort): string => `${own.ingress?.bind ?? view.family.wildcard}_${own.targetPort}`;
 
 /** A listener for each port that a Sidecar binds. */
 export function buildIngressListeners(view: NodeView): readonly Json[] {
   return view.ownPorts.flatMap((own): readonly Json[] => {
     if (own.ingress?.bindsPort !== true) return [];
-    const name = chainName(own);
+    const name = chainName(view, own);
     const target = ownPortTarget(view, own, { destination_port: own.targetPort }, name);
     return [boundListener(view, name, socketAddress(own.ingress.bind, own.targetPort), target)];
   });

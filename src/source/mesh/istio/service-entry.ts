@@ -133,7 +133,8 @@ function readPort(item: Fields): ServiceEntryPort {
   return port;
 }
 
-function readWorkloadEndpoint(item: Fields): WorkloadEndpoint {
+/** Reads the fields of a WorkloadEntry, inline or of its own. */
+export function readWorkloadEndpoint(item: Fields): WorkloadEndpoint {
   const ports = new Map<string, number>();
   const given = item.child("ports");
   if (given !== undefined) {

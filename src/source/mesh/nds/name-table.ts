@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import type { Json } from "../envoy-json.ts";
 import type { NodeView } from "../node-view.ts";
-import { inNetwork, speaksFamily } from "../proxy.ts";
+import { inNetwork } from "../proxy.ts";
 import { compareText, type MeshEndpoint, type MeshService } from "../registry/service.ts";
 
 /** The table as one resource; an unset table when nothing has an address. */
@@ -15,7 +15,7 @@ export function buildNameTable(view: NodeView): Json {
   };
   for (const service of view.scope.egress.flatMap((egress) => egress.services)) {
     if (service.headless) addHeadless(view, service, add);
-    else add(service.hostname, usableAddresses(view, view.addressesOf(service)), service, service.name);
+    else add(service.hostname, plainAddresses(view.addressesOf(service)), service, service.name);
   }
   if (table.size === 0) return {};
   return { table: Object.fromEntries([...table].toSorted(([a], [b]) => compareText(a, b))) };
@@ -30,7 +30,7 @@ function addHeadless(
   const all = new Set<string>();
   const byPod = new Map<string, Set<string>>();
   for (const endpoint of service.endpoints) {
-    if (!isCallableByAddress(view, endpoint)) continue;
+    if (!isCallableByAddress(view, service, endpoint)) continue;
     all.add(endpoint.address);
     if (endpoint.hostname === "" || endpoint.subdomain === "") continue;
     const pod = `${endpoint.hostname}.${endpoint.subdomain}`;
@@ -40,11 +40,10 @@ function addHeadless(
   add(service.hostname, [...all], service, service.name);
 }
 
-/** Whether a pod is ready and the node can call it by its own address: not so for one of another cluster or network. */
-export function isCallableByAddress(view: NodeView, endpoint: MeshEndpoint): boolean {
-  if (endpoint.ready === false || endpoint.cluster !== view.proxy.cluster || !inNetwork(view.proxy, endpoint.network)) return false;
-  return usableAddresses(view, [endpoint.address]).length > 0;
+/** Whether a pod is ready (or its service lists it all the same) and the node can call it by its own address: not so in another cluster or network. */
+export function isCallableByAddress(view: NodeView, service: MeshService, endpoint: MeshEndpoint): boolean {
+  if (endpoint.ready === false && !service.publishNotReady) return false;
+  return endpoint.cluster === view.proxy.cluster && inNetwork(view.proxy, endpoint.network) && isIP(endpoint.address) !== 0;
 }
 
-const usableAddresses = (view: NodeView, addresses: readonly string[]): readonly string[] =>
-  addresses.filter((address) => isIP(address) !== 0 && speaksFamily(view.proxy, address));
+const plainAddresses = (addresses: readonly string[]): readonly string[] => addresses.filter((address) => isIP(address) !== 0);

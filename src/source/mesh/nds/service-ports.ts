@@ -35,7 +35,7 @@ export function buildServicePorts(view: NodeView): Readonly<Record<string, reado
 
 function endpointsOf(view: NodeView, service: MeshService, portName: string): readonly NamedEndpoint[] {
   return service.endpoints
-    .filter((endpoint) => endpoint.portName === portName && isCallableByAddress(view, endpoint))
+    .filter((endpoint) => endpoint.portName === portName && isCallableByAddress(view, service, endpoint))
     .map((endpoint) => ({ host: podName(service, endpoint), address: endpoint.address, port: endpoint.port }));
 }
 

@@ -1,4 +1,5 @@
 // Outbound clusters: one a service port and subset; at an AUTO_PASSTHROUGH gateway one more, keyed by SNI.
+import { lookupFamily } from "../address-family.ts";
 import { adsSource, extension, type Json } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { NodeView } from "../node-view.ts";
@@ -79,7 +80,7 @@ function resolverFields(view: NodeView): Json {
     dns_refresh_rate: view.mesh.config.dnsRefreshRate,
     dns_jitter: "0.100s",
     respect_dns_ttl: true,
-    dns_lookup_family: "V4_ONLY",
+    dns_lookup_family: lookupFamily(view.family),
     typed_dns_resolver_config: extension(
       "envoy.network.dns_resolver.cares",
       "envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",

@@ -1,11 +1,12 @@
 // Which endpoints of a port a node may use, by locality, with other networks behind their gateways.
 import type { Locality } from "../../../envoy/cluster/endpoint.ts";
+import { additionalAddresses } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { NodeView } from "../node-view.ts";
 import { chooseLocality } from "../policy/locality.ts";
 import { type LocalityGroup, orderLocalities, type PlacedEndpoint } from "../policy/locality-priorities.ts";
-import { inNetwork, seesNetwork, speaksFamily } from "../proxy.ts";
+import { inNetwork, seesNetwork } from "../proxy.ts";
 import type { NetworkGateway } from "../registry/networks.ts";
 import { compareText, labelsMatch, type MeshEndpoint, type MeshService, type ServicePort } from "../registry/service.ts";
 import { withTopology } from "../registry/topology-labels.ts";
@@ -29,10 +30,11 @@ export function buildLocalityEndpoints(
   const hidesUnready = service.trafficDistribution === "any";
   const stayLocal = view.clusterLocal(service.hostname);
   for (const endpoint of service.endpoints) {
-    if (endpoint.portName !== port.name || (endpoint.ready === false && hidesUnready)) continue;
+    if (endpoint.portName !== port.name || (endpoint.ready === false && hidesUnready && !endpoint.draining)) continue;
     if (subset !== undefined && !labelsMatch(subset.labels, endpoint.labels)) continue;
+    if (service.nodeLocal && endpoint.nodeName !== view.proxy.nodeName) continue;
     if (stayLocal && endpoint.cluster !== view.proxy.cluster) continue;
-    if (!seesNetwork(view.proxy, endpoint.network) || !speaksFamily(view.proxy, endpoint.address)) continue;
+    if (!seesNetwork(view.proxy, endpoint.network)) continue;
     const { region, zone, subZone } = endpoint.locality;
     const key = region === "" && zone === "" && subZone === "" ? "" : `${region}/${zone}/${subZone}`;
     const entry = localities.get(key);
@@ -102,8 +104,8 @@ function encodeLocality(group: LocalityGroup): Json {
 
 function encodeEndpoint(endpoint: MeshEndpoint, weight: number, mutualTls: boolean): Json {
   return {
-    endpoint: { address: socketAddress(endpoint.address, endpoint.port) },
-    ...(endpoint.ready === undefined ? {} : { health_status: endpoint.ready ? "HEALTHY" : "UNHEALTHY" }),
+    endpoint: { address: socketAddress(endpoint.address, endpoint.port), ...additionalAddresses(endpoint.moreAddresses, endpoint.port) },
+    ...(endpoint.ready === undefined ? {} : { health_status: endpoint.ready ? "HEALTHY" : endpoint.draining ? "DRAINING" : "UNHEALTHY" }),
     metadata: endpointMetadata(mutualTls, workloadString(endpoint)),
     load_balancing_weight: weight,
   };

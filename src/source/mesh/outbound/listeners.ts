@@ -1,6 +1,7 @@
 // Outbound listeners of a sidecar: HTTP ports share one listener a port number, everything else has one an address.
 // With interception NONE nothing is redirected, so each listener binds the service address it stands for.
 import { isIP } from "node:net";
+import { additionalAddresses } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
 import { httpInspector, tlsInspector } from "../chain/listener-filters.ts";
@@ -8,6 +9,7 @@ import { blackHole, outboundHttp, tcpProxy } from "../chain/network-filters.ts";
 import type { EgressListener } from "../istio/sidecar.ts";
 import type { NodeView } from "../node-view.ts";
 import { tcpProxyFields } from "../policy/hash-policy.ts";
+import { serverNames } from "./domains.ts";
 import { speaksFamily } from "../proxy.ts";
 import { isHttp, isTls } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort } from "../registry/service.ts";
@@ -25,13 +27,13 @@ export interface OutboundListener {
 // How long a TLS handshake of a chain may take, as istiod sets it.
 const handshakeTimeout = { transport_socket_connect_timeout: "15s" } as const;
 
-const anyAddress = "0.0.0.0";
-
 /** One listener being put together. */
 interface Slot {
   /** The egress listener it was made for; others have no say in it. */
   readonly egress: EgressScope;
   readonly bind: string;
+  /** Further addresses of the same listener. */
+  readonly more: readonly string[];
   readonly port: number;
   readonly kind: "http" | "tcp" | "auto";
   readonly routeName?: string;
@@ -59,23 +61,33 @@ export function buildOutboundListeners(view: NodeView): readonly OutboundListene
   return [...slots.values()].map((slot) => encodeSlot(view, slot));
 }
 
+const isWildcard = (address: string): boolean => address === "0.0.0.0" || address === "::";
+
 interface BindTarget {
   readonly bind: string;
+  readonly more: readonly string[];
   /** Destinations the chain is limited to on a shared address. */
   readonly cidr?: string;
 }
 
 function bindTargets(view: NodeView, listener: EgressListener, service: MeshService, port: ServicePort): readonly BindTarget[] {
   const binds = view.proxy.interception === "NONE";
-  if (listener.bind !== "") return [{ bind: listener.bind }];
-  if (bindsPort(view, listener) && !(binds && listener.port === undefined)) return [{ bind: loopbackOf(view) }];
-  if (isHttp(port.protocol) && !binds) return [{ bind: anyAddress }];
-  const addresses = view.addressesOf(service).filter((address) => speaksFamily(view.proxy, address.split("/")[0] ?? ""));
+  const { wildcard: bind, extraWildcards, dual } = view.family;
+  const wildcard: BindTarget = { bind, more: extraWildcards };
+  if (listener.bind !== "") return [{ bind: listener.bind, more: [] }];
+  if (bindsPort(view, listener) && !(binds && listener.port === undefined)) return [{ bind: loopbackOf(view), more: [] }];
+  if (isHttp(port.protocol) && !binds) return [wildcard];
   if (service.headless && listener.port === undefined) return headlessTargets(view, service, port);
-  const targets = addresses.map((address): BindTarget => (address.includes("/") ? { bind: anyAddress, cidr: address } : { bind: address }));
-  const all = targets.length === 0 ? [{ bind: anyAddress }] : targets;
+  const addresses = view.addressesOf(service).filter((address) => !binds || speaksFamily(view.proxy, address.split("/")[0] ?? ""));
+  const [first, ...more] = addresses;
+  // A service's addresses of both families are one listener; those a ServiceEntry lists are services of their own in Istio.
+  if (dual && first !== undefined && (service.registry === "Kubernetes" || service.addresses.size === 0)) return [{ bind: first, more }];
+  const targets = addresses.map((address): BindTarget =>
+    address.includes("/") ? { ...wildcard, cidr: address } : { bind: address, more: [] },
+  );
+  const all = targets.length === 0 ? [wildcard] : targets;
   // A wildcard could not tell services apart without a redirected destination, and would take every address.
-  return binds ? all.filter((target) => target.bind !== anyAddress) : all;
+  return binds ? all.filter((target) => target.bind !== bind) : all;
 }
 
 /** True when nothing is redirected to a listener, so that it needs a port of its own. */
@@ -91,7 +103,9 @@ function headlessTargets(view: NodeView, service: MeshService, port: ServicePort
     .filter((endpoint) => endpoint.portName === port.name && isIP(endpoint.address) !== 0 && endpoint.address !== self)
     .filter((endpoint) => endpoint.port === port.port || view.proxy.interception !== "NONE")
     .map((endpoint) => endpoint.address);
-  return [...new Set(addresses)].filter((address) => speaksFamily(view.proxy, address)).map((bind) => ({ bind }));
+  return [...new Set(addresses)]
+    .filter((address) => view.proxy.interception !== "NONE" || speaksFamily(view.proxy, address))
+    .map((bind) => ({ bind, more: [] }));
 }
 
 /** Where services of one egress listener claim addresses. */
@@ -109,17 +123,17 @@ function claim({ view, slots, egress, route }: ClaimPlace, service: MeshService,
   // The first service to claim an address decides what is spoken there; Istio drops later ones in the same way.
   if (existing !== undefined && (existing.egress !== egress || existing.kind !== kind || kind === "auto")) return;
   if (kind === "http") {
-    if (existing === undefined) slots.set(key, httpSlot(view, egress, target.bind, port.port));
+    if (existing === undefined) slots.set(key, httpSlot(view, egress, target, port.port));
     return;
   }
   const { chains, rest } = connectionChains(view, service, port, route);
   if (kind === "auto") {
-    const routeName = target.bind === anyAddress ? String(port.port) : `${service.hostname}:${port.port}`;
-    const http = httpSlot(view, egress, target.bind, port.port, routeName, true);
+    const routeName = isWildcard(target.bind) ? String(port.port) : `${service.hostname}:${port.port}`;
+    const http = httpSlot(view, egress, target, port.port, routeName, true);
     const auto: Slot = { ...http, kind, chains: [] };
-    for (const chain of chains) addChain(auto, chain, chainMatch(service, port, target, chain));
+    for (const chain of chains) addChain(auto, chain, chainMatch(view, service, port, target, chain));
     const own = { json: rest ?? {}, serverNames: [], subnets: [] };
-    const ranges = chainMatch(service, port, target, own);
+    const ranges = chainMatch(view, service, port, target, own);
     if (ranges === undefined) auto.defaultChain = { ...rest, ...handshakeTimeout };
     else addChain(auto, own, ranges);
     auto.chains.push(...http.chains);
@@ -129,6 +143,7 @@ function claim({ view, slots, egress, route }: ClaimPlace, service: MeshService,
   const slot = existing ?? {
     egress,
     bind: target.bind,
+    more: target.more,
     port: port.port,
     kind,
     chains: [],
@@ -137,7 +152,7 @@ function claim({ view, slots, egress, route }: ClaimPlace, service: MeshService,
   };
   if (existing === undefined) slots.set(key, slot);
   for (const chain of [...chains, ...(rest === undefined ? [] : [{ json: rest, serverNames: [], subnets: [] }])])
-    addChain(slot, chain, chainMatch(service, port, target, chain));
+    addChain(slot, chain, chainMatch(view, service, port, target, chain));
 }
 
 /** The chains for parts of a port's connections, and the one for the rest of them, unless TLS routes leave none. */
@@ -164,10 +179,10 @@ function addChain(slot: Slot, { json }: RoutedChain, match: Json | undefined): v
 }
 
 /** On an address of its own a service needs no match; on a shared one TLS is told apart by SNI, the rest by destination. */
-function chainMatch(service: MeshService, port: ServicePort, target: BindTarget, chain: RoutedChain): Json | undefined {
-  const shared = target.bind === anyAddress;
+function chainMatch(view: NodeView, service: MeshService, port: ServicePort, target: BindTarget, chain: RoutedChain): Json | undefined {
+  const shared = isWildcard(target.bind);
   const cidrs = chain.subnets.length > 0 ? chain.subnets.toSorted() : shared && target.cidr !== undefined ? [target.cidr] : [];
-  const ownNames = shared && isTls(port.protocol) ? [service.hostname] : [];
+  const ownNames = shared && isTls(port.protocol) ? serverNames(service, view.proxy.domainNamespace) : [];
   const names = chain.serverNames.length > 0 ? chain.serverNames.toSorted() : ownNames;
   const match = {
     ...(cidrs.length === 0 ? {} : { prefix_ranges: cidrs.map(prefixRange) }),
@@ -184,16 +199,17 @@ function prefixRange(cidr: string): Json {
 function httpSlot(
   view: NodeView,
   egress: EgressScope,
-  bind: string,
+  { bind, more }: BindTarget,
   port: number,
   routeName = String(port),
-  sniffed = bind === anyAddress,
+  sniffed = isWildcard(bind),
 ): Slot {
   const filters = [outboundHttp(view.mesh.config, `outbound_${bind}_${port};`, routeName)];
   const match = sniffed ? { filter_chain_match: { transport_protocol: "raw_buffer", application_protocols: plaintextHttpAlpn } } : {};
   return {
     egress,
     bind,
+    more,
     port,
     kind: "http",
     routeName,
@@ -206,13 +222,14 @@ function httpSlot(
 function encodeSlot(view: NodeView, slot: Slot): OutboundListener {
   const { config } = view.mesh;
   const name = `${slot.bind}_${slot.port}`;
-  const shared = slot.bind === anyAddress;
+  const shared = isWildcard(slot.bind);
   const sniffsHttp = slot.kind === "auto" || (slot.kind === "http" && shared);
   const listenerFilters = [...(slot.needsTlsInspector ? [tlsInspector] : []), ...(sniffsHttp ? [httpInspector] : [])];
   const { chains, defaultChain } = splitChains(view, slot);
   const json: Json = {
     name,
     address: socketAddress(slot.bind, slot.port),
+    ...additionalAddresses(slot.more, slot.port),
     filter_chains: chains,
     ...(defaultChain === undefined ? {} : { default_filter_chain: defaultChain }),
     ...(listenerFilters.length === 0 ? {} : { listener_filters: listenerFilters }),
@@ -243,7 +260,8 @@ export function buildVirtualOutbound(view: NodeView): Json {
   const { config } = view.mesh;
   return {
     name: "virtualOutbound",
-    address: socketAddress(anyAddress, outboundPort),
+    address: socketAddress(view.family.wildcard, outboundPort),
+    ...additionalAddresses(view.family.dual ? view.family.extraWildcards : [], outboundPort),
     filter_chains: [
       { filter_chain_match: { destination_port: outboundPort }, filters: [blackHole], name: "virtualOutbound-blackhole" },
       { filters: [tcpProxy(config, view.scope.unclaimedCluster)], name: "virtualOutbound-catchall-tcp" },

@@ -8,12 +8,13 @@ import { meshGateway, type VirtualService } from "../istio/virtual-services.ts";
 import type { MeshConfig } from "../mesh-config.ts";
 import type { NodeView } from "../node-view.ts";
 import { isHttp } from "../registry/protocol.ts";
+import type { ServiceAlias } from "../registry/aliases.ts";
 import { clusterName, compareText, type MeshService, type ServicePort } from "../registry/service.ts";
 import { buildHttpRoutes } from "../route/http-routes.ts";
 import { ruleLookup, serviceLookup } from "../route/forward.ts";
 import { retryField } from "../route/policies.ts";
 import type { EgressScope } from "../scope/sidecar-scope.ts";
-import { serviceDomains } from "./domains.ts";
+import { hostDomains, serviceDomains } from "./domains.ts";
 
 type PortServices = ReadonlyMap<string, { readonly service: MeshService; readonly port: ServicePort }>;
 
@@ -79,8 +80,8 @@ export class VirtualHostBuilder {
 
   /** Adds the hosts of one VirtualService, and says which services it speaks for. */
   #addVirtualService(table: HostTable, virtualService: VirtualService, services: PortServices, port: number): readonly string[] {
-    const { others, owned } = this.#splitHosts(virtualService, services);
-    if (port !== plainHttpPort && owned.length === 0) return [];
+    const { others, owned, aliases } = this.#splitHosts(virtualService, services, port);
+    if (port !== plainHttpPort && owned.length + aliases.length === 0) return [];
     const routes = buildHttpRoutes(virtualService, {
       proxy: this.#view.proxy,
       gateway: meshGateway,
@@ -89,10 +90,12 @@ export class VirtualHostBuilder {
       // Only the services of this port count here, so that without a port this one is meant.
       portOf: () => port,
       ruleOf: this.#ruleOf,
+      targetOf: (hostname) => this.#aliasOn(port, hostname)?.externalName ?? hostname,
     });
     const served = owned.filter((hostname) => carriesHttp(services.get(hostname)?.port));
-    if (routes.length === 0 || (served.length === 0 && port !== plainHttpPort)) return [];
+    if (routes.length === 0 || (served.length + aliases.length === 0 && port !== plainHttpPort)) return [];
     for (const host of others) table.add(host, [isIPv6(host) ? `[${host}]` : host], routes);
+    for (const hostname of aliases) table.addAlias(hostname, routes);
     for (const hostname of served) {
       const service = services.get(hostname)?.service;
       if (service !== undefined) table.addService(service, routes);
@@ -104,19 +107,27 @@ export class VirtualHostBuilder {
   #splitHosts(
     virtualService: VirtualService,
     services: PortServices,
-  ): { readonly others: readonly string[]; readonly owned: readonly string[] } {
+    port: number,
+  ): { readonly others: readonly string[]; readonly owned: readonly string[]; readonly aliases: readonly string[] } {
     const others: string[] = [];
+    const aliases: string[] = [];
     const owned: string[] = [];
     for (const host of virtualService.spec.hosts) {
       if (!host.startsWith("*")) {
-        (services.has(host) ? owned : others).push(host);
+        (services.has(host) ? owned : this.#aliasOn(port, host) !== undefined ? aliases : others).push(host);
         continue;
       }
       const covered = [...services.keys()].filter((hostname) => hostCovers(host, hostname));
       if (covered.length === 0) others.push(host);
       owned.push(...covered.filter((hostname) => this.#ownerOf(hostname) === virtualService));
     }
-    return { others, owned: [...new Set(owned)] };
+    return { others, owned: [...new Set(owned)], aliases };
+  }
+
+  /** An ExternalName service, which counts as a service on the ports alone that it names, as in Istio. */
+  #aliasOn(port: number, hostname: string): ServiceAlias | undefined {
+    const alias = this.#view.aliases.get(hostname);
+    return alias?.ports.some((each) => each.port === port) === true ? alias : undefined;
   }
 
   #ownerOf(hostname: string): VirtualService | undefined {
@@ -139,6 +150,10 @@ class HostTable {
 
   addService(service: MeshService, routes: readonly Json[]): void {
     this.add(service.hostname, serviceDomains(service, this.#view.proxy.domainNamespace, this.#view.addressesOf(service)), routes);
+  }
+
+  addAlias(hostname: string, routes: readonly Json[]): void {
+    this.add(hostname, hostDomains(hostname, this.#view.proxy.domainNamespace), routes);
   }
 
   /** Adds a host with those of its domains that nobody has yet; the first to claim a name or domain keeps it. */

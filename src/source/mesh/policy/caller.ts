@@ -1,8 +1,8 @@
 // The proxy as locality settings see it: its labels and locality, from its pod where the mesh knows it, else as it says itself.
 import type { Proxy } from "../proxy.ts";
-import { parseLocality, type Workload } from "../registry/kubernetes-services.ts";
+import type { Workload } from "../registry/kubernetes-services.ts";
 import type { Networks } from "../registry/networks.ts";
-import { localityOfTopology, withTopology } from "../registry/topology-labels.ts";
+import { localityOfTopology, parseLocality, withTopology } from "../registry/topology-labels.ts";
 import type { Caller } from "./locality-priorities.ts";
 
 /** Describes a proxy; `workload` is its pod. */

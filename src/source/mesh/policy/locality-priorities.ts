@@ -2,7 +2,7 @@
 import type { Locality } from "../../../envoy/cluster/endpoint.ts";
 import type { Json } from "../envoy-json.ts";
 import type { LocalitySetting } from "../istio/locality-setting.ts";
-import { parseLocality } from "../registry/kubernetes-services.ts";
+import { parseLocality } from "../registry/topology-labels.ts";
 import type { LocalityChoice } from "./locality.ts";
 
 /** An endpoint as it will be sent. */

@@ -39,6 +39,7 @@ export function commonLbConfig(choice: LocalityChoice, service: MeshService, pol
   const weighted = ordered || (setting !== undefined && setting.distribute.length > 0);
   const threshold = panicThreshold(service, policy);
   return {
+    ...(service.persistentSessions ? { override_host_status: { statuses: ["HEALTHY", "DRAINING", "UNKNOWN", "DEGRADED"] } } : {}),
     ...(threshold === undefined ? {} : { healthy_panic_threshold: threshold === 0 ? {} : { value: threshold } }),
     ...(weighted ? { locality_weighted_lb_config: {} } : {}),
   };

@@ -26,6 +26,8 @@ export interface KubernetesService {
   readonly selector: Readonly<Record<string, string>>;
   readonly ports: readonly KubernetesServicePort[];
   readonly publishNotReadyAddresses: boolean;
+  /** `internalTrafficPolicy: Local`: only endpoints on the caller's own node. */
+  readonly nodeLocal: boolean;
   readonly trafficDistribution: string;
 }
 
@@ -33,6 +35,8 @@ export interface KubernetesService {
 export interface KubernetesEndpoint {
   readonly addresses: readonly string[];
   readonly ready: boolean;
+  /** Still answers, ready or not. */
+  readonly serving: boolean;
   /** On its way out, if it is not ready. */
   readonly terminating: boolean;
   readonly hostname: string;
@@ -45,6 +49,8 @@ export interface KubernetesEndpoint {
 /** discovery.k8s.io/v1 EndpointSlice; a v1 Endpoints subset reads as one of these. */
 export interface KubernetesEndpointSlice {
   readonly serviceName: string;
+  /** Endpoints by host name (`addressType: FQDN`), which Istio leaves out. */
+  readonly byName: boolean;
   readonly ports: readonly { readonly name: string; readonly port: number }[];
   readonly endpoints: readonly KubernetesEndpoint[];
 }
@@ -100,6 +106,7 @@ export function readService(root: Fields): KubernetesService {
     selector: spec?.stringMap("selector") ?? {},
     ports,
     publishNotReadyAddresses: spec?.boolean("publishNotReadyAddresses") ?? false,
+    nodeLocal: spec?.oneOf("internalTrafficPolicy", ["Cluster", "Local"]) === "Local",
     trafficDistribution: spec?.string("trafficDistribution") ?? "",
   };
 }
@@ -123,6 +130,7 @@ export function readEndpointSlice(root: Fields, meta: ObjectMeta): KubernetesEnd
   if (serviceName === "") root.error("metadata", "has no label kubernetes.io/service-name, expected the name of the slice's service");
   return {
     serviceName,
+    byName: root.oneOf("addressType", ["IPv4", "IPv6", "FQDN"]) === "FQDN",
     ports: root.list("ports", readEndpointPort),
     endpoints: root.list("endpoints", (item) => {
       const conditions = item.child("conditions");
@@ -132,6 +140,7 @@ export function readEndpointSlice(root: Fields, meta: ObjectMeta): KubernetesEnd
         addresses: item.strings("addresses"),
         // Absent means unknown, which the API asks consumers to take as ready.
         ready: conditions?.boolean("ready") ?? true,
+        serving: conditions?.boolean("serving") ?? true,
         // Absent means unknown as well, which Istio takes as terminating.
         terminating: conditions?.boolean("terminating") ?? true,
         hostname: item.string("hostname") ?? "",
@@ -154,6 +163,7 @@ export function readEndpoints(root: Fields, meta: ObjectMeta): readonly Kubernet
       return {
         addresses: [item.requiredString("ip")],
         ready,
+        serving: true,
         terminating: !ready,
         hostname: item.string("hostname") ?? "",
         nodeName: item.string("nodeName") ?? "",
@@ -164,6 +174,7 @@ export function readEndpoints(root: Fields, meta: ObjectMeta): readonly Kubernet
     };
   return root.list("subsets", (subset) => ({
     serviceName: meta.name,
+    byName: false,
     ports: subset.list("ports", readEndpointPort),
     endpoints: [...subset.list("addresses", readAddress(true)), ...subset.list("notReadyAddresses", readAddress(false))],
   }));

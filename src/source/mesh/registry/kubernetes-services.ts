@@ -1,11 +1,13 @@
 // Joins one cluster's Kubernetes objects into services with endpoints: slices with their pods, pods with their nodes.
 import type { Locality } from "../../../envoy/cluster/endpoint.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
-import type { KubernetesCluster, KubernetesEndpoint, KubernetesPod, KubernetesService } from "./kubernetes-objects.ts";
+import type { KubernetesCluster, KubernetesEndpoint, KubernetesPod } from "./kubernetes-objects.ts";
+import { entryEndpoint, selectEntries, type WorkloadEntry } from "./workload-entries.ts";
+import { hasAddress } from "../istio/workload-entry.ts";
 import type { Networks } from "./networks.ts";
 import { protocolOfPort } from "./protocol.ts";
-import type { MeshEndpoint, MeshService, ServicePort, ServiceTargets } from "./service.ts";
-import { withTopology } from "./topology-labels.ts";
+import { type MeshEndpoint, type MeshService, persistentSessionLabel, type ServicePort, type ServiceTargets } from "./service.ts";
+import { parseLocality, withTopology } from "./topology-labels.ts";
 
 /** One cluster's part of a service. */
 export interface ClusterService {
@@ -16,6 +18,9 @@ export interface ClusterService {
   readonly ports: readonly ServicePort[];
   readonly addresses: readonly string[];
   readonly headless: boolean;
+  readonly publishNotReady: boolean;
+  readonly nodeLocal: boolean;
+  readonly persistentSessions: boolean;
   readonly endpoints: readonly MeshEndpoint[];
   readonly serviceAccounts: readonly string[];
   readonly targets: ServiceTargets;
@@ -29,11 +34,17 @@ export interface Workload {
   readonly locality: Locality;
 }
 
-/** Services of one cluster in file order; ExternalName services are left out, as they have neither address nor endpoints. */
-export function readClusterServices(cluster: KubernetesCluster, networks: Networks): readonly ClusterService[] {
+/** Services of one cluster in file order; ExternalName services are left out: those are aliases of others (aliases.ts). */
+export function readClusterServices(
+  cluster: KubernetesCluster,
+  networks: Networks,
+  dualStack: boolean,
+  machines: readonly WorkloadEntry[] = [],
+): readonly ClusterService[] {
   const workloads = new WorkloadIndex(cluster);
   const slices = new Map<string, (typeof cluster.endpointSlices)[number][]>();
   for (const slice of cluster.endpointSlices) {
+    if (slice.spec.byName) continue;
     const key = `${slice.meta.namespace}/${slice.spec.serviceName}`;
     const list = slices.get(key);
     if (list === undefined) slices.set(key, [slice]);
@@ -44,20 +55,45 @@ export function readClusterServices(cluster: KubernetesCluster, networks: Networ
     .map((service) => {
       const ports = service.spec.ports.map((port) => ({ name: port.name, port: port.port, protocol: protocolOfPort(port) }));
       const names = new Set(ports.map((port) => port.name));
+      const persistentSessions = (service.meta.labels[persistentSessionLabel] ?? "") !== "";
       const endpoints: MeshEndpoint[] = [];
       const accounts = new Set<string>();
+      // A dual stack service has a slice for each family, and a pod in both is one endpoint with all of its addresses.
+      const whole = dualStack && service.spec.clusterIps.length > 1;
+      const seen = new Set<string>();
       for (const slice of slices.get(`${service.meta.namespace}/${service.meta.name}`) ?? []) {
         for (const endpoint of slice.spec.endpoints) {
-          for (const address of endpoint.addresses) {
-            const workload = workloads.find(endpoint, address);
+          for (const given of endpoint.addresses) {
+            const workload = workloads.find(endpoint, given);
+            const [address = given, ...more] = whole ? (workload?.pod.spec.ips ?? []) : [];
             // A pod that is not there yet would mean an endpoint without identity; it joins when its pod does.
             if (workload === undefined && endpoint.podName !== "") continue;
-            if (endpoint.terminating && !endpoint.ready && !service.spec.publishNotReadyAddresses) continue;
+            const leaving = endpoint.terminating && !endpoint.ready;
+            // Only where sessions are held to their host, one that leaves is kept for them, as in Istio.
+            const draining = leaving && endpoint.serving && persistentSessions;
+            if (leaving && !draining && !service.spec.publishNotReadyAddresses) continue;
             if (workload !== undefined) accounts.add(`ns/${workload.pod.meta.namespace}/sa/${workload.pod.spec.serviceAccount}`);
             for (const port of slice.spec.ports) {
-              if (names.has(port.name)) endpoints.push(buildEndpoint(cluster.name, networks, service, endpoint, address, port, workload));
+              const key = `${address} ${port.name} ${port.port}`;
+              // An endpoint on its way from one slice to another is in both of them.
+              if (!names.has(port.name) || seen.has(key)) continue;
+              seen.add(key);
+              endpoints.push({
+                ...buildEndpoint(cluster.name, networks, endpoint, address, port, workload),
+                moreAddresses: more,
+                draining,
+              });
             }
           }
+        }
+      }
+      for (const machine of selectEntries(machines, service.meta.namespace, service.spec.selector)) {
+        // The pods of a headless service are called by their own names, so in Istio machines are none of them.
+        if (service.spec.headless || !hasAddress(machine.spec)) continue;
+        if (machine.spec.serviceAccount !== "") accounts.add(`ns/${machine.meta.namespace}/sa/${machine.spec.serviceAccount}`);
+        for (const port of service.spec.ports) {
+          const number = machinePort(machine, port);
+          if (number !== undefined) endpoints.push(entryEndpoint(machine, { name: port.name, number }, cluster.name, networks));
         }
       }
       return {
@@ -68,6 +104,9 @@ export function readClusterServices(cluster: KubernetesCluster, networks: Networ
         ports,
         addresses: service.spec.clusterIps,
         headless: service.spec.headless,
+        publishNotReady: service.spec.publishNotReadyAddresses,
+        nodeLocal: service.spec.nodeLocal,
+        persistentSessions,
         endpoints,
         serviceAccounts: [...accounts],
         targets: {
@@ -83,15 +122,24 @@ export function readClusterServices(cluster: KubernetesCluster, networks: Networ
     });
 }
 
+/** Where a machine serves a port of a Service; a target port by name is one of the machine's own, or none. */
+export function machinePort(
+  machine: WorkloadEntry,
+  port: { readonly name: string; readonly targetPort: number | string },
+): number | undefined {
+  const { targetPort } = port;
+  if (typeof targetPort === "string") return machine.spec.ports.get(targetPort);
+  return machine.spec.ports.get(port.name) ?? targetPort;
+}
+
 function buildEndpoint(
   cluster: string,
   networks: Networks,
-  service: MeshObject<KubernetesService>,
   endpoint: KubernetesEndpoint,
   address: string,
   port: { readonly name: string; readonly port: number },
   workload: Workload | undefined,
-): MeshEndpoint {
+): Omit<MeshEndpoint, "moreAddresses" | "draining"> {
   const labels = workload?.pod.meta.labels ?? {};
   const network = networks.networkOf(cluster, address, labels);
   const locality = workload?.locality ?? noLocality;
@@ -104,7 +152,8 @@ function buildEndpoint(
     locality,
     weight: 0,
     mutualTls: labels["security.istio.io/tlsMode"] === "istio",
-    ready: endpoint.ready || service.spec.publishNotReadyAddresses,
+    nodeName: workload?.pod.spec.nodeName ?? "",
+    ready: endpoint.ready,
     labels: withTopology(labels, { cluster, network, node: workload?.pod.spec.nodeName ?? "", locality }),
     serviceAccount: workload?.pod.spec.serviceAccount ?? "",
     namespace: workload?.pod.meta.namespace ?? "",
@@ -169,10 +218,4 @@ function localityOfLabels(labels: Readonly<Record<string, string>>): Locality {
     zone: labels["topology.kubernetes.io/zone"] ?? labels["failure-domain.beta.kubernetes.io/zone"] ?? "",
     subZone: labels["topology.istio.io/subzone"] ?? "",
   };
-}
-
-/** `region/zone/subzone`, each part optional. */
-export function parseLocality(text: string): Locality {
-  const [region = "", zone = "", ...rest] = text.split("/");
-  return { region, zone, subZone: rest.join("/") };
 }

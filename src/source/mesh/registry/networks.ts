@@ -1,6 +1,7 @@
 // Networks: which one an endpoint is on, and through which gateways another one is reached.
 import { BlockList, isIP } from "node:net";
 import type { MeshView } from "../mesh-view.ts";
+import type { MeshObject } from "../object/mesh-object.ts";
 import type { KubernetesService } from "./kubernetes-objects.ts";
 import { compareText } from "./service.ts";
 
@@ -47,32 +48,16 @@ export function readNetworks(mesh: MeshView): Networks {
   };
 }
 
+/** Host names among the addresses of the mesh's network gateways; somebody has to resolve them (RESOLVE_HOSTNAME_GATEWAYS). */
+export function gatewayHosts(mesh: MeshView): ReadonlySet<string> {
+  return new Set(givenGateways(mesh).flatMap(({ address }) => (isIP(address) === 0 ? [address] : [])));
+}
+
 function findGateways(mesh: MeshView): readonly NetworkGateway[] {
   const found = new Map<string, NetworkGateway>();
-  const add = (gateway: NetworkGateway): void => {
-    if (isIP(gateway.address) === 0) return;
-    found.set(`${gateway.network}/${gateway.cluster}/${gateway.address}/${gateway.port}`, gateway);
-  };
-  for (const [network, description] of mesh.networks) {
-    for (const gateway of description.gateways) {
-      if (gateway.address !== "") add({ network, cluster: "", address: gateway.address, port: gateway.port });
-    }
-  }
-  for (const cluster of mesh.clusters) {
-    for (const service of cluster.services) {
-      const addresses = externalAddresses(service.spec);
-      const hostname = `${service.meta.name}.${service.meta.namespace}.svc.cluster.local`;
-      for (const [network, description] of mesh.networks) {
-        for (const gateway of description.gateways) {
-          if (gateway.registryServiceName !== hostname) continue;
-          for (const address of addresses) add({ network, cluster: cluster.name, address, port: gateway.port });
-        }
-      }
-      const labelled = service.meta.labels[networkLabel];
-      if (labelled === undefined || labelled === "") continue;
-      const port = Number(service.meta.labels[gatewayPortLabel] ?? defaultGatewayPort);
-      for (const address of addresses) add({ network: labelled, cluster: cluster.name, address, port });
-    }
+  for (const given of givenGateways(mesh)) {
+    const addresses = isIP(given.address) === 0 ? (mesh.gatewayAddresses.get(given.address) ?? []) : [given.address];
+    for (const address of addresses) found.set(`${given.network}/${given.cluster}/${address}/${given.port}`, { ...given, address });
   }
   return [...found.values()].toSorted(
     (a, b) =>
@@ -80,8 +65,37 @@ function findGateways(mesh: MeshView): readonly NetworkGateway[] {
   );
 }
 
+/** Every gateway as it is given: its address may be a host name. */
+function givenGateways(mesh: MeshView): readonly NetworkGateway[] {
+  const given: NetworkGateway[] = [];
+  for (const [network, description] of mesh.networks) {
+    for (const { address, port } of description.gateways) if (address !== "") given.push({ network, cluster: "", address, port });
+  }
+  for (const cluster of mesh.clusters) {
+    for (const service of cluster.services) {
+      const ways = waysThrough(mesh, service);
+      for (const address of ways.length === 0 ? [] : externalAddresses(service.spec))
+        given.push(...ways.map((way) => ({ ...way, cluster: cluster.name, address })));
+    }
+  }
+  return given;
+}
+
+/** The networks that a service leads into. Its own label says it alone; only without one does networks.yaml. */
+function waysThrough(
+  mesh: MeshView,
+  { meta }: MeshObject<KubernetesService>,
+): readonly { readonly network: string; readonly port: number }[] {
+  const labelled = meta.labels[networkLabel] ?? "";
+  if (labelled !== "") return [{ network: labelled, port: Number(meta.labels[gatewayPortLabel] ?? defaultGatewayPort) }];
+  const hostname = `${meta.name}.${meta.namespace}.svc.cluster.local`;
+  return [...mesh.networks].flatMap(([network, { gateways }]) =>
+    gateways.filter(({ registryServiceName }) => registryServiceName === hostname).map(({ port }) => ({ network, port })),
+  );
+}
+
 function externalAddresses(service: KubernetesService): readonly string[] {
-  const balanced = service.type === "LoadBalancer" ? service.loadBalancer.map((ingress) => ingress.ip) : [];
+  const balanced = service.type === "LoadBalancer" ? service.loadBalancer.map(({ ip, hostname }) => (ip === "" ? hostname : ip)) : [];
   return [...service.externalIps, ...balanced].filter((address) => address !== "");
 }
 
@@ -108,11 +122,11 @@ function networkFinder(mesh: MeshView): Networks["networkOf"] {
   return (cluster, address, labels) => {
     const labelled = labels[networkLabel];
     if (labelled !== undefined && labelled !== "") return labelled;
-    const registry = byRegistry.get(cluster);
-    if (registry !== undefined) return registry;
+    const own = byRootNamespace.get(cluster) ?? byRegistry.get(cluster);
+    if (own !== undefined) return own;
     const family = isIP(address);
     const ranged = family === 0 ? undefined : byCidr.find((each) => each.list.check(address, family === 4 ? "ipv4" : "ipv6"));
-    return ranged?.network ?? byRootNamespace.get(cluster) ?? "";
+    return ranged?.network ?? "";
   };
 }
 

@@ -1,12 +1,23 @@
 // ServiceEntries as services: one service a host, addresses handed out where DNS capture needs one.
 import type { MeshView } from "../mesh-view.ts";
 import type { ServiceEntrySpec, WorkloadEndpoint } from "../istio/service-entry.ts";
+import { hasAddress } from "../istio/workload-entry.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
-import { parseLocality, readTrafficDistribution, WorkloadIndex, workloadName } from "./kubernetes-services.ts";
+import { readTrafficDistribution, WorkloadIndex, workloadName } from "./kubernetes-services.ts";
+import type { KubernetesCluster } from "./kubernetes-objects.ts";
+import { entryEndpoint, selectEntries } from "./workload-entries.ts";
 import type { Networks } from "./networks.ts";
 import { parseProtocol } from "./protocol.ts";
-import { compareText, labelsMatch, type MeshEndpoint, type MeshService, type ServicePort, type ServiceResolution } from "./service.ts";
-import { withTopology } from "./topology-labels.ts";
+import {
+  compareText,
+  labelsMatch,
+  type MeshEndpoint,
+  type MeshService,
+  persistentSessionLabel,
+  type ServicePort,
+  type ServiceResolution,
+} from "./service.ts";
+import { parseLocality, withTopology } from "./topology-labels.ts";
 import { allocateAddresses } from "./virtual-addresses.ts";
 
 const resolutions: Readonly<Record<ServiceEntrySpec["resolution"], ServiceResolution>> = {
@@ -29,7 +40,8 @@ export function readServiceEntries(mesh: MeshView, networks: Networks): readonly
     });
     const selected = selectWorkloads(mesh, networks, indexes, entry);
     return entry.spec.hosts.map((hostname): MeshService => {
-      const endpoints = selected.length > 0 ? selected : entryEndpoints(entry.spec, hostname, configCluster, networks);
+      const endpoints =
+        entry.spec.workloadSelector !== undefined ? selected : entryEndpoints(entry.spec, hostname, configCluster, networks);
       const accounts = endpoints.filter((each) => each.serviceAccount !== "");
       const identities = [mesh.config.trustDomain, ...mesh.config.trustDomainAliases].flatMap((domain) =>
         accounts.map((each) => `spiffe://${domain}/ns/${entry.meta.namespace}/sa/${each.serviceAccount}`),
@@ -49,6 +61,10 @@ export function readServiceEntries(mesh: MeshView, networks: Networks): readonly
         addresses: entry.spec.addresses.length === 0 ? new Map() : new Map([[configCluster, entry.spec.addresses]]),
         allocated: allocated.of(entry, hostname),
         headless: false,
+        publishNotReady: false,
+        nodeLocal: false,
+        persistentSessions: (entry.meta.labels[persistentSessionLabel] ?? "") !== "",
+        aliases: [],
         endpoints,
         identities: [...new Set([...entry.spec.subjectAltNames, ...identities])].toSorted(compareText),
         targets: new Map(),
@@ -88,6 +104,7 @@ function workloadEndpoint(
   const locality = parseLocality(endpoint.locality);
   return {
     address: endpoint.address,
+    moreAddresses: [],
     portName: port.name,
     port: endpoint.ports.get(port.name) ?? (port.targetPort === 0 ? port.number : port.targetPort),
     cluster,
@@ -96,7 +113,9 @@ function workloadEndpoint(
     weight: endpoint.weight,
     // A workload with a service account has an identity to show, so it takes mTLS unless its label says otherwise.
     mutualTls: (endpoint.labels["security.istio.io/tlsMode"] ?? (endpoint.serviceAccount === "" ? "" : "istio")) === "istio",
+    nodeName: "",
     ready: undefined,
+    draining: false,
     labels: withTopology(endpoint.labels, { cluster, network, node: "", locality }),
     serviceAccount: endpoint.serviceAccount,
     namespace: "",
@@ -106,7 +125,7 @@ function workloadEndpoint(
   };
 }
 
-/** Pods that an entry's workloadSelector picks, in the entry's own namespace of every cluster. */
+/** Machines, and pods of the config cluster, that an entry's workloadSelector picks in the entry's own namespace. */
 function selectWorkloads(
   mesh: MeshView,
   networks: Networks,
@@ -114,34 +133,55 @@ function selectWorkloads(
   entry: MeshObject<ServiceEntrySpec>,
 ): readonly MeshEndpoint[] {
   const selector = entry.spec.workloadSelector;
+  const [cluster] = mesh.clusters;
   if (selector === undefined || Object.keys(selector).length === 0) return [];
-  return mesh.clusters.flatMap((cluster) => {
-    const workloads = indexes.get(cluster.name);
-    return cluster.pods
-      .filter((pod) => pod.meta.namespace === entry.meta.namespace && labelsMatch(selector, pod.meta.labels))
-      .flatMap((pod) => {
-        const [address] = pod.spec.ips;
-        const workload = workloads?.findProxy(pod.meta.namespace, pod.meta.name, []);
-        if (address === undefined || workload === undefined) return [];
-        const network = networks.networkOf(cluster.name, address, pod.meta.labels);
-        const { locality } = workload;
-        return entry.spec.ports.map((port): MeshEndpoint => ({
-          address,
-          portName: port.name,
-          port: port.targetPort === 0 ? port.number : port.targetPort,
-          cluster: cluster.name,
-          network,
-          locality,
-          weight: 0,
-          mutualTls: pod.meta.labels["security.istio.io/tlsMode"] === "istio",
-          ready: true,
-          labels: withTopology(pod.meta.labels, { cluster: cluster.name, network, node: pod.spec.nodeName, locality }),
-          serviceAccount: pod.spec.serviceAccount,
-          namespace: pod.meta.namespace,
-          workloadName: workloadName(pod),
-          hostname: "",
-          subdomain: "",
-        }));
-      });
-  });
+  const byName = entry.spec.resolution.startsWith("DNS");
+  const machines = selectEntries(mesh.workloadEntries, entry.meta.namespace, selector)
+    // A name is good for a cluster that resolves it.
+    .filter((machine) => byName || hasAddress(machine.spec))
+    .flatMap((machine) =>
+      entry.spec.ports.map((port) => {
+        const number = machine.spec.ports.get(port.name) ?? (port.targetPort === 0 ? port.number : port.targetPort);
+        return entryEndpoint(machine, { name: port.name, number }, cluster?.name ?? "", networks);
+      }),
+    );
+  return cluster === undefined ? machines : [...selectPods(cluster, indexes.get(cluster.name), networks, entry, selector), ...machines];
+}
+
+function selectPods(
+  cluster: KubernetesCluster,
+  workloads: WorkloadIndex | undefined,
+  networks: Networks,
+  entry: MeshObject<ServiceEntrySpec>,
+  selector: Readonly<Record<string, string>>,
+): readonly MeshEndpoint[] {
+  return cluster.pods
+    .filter((pod) => pod.meta.namespace === entry.meta.namespace && labelsMatch(selector, pod.meta.labels))
+    .flatMap((pod) => {
+      const [address] = pod.spec.ips;
+      const workload = workloads?.findProxy(pod.meta.namespace, pod.meta.name, []);
+      if (address === undefined || workload === undefined) return [];
+      const network = networks.networkOf(cluster.name, address, pod.meta.labels);
+      const { locality } = workload;
+      return entry.spec.ports.map((port): MeshEndpoint => ({
+        address,
+        moreAddresses: [],
+        portName: port.name,
+        port: port.targetPort === 0 ? port.number : port.targetPort,
+        cluster: cluster.name,
+        network,
+        locality,
+        weight: 0,
+        mutualTls: pod.meta.labels["security.istio.io/tlsMode"] === "istio",
+        nodeName: pod.spec.nodeName,
+        ready: true,
+        draining: false,
+        labels: withTopology(pod.meta.labels, { cluster: cluster.name, network, node: pod.spec.nodeName, locality }),
+        serviceAccount: pod.spec.serviceAccount,
+        namespace: pod.meta.namespace,
+        workloadName: workloadName(pod),
+        hostname: "",
+        subdomain: "",
+      }));
+    });
 }

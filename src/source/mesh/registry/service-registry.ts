@@ -1,5 +1,7 @@
 // The services of the whole mesh: a Kubernetes service of the same name and namespace is one service in every cluster.
+import { isDualStackMesh } from "../address-family.ts";
 import type { MeshView } from "../mesh-view.ts";
+import { findAliases, type ServiceAlias } from "./aliases.ts";
 import { type ClusterService, readClusterServices } from "./kubernetes-services.ts";
 import { type Networks, readNetworks } from "./networks.ts";
 import { readServiceEntries } from "./service-entries.ts";
@@ -9,15 +11,17 @@ import { compareText, type MeshService } from "./service.ts";
 export interface ServiceRegistry {
   /** Oldest first, then by name and namespace: the order in which Istio lets services claim ports. */
   readonly services: readonly MeshService[];
+  readonly aliases: readonly ServiceAlias[];
   readonly networks: Networks;
 }
 
 /** Joins every source of services. */
 export function buildServiceRegistry(mesh: MeshView): ServiceRegistry {
   const networks = readNetworks(mesh);
+  const dualStack = isDualStackMesh(mesh.config);
   const merged = new Map<string, ClusterService[]>();
   for (const cluster of mesh.clusters) {
-    for (const service of readClusterServices(cluster, networks)) {
+    for (const service of readClusterServices(cluster, networks, dualStack, cluster === mesh.clusters[0] ? mesh.workloadEntries : [])) {
       const key = `${service.namespace}/${service.name}`;
       const parts = merged.get(key);
       if (parts === undefined) merged.set(key, [service]);
@@ -28,7 +32,14 @@ export function buildServiceRegistry(mesh: MeshView): ServiceRegistry {
   const known = new Set(services.map((service) => service.hostname));
   // A Kubernetes service owns its name: an entry for the same host would otherwise answer for it.
   const entries = readServiceEntries(mesh, networks).filter((service) => !known.has(service.hostname));
-  return { services: [...services, ...entries].toSorted(byAge), networks };
+  const all = [...services, ...entries].toSorted(byAge);
+  const aliases = findAliases(mesh.clusters, new Set(all.map((service) => service.hostname)));
+  return { services: aliases.length === 0 ? all : all.map((service) => named(service, aliases)), aliases, networks };
+}
+
+function named(service: MeshService, aliases: readonly ServiceAlias[]): MeshService {
+  const own = aliases.filter((alias) => alias.target === service.hostname).map((alias) => alias.hostname);
+  return own.length === 0 ? service : { ...service, aliases: own };
 }
 
 function mergeClusters(mesh: MeshView, parts: readonly ClusterService[]): MeshService {
@@ -49,6 +60,10 @@ function mergeClusters(mesh: MeshView, parts: readonly ClusterService[]): MeshSe
     addresses: new Map(parts.filter((part) => part.addresses.length > 0).map((part) => [part.cluster, part.addresses])),
     allocated: [],
     headless: first.headless,
+    publishNotReady: first.publishNotReady,
+    nodeLocal: first.nodeLocal,
+    persistentSessions: first.persistentSessions,
+    aliases: [],
     endpoints: parts.flatMap((part) => part.endpoints),
     identities: [...identities].toSorted(compareText),
     trafficDistribution: first.trafficDistribution,

@@ -14,6 +14,8 @@ export interface ServicePort {
 export interface MeshEndpoint {
   /** An IP address, or a host name for services resolved by DNS. */
   readonly address: string;
+  /** The same workload's addresses of the other family, in a dual stack mesh. */
+  readonly moreAddresses: readonly string[];
   /** The service port's name that this endpoint serves. */
   readonly portName: string;
   readonly port: number;
@@ -25,8 +27,12 @@ export interface MeshEndpoint {
   readonly weight: number;
   /** The workload's sidecar accepts mTLS. */
   readonly mutualTls: boolean;
+  /** The Kubernetes node it runs on, empty when unknown. */
+  readonly nodeName: string;
   /** Known to be ready; undefined for endpoints that nobody probes (ServiceEntry). */
   readonly ready: boolean | undefined;
+  /** Not ready and on its way out, but good for the sessions it has. */
+  readonly draining: boolean;
   readonly labels: Readonly<Record<string, string>>;
   readonly serviceAccount: string;
   readonly namespace: string;
@@ -65,6 +71,14 @@ export interface MeshService {
   /** Addresses handed out to a ServiceEntry without any, IPv4 first. */
   readonly allocated: readonly string[];
   readonly headless: boolean;
+  /** The name table of a headless service lists endpoints that are not ready too. */
+  readonly publishNotReady: boolean;
+  /** Only endpoints on the caller's own node are used. */
+  readonly nodeLocal: boolean;
+  /** The label `istio.io/persistent-session` is set: a host that drains is still good for the session it has. */
+  readonly persistentSessions: boolean;
+  /** Host names of the ExternalName services that lead here, by namespace and name. */
+  readonly aliases: readonly string[];
   readonly endpoints: readonly MeshEndpoint[];
   /** SPIFFE ids a peer of this service may have, sorted. */
   readonly identities: readonly string[];
@@ -85,6 +99,9 @@ export function clusterName(direction: "outbound" | "inbound", subset: Subset | 
 export function sniName(subset: Subset | undefined, hostname: string, port: number): string {
   return `outbound_.${port}_.${subset?.name ?? ""}_.${hostname}`;
 }
+
+/** The label that keeps a session at its host while that drains; istiod's PERSISTENT_SESSION_LABEL as it is by default. */
+export const persistentSessionLabel = "istio.io/persistent-session";
 
 /** True when every wanted label is there with its value. */
 export function labelsMatch(wanted: Readonly<Record<string, string>>, labels: Readonly<Record<string, string>>): boolean {

@@ -34,3 +34,9 @@ export function localityOfTopology(labels: Readonly<Record<string, string>>): Lo
   if (region === undefined && zone === undefined && subZone === undefined) return undefined;
   return { region: region ?? "", zone: zone ?? "", subZone: subZone ?? "" };
 }
+
+/** `region/zone/subzone`, each part optional. */
+export function parseLocality(text: string): Locality {
+  const [region = "", zone = "", ...rest] = text.split("/");
+  return { region, zone, subZone: rest.join("/") };
+}

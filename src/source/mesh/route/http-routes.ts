@@ -22,6 +22,8 @@ export interface HttpRoutePlace extends RoutePlace {
   readonly defaultRetries?: Retries | undefined;
   /** The rule of a service, for what its requests are hashed by. */
   ruleOf(hostname: string): DestinationRule | undefined;
+  /** The service that a destination's host name is an alias of; the name itself when it is none. */
+  targetOf?(hostname: string): string;
 }
 
 /** Routes in order, up to the first that takes everything; empty when the VirtualService has nothing to say here. */
@@ -43,8 +45,10 @@ function buildRoute({ meta }: VirtualService, place: HttpRoutePlace, route: Http
   const match = request === undefined ? everyRequest : routeMatch(request);
   const name = request === undefined || request.name === "" ? route.name : `${route.name}.${request.name}`;
   const clusterOf = (destination: Destination): Cluster => {
-    const host = resolveHost(destination.host, meta.namespace);
-    const port = destination.port === 0 ? place.portOf(host) : destination.port;
+    const named = resolveHost(destination.host, meta.namespace);
+    // An alias says by itself which port is meant; one that leads to another alias is followed no further, as in Istio.
+    const port = destination.port === 0 ? place.portOf(named) : destination.port;
+    const host = place.targetOf?.(named) ?? named;
     return { name: `outbound|${port}|${destination.subset}|${host}`, operation: `${host}:${port}` };
   };
   const hashOf = (destination: Destination): ConsistentHash | undefined =>

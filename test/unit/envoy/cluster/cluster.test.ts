@@ -98,11 +98,15 @@ suite("decodeCluster", () => {
     const value = accepted(
       decodeCluster,
       staticCluster("a", {
-        upstream_bind_config: { source_address: { address: "127.0.0.6", port_value: 0 } },
+        upstream_bind_config: {
+          source_address: { address: "127.0.0.6", port_value: 0 },
+          extra_source_addresses: [{ address: { address: "::6", port_value: 0 } }],
+        },
         upstream_connection_options: { tcp_keepalive: { keepalive_time: 30 } },
       }),
     );
     assert.deepEqual(value.sourceAddress, { address: "127.0.0.6", port: 0 });
+    assert.deepEqual(value.extraSourceAddresses, [{ address: "::6", port: 0 }]);
     assert.deepEqual(value.tcpKeepalive, { timeMs: 30_000, intervalMs: 75_000, probes: 9 });
   });
 
@@ -220,7 +224,14 @@ suite("decodeClusterLoadAssignment", () => {
         {
           locality: { region: "r", zone: "z", subZone: "s" },
           endpoints: [
-            { address: { pipe: "/run/x" }, hostname: "h", healthStatus: "DRAINING", weight: 2, metadata: { istio: { workload: "w" } } },
+            {
+              address: { pipe: "/run/x" },
+              additionalAddresses: [],
+              hostname: "h",
+              healthStatus: "DRAINING",
+              weight: 2,
+              metadata: { istio: { workload: "w" } },
+            },
           ],
           weight: 3,
           priority: 0,

@@ -127,10 +127,11 @@ suite("who sees handed-out addresses", () => {
       { metadata: { ...captures, INSTANCE_IPS: "2001:db8::1" } },
       ["2001:2::f0f0:91e6", "2001:2::f0f0:91e6_5432"],
     ],
+    ["one with both families the IPv4 one", { metadata: { ...captures, INSTANCE_IPS: "10.0.0.1,2001:db8::1" } }, v4],
     [
-      "a dual-stack one both",
-      { metadata: { ...captures, INSTANCE_IPS: "10.0.0.1,2001:db8::1" } },
-      ["240.240.145.230", "2001:2::f0f0:91e6", "2001:2::f0f0:91e6_5432", "240.240.145.230_5432"],
+      "and in a dual stack mesh both, behind one listener",
+      { metadata: { ...captures, INSTANCE_IPS: "10.0.0.1,2001:db8::1" }, config: 'ISTIO_DUAL_STACK: "true"' },
+      ["240.240.145.230", "2001:2::f0f0:91e6", "240.240.145.230_5432"],
     ],
   ];
   for (const [title, options, expected] of cases) test(title, async (t) => assert.deepEqual(await seenBy(t, options), expected));

@@ -156,9 +156,12 @@ suite("mesh directory", () => {
     ],
     ["a network of an unknown cluster", { "networks.yaml": "networks: {n: {endpoints: [{fromRegistry: moon}]}}\n" }, /names cluster moon/],
     [
-      "an ExternalName service",
-      { "k8s/c1.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: e}\nspec: {type: ExternalName, externalName: x.org}\n" },
-      /ExternalName has no effect/,
+      "an ExternalName service that leads nowhere",
+      {
+        "k8s/c1.yaml":
+          "apiVersion: v1\nkind: Service\nmetadata: {name: e}\nspec: {type: ExternalName, externalName: x.default.svc.cluster.local}\n",
+      },
+      /names a service that is not there/,
     ],
   ];
   for (const [title, content, expected] of warnings) {
