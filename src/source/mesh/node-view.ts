@@ -14,13 +14,15 @@ import {
   type WorkloadMutualTls,
 } from "./istio/peer-authentications.ts";
 import type { OwnServer } from "./gateway/merge-servers.ts";
+import type { MeshConfig } from "./mesh-config.ts";
 import type { MeshView } from "./mesh-view.ts";
+import { Kept } from "./object/kept.ts";
 import { describeProxy, type Proxy } from "./proxy.ts";
 import { describeCaller } from "./policy/caller.ts";
 import type { Caller } from "./policy/locality-priorities.ts";
 import type { ServiceAlias } from "./registry/aliases.ts";
 import { compileClusterLocal, type ClusterLocalTest } from "./registry/cluster-local.ts";
-import { machinePort, WorkloadIndex } from "./registry/kubernetes-services.ts";
+import { machinePort, type WorkloadIndex, workloadsOf } from "./registry/kubernetes-services.ts";
 import type { Networks } from "./registry/networks.ts";
 import { buildServiceRegistry } from "./registry/service-registry.ts";
 import { openedPorts, type OwnIngress } from "./scope/ingress.ts";
@@ -49,6 +51,11 @@ export type ClientTls = "auto" | "mutual" | "none";
 
 /** Everything a builder asks about. */
 export interface NodeView {
+  /**
+   * The same object from load to load while the node and all that is not said of a single service stay the same: what a builder
+   * made of a service and its rule in the same context it need not make again.
+   */
+  readonly context: object;
   readonly mesh: MeshView;
   readonly proxy: Proxy;
   readonly family: AddressFamily;
@@ -80,6 +87,8 @@ export interface NodeView {
   addressesOf(service: MeshService): readonly string[];
 }
 
+const contexts = new Kept<MeshConfig, object>();
+
 /** Looks at the mesh from one node. */
 export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   const proxy = describeProxy(node);
@@ -90,7 +99,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   const ownServers = proxy.type === "router" ? findServers(mesh, proxy) : [];
   const workload = mesh.clusters
     .filter((cluster) => cluster.name === proxy.cluster)
-    .map((cluster) => new WorkloadIndex(cluster).findProxy(proxy.namespace, proxy.name, proxy.addresses))
+    .map((cluster) => workloadsOf(cluster).findProxy(proxy.namespace, proxy.name, proxy.addresses))
     .find((found) => found !== undefined);
   const scope = compileScope(mesh, proxy, workload?.pod.meta.labels ?? proxy.labels, registry.services);
   const findRule = indexDestinationRules(mesh, proxy.namespace);
@@ -99,8 +108,15 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     const imported = scope.byHost.get(service.hostname);
     return imported === undefined ? undefined : findRule(imported);
   };
+  const caller = describeCaller(proxy, workload, registry.networks);
+  const context = contexts.get(
+    mesh.config,
+    [registry.networks, mesh.peerAuthentications, scope.sidecar, JSON.stringify(node), JSON.stringify(caller)],
+    () => ({}),
+  );
   const ranges = workload?.pod.meta.annotations["traffic.sidecar.istio.io/includeOutboundIPRanges"];
   return {
+    context,
     mesh,
     proxy,
     family,
@@ -109,7 +125,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     scope,
     aliases: new Map(registry.aliases.map((alias) => [alias.hostname, alias])),
     clusterLocal: compileClusterLocal(mesh.config),
-    caller: describeCaller(proxy, workload, registry.networks),
+    caller,
     ownPorts: openedPorts(scope.sidecar, proxy, findOwnPorts(registry.services, proxy, workload, findMachine(mesh, proxy))),
     ownServers,
     ownMutualTls: authentication.ofWorkload(proxy.namespace, workload?.pod.meta.labels ?? proxy.labels),

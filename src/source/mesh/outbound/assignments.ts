@@ -3,20 +3,30 @@ import type { Json } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { NodeView } from "../node-view.ts";
 import { clusterName, type MeshService, type ServicePort, sniName } from "../registry/service.ts";
-import { clusterPorts, clusterType } from "./cluster-ports.ts";
+import { type ClusterPort, clusterPorts, clusterType, forEachService } from "./cluster-ports.ts";
 import { buildLocalityEndpoints } from "./endpoints.ts";
 
 /** Every assignment that the node's EDS clusters ask for. */
 export function buildAssignments(view: NodeView): readonly Json[] {
-  const assignments: Json[] = [];
-  for (const { service, port, subset } of clusterPorts(view)) {
-    if (clusterType(view, service, subset, port) !== "EDS") continue;
-    assignments.push(assignment(view, service, port, subset, clusterName("outbound", subset, service.hostname, port.port), false));
-    if (view.autoPassthrough && !service.meshExternal) {
-      assignments.push(assignment(view, service, port, subset, sniName(subset, service.hostname, port.port), true));
-    }
-  }
-  return assignments;
+  return view.autoPassthrough ? [...ofClusters(view), ...ofSniDnatClusters(view)] : ofClusters(view);
+}
+
+const ofClusters = forEachService((view, service) =>
+  edsPorts(view, service).map(({ port, subset }) =>
+    assignment(view, service, port, subset, clusterName("outbound", subset, service.hostname, port.port), false),
+  ),
+);
+
+const ofSniDnatClusters = forEachService((view, service) =>
+  service.meshExternal
+    ? []
+    : edsPorts(view, service).map(({ port, subset }) =>
+        assignment(view, service, port, subset, sniName(subset, service.hostname, port.port), true),
+      ),
+);
+
+function edsPorts(view: NodeView, service: MeshService): readonly ClusterPort[] {
+  return [...clusterPorts(view, service)].filter(({ port, subset }) => clusterType(view, service, subset, port) === "EDS");
 }
 
 function assignment(

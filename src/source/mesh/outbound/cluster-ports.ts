@@ -1,21 +1,34 @@
 // Which ports get an outbound cluster, and how such a cluster finds its endpoints.
+import type { Json } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { NodeView } from "../node-view.ts";
+import { Kept } from "../object/kept.ts";
 import type { MeshService, ServicePort } from "../registry/service.ts";
 
-/** Every port and subset that gets a cluster. */
-export function* clusterPorts(
-  view: NodeView,
-): Generator<{ readonly service: MeshService; readonly port: ServicePort; readonly subset: Subset | undefined }> {
-  for (const service of view.services) {
-    if (service.resolution === "dynamic-dns") continue;
-    const subsets = view.ruleOf(service)?.spec.subsets ?? [];
-    for (const port of service.ports) {
-      if (port.protocol === "UDP") continue;
-      yield { service, port, subset: undefined };
-      for (const subset of subsets) yield { service, port, subset };
-    }
+/** What gets a cluster: a port of a service, or a subset behind it. */
+export interface ClusterPort {
+  readonly port: ServicePort;
+  readonly subset: Subset | undefined;
+}
+
+/** Every port and subset of a service that gets a cluster. */
+export function* clusterPorts(view: NodeView, service: MeshService): Generator<ClusterPort> {
+  if (service.resolution === "dynamic-dns") return;
+  const subsets = view.ruleOf(service)?.spec.subsets ?? [];
+  for (const port of service.ports) {
+    if (port.protocol === "UDP") continue;
+    yield { port, subset: undefined };
+    for (const subset of subsets) yield { port, subset };
   }
+}
+
+/**
+ * A builder of resources for every service of a node, each made again only when the service, its rule or the node's context changed.
+ * @param build makes the resources of one service, from its arguments alone
+ */
+export function forEachService(build: (view: NodeView, service: MeshService) => readonly Json[]): (view: NodeView) => readonly Json[] {
+  const kept = new Kept<MeshService, readonly Json[]>();
+  return (view) => view.services.flatMap((service) => kept.get(service, [view.context, view.ruleOf(service)], () => build(view, service)));
 }
 
 /** How a cluster finds its endpoints. */

@@ -11,29 +11,27 @@ import { isHttp2 } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort, sniName } from "../registry/service.ts";
 import { autoMutualTls, mutualTlsSocket } from "../tls/upstream.ts";
 import { clusterMetadata, protocolFields, upstreamProtocol } from "./cluster-fields.ts";
-import { clusterPorts, clusterType, resolutionType } from "./cluster-ports.ts";
+import { clusterPorts, clusterType, forEachService, resolutionType } from "./cluster-ports.ts";
 import { buildLocalityEndpoints } from "./endpoints.ts";
 
 /** All outbound clusters of a node. */
-export function buildOutboundClusters(view: NodeView): readonly Json[] {
+export const buildOutboundClusters = forEachService((view, service) => {
   const clusters: Json[] = [];
-  for (const { service, port, subset } of clusterPorts(view)) {
+  for (const { port, subset } of clusterPorts(view, service)) {
     const cluster = buildCluster(view, service, port, subset, false);
     if (cluster !== undefined) clusters.push({ ...tlsFields(view, service, port, subset), ...cluster });
   }
   return clusters;
-}
+});
 
 /** SNI-DNAT clusters: what an AUTO_PASSTHROUGH gateway forwards to, untouched, so without any TLS of its own. */
-export function buildSniDnatClusters(view: NodeView): readonly Json[] {
-  const clusters: Json[] = [];
-  for (const { service, port, subset } of clusterPorts(view)) {
-    if (service.meshExternal) continue;
+export const buildSniDnatClusters = forEachService((view, service) => {
+  if (service.meshExternal) return [];
+  return [...clusterPorts(view, service)].flatMap(({ port, subset }): readonly Json[] => {
     const cluster = buildCluster(view, service, port, subset, true);
-    if (cluster !== undefined) clusters.push(cluster);
-  }
-  return clusters;
-}
+    return cluster === undefined ? [] : [cluster];
+  });
+});
 
 function buildCluster(
   view: NodeView,

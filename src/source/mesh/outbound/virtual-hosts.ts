@@ -7,6 +7,7 @@ import { bySpecificity, hostCovers } from "../istio/host-name.ts";
 import { meshGateway, type VirtualService } from "../istio/virtual-services.ts";
 import type { MeshConfig } from "../mesh-config.ts";
 import type { NodeView } from "../node-view.ts";
+import { Kept } from "../object/kept.ts";
 import { isHttp } from "../registry/protocol.ts";
 import type { ServiceAlias } from "../registry/aliases.ts";
 import { clusterName, compareText, type MeshService, type ServicePort } from "../registry/service.ts";
@@ -70,10 +71,7 @@ export class VirtualHostBuilder {
       for (const hostname of this.#addVirtualService(table, virtualService, services, port)) spokenFor.add(hostname);
     }
     for (const [hostname, target] of services) {
-      if (!spokenFor.has(hostname) && carriesHttp(target.port))
-        table.addService(target.service, [
-          defaultRoute(this.#view.mesh.config, hostname, port, routeHashFields(requestHash(this.#view.ruleOf(target.service), port))),
-        ]);
+      if (!spokenFor.has(hostname) && carriesHttp(target.port)) table.addKept(defaultHost(this.#view, target.service, target.port));
     }
     return table.hosts.toSorted((a, b) => compareText(String(a["name"]), String(b["name"])));
   }
@@ -156,6 +154,17 @@ class HostTable {
     this.add(hostname, hostDomains(hostname, this.#view.proxy.domainNamespace), routes);
   }
 
+  /** Adds a host that is the same object from load to load, unless somebody has one of its domains already. */
+  addKept(host: VirtualHostJson): void {
+    if (this.#names.has(host.name) || host.domains.some((domain) => this.#domains.has(domain))) {
+      this.add(host.name.slice(0, host.name.lastIndexOf(":")), host.domains, host.routes);
+      return;
+    }
+    this.#names.add(host.name);
+    for (const domain of host.domains) this.#domains.add(domain);
+    this.hosts.push(host);
+  }
+
   /** Adds a host with those of its domains that nobody has yet; the first to claim a name or domain keeps it. */
   add(host: string, domains: readonly string[], routes: readonly Json[]): void {
     const name = `${host}:${this.#port}`;
@@ -165,6 +174,22 @@ class HostTable {
     for (const domain of free) this.#domains.add(domain);
     if (free.length > 0) this.hosts.push({ name, domains: free, routes, include_request_attempt_count: true });
   }
+}
+
+type VirtualHostJson = Json & { readonly name: string; readonly domains: readonly string[]; readonly routes: readonly Json[] };
+
+// By port, as a service has a host on each of them.
+const defaultHosts = new Kept<ServicePort, VirtualHostJson>();
+
+/** The host of a service that no VirtualService speaks for. */
+function defaultHost(view: NodeView, service: MeshService, port: ServicePort): VirtualHostJson {
+  const rule = view.ruleOf(service);
+  return defaultHosts.get(port, [view.context, service, rule], () => ({
+    name: `${service.hostname}:${port.port}`,
+    domains: serviceDomains(service, view.proxy.domainNamespace, view.addressesOf(service)),
+    routes: [defaultRoute(view.mesh.config, service.hostname, port.port, routeHashFields(requestHash(rule, port.port)))],
+    include_request_attempt_count: true,
+  }));
 }
 
 function carriesHttp(port: ServicePort | undefined): boolean {

@@ -1,7 +1,8 @@
 // Joins one cluster's Kubernetes objects into services with endpoints: slices with their pods, pods with their nodes.
 import type { Locality } from "../../../envoy/cluster/endpoint.ts";
+import { Kept } from "../object/kept.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
-import type { KubernetesCluster, KubernetesEndpoint, KubernetesPod } from "./kubernetes-objects.ts";
+import type { KubernetesCluster, KubernetesEndpoint, KubernetesPod, KubernetesService } from "./kubernetes-objects.ts";
 import { entryEndpoint, selectEntries, type WorkloadEntry } from "./workload-entries.ts";
 import { hasAddress } from "../istio/workload-entry.ts";
 import type { Networks } from "./networks.ts";
@@ -34,92 +35,120 @@ export interface Workload {
   readonly locality: Locality;
 }
 
+const clusterServices = new Kept<KubernetesCluster, readonly ClusterService[]>();
+const readServices = new Kept<MeshObject<KubernetesService>, ClusterService>();
+const workloadIndexes = new Kept<KubernetesCluster["pods"], WorkloadIndex>();
+
+/** The pods of a cluster, indexed once for as long as they stay. */
+export function workloadsOf(cluster: KubernetesCluster): WorkloadIndex {
+  return workloadIndexes.get(cluster.pods, [cluster.nodes], () => new WorkloadIndex(cluster));
+}
+
+/** What services of a cluster are read with, beside their own slices. */
+interface ClusterSources {
+  readonly cluster: string;
+  readonly networks: Networks;
+  readonly dualStack: boolean;
+  readonly workloads: WorkloadIndex;
+  readonly machines: readonly WorkloadEntry[];
+}
+
+type Slice = KubernetesCluster["endpointSlices"][number];
+
 /** Services of one cluster in file order; ExternalName services are left out: those are aliases of others (aliases.ts). */
 export function readClusterServices(
   cluster: KubernetesCluster,
   networks: Networks,
   dualStack: boolean,
-  machines: readonly WorkloadEntry[] = [],
+  machines: readonly WorkloadEntry[] = noMachines,
 ): readonly ClusterService[] {
-  const workloads = new WorkloadIndex(cluster);
-  const slices = new Map<string, (typeof cluster.endpointSlices)[number][]>();
-  for (const slice of cluster.endpointSlices) {
-    if (slice.spec.byName) continue;
-    const key = `${slice.meta.namespace}/${slice.spec.serviceName}`;
-    const list = slices.get(key);
-    if (list === undefined) slices.set(key, [slice]);
-    else list.push(slice);
+  return clusterServices.get(cluster, [networks, dualStack, machines], () => {
+    const slices = Map.groupBy(
+      cluster.endpointSlices.filter((slice) => !slice.spec.byName),
+      (slice) => `${slice.meta.namespace}/${slice.spec.serviceName}`,
+    );
+    const sources = { cluster: cluster.name, networks, dualStack, workloads: workloadsOf(cluster), machines };
+    return cluster.services
+      .filter((service) => service.spec.type !== "ExternalName")
+      .map((service) => {
+        const own = slices.get(`${service.meta.namespace}/${service.meta.name}`) ?? [];
+        return readServices.get(service, [cluster.name, networks, dualStack, sources.workloads, machines, ...own], () =>
+          readClusterService(service, own, sources),
+        );
+      });
+  });
+}
+
+const noMachines: readonly WorkloadEntry[] = [];
+
+function readClusterService(service: MeshObject<KubernetesService>, slices: readonly Slice[], sources: ClusterSources): ClusterService {
+  const { cluster } = sources;
+  const ports = service.spec.ports.map((port) => ({ name: port.name, port: port.port, protocol: protocolOfPort(port) }));
+  const names = new Set(ports.map((port) => port.name));
+  const persistentSessions = (service.meta.labels[persistentSessionLabel] ?? "") !== "";
+  const endpoints: MeshEndpoint[] = [];
+  const accounts = new Set<string>();
+  // A dual stack service has a slice for each family, and a pod in both is one endpoint with all of its addresses.
+  const whole = sources.dualStack && service.spec.clusterIps.length > 1;
+  const seen = new Set<string>();
+  for (const slice of slices) {
+    for (const endpoint of slice.spec.endpoints) {
+      for (const given of endpoint.addresses) {
+        const workload = sources.workloads.find(endpoint, given);
+        const [address = given, ...more] = whole ? (workload?.pod.spec.ips ?? []) : [];
+        // A pod that is not there yet would mean an endpoint without identity; it joins when its pod does.
+        if (workload === undefined && endpoint.podName !== "") continue;
+        const leaving = endpoint.terminating && !endpoint.ready;
+        // Only where sessions are held to their host, one that leaves is kept for them, as in Istio.
+        const draining = leaving && endpoint.serving && persistentSessions;
+        if (leaving && !draining && !service.spec.publishNotReadyAddresses) continue;
+        if (workload !== undefined) accounts.add(`ns/${workload.pod.meta.namespace}/sa/${workload.pod.spec.serviceAccount}`);
+        for (const port of slice.spec.ports) {
+          const key = `${address} ${port.name} ${port.port}`;
+          // An endpoint on its way from one slice to another is in both of them.
+          if (!names.has(port.name) || seen.has(key)) continue;
+          seen.add(key);
+          endpoints.push({
+            ...buildEndpoint(cluster, sources.networks, endpoint, address, port, workload),
+            moreAddresses: more,
+            draining,
+          });
+        }
+      }
+    }
   }
-  return cluster.services
-    .filter((service) => service.spec.type !== "ExternalName")
-    .map((service) => {
-      const ports = service.spec.ports.map((port) => ({ name: port.name, port: port.port, protocol: protocolOfPort(port) }));
-      const names = new Set(ports.map((port) => port.name));
-      const persistentSessions = (service.meta.labels[persistentSessionLabel] ?? "") !== "";
-      const endpoints: MeshEndpoint[] = [];
-      const accounts = new Set<string>();
-      // A dual stack service has a slice for each family, and a pod in both is one endpoint with all of its addresses.
-      const whole = dualStack && service.spec.clusterIps.length > 1;
-      const seen = new Set<string>();
-      for (const slice of slices.get(`${service.meta.namespace}/${service.meta.name}`) ?? []) {
-        for (const endpoint of slice.spec.endpoints) {
-          for (const given of endpoint.addresses) {
-            const workload = workloads.find(endpoint, given);
-            const [address = given, ...more] = whole ? (workload?.pod.spec.ips ?? []) : [];
-            // A pod that is not there yet would mean an endpoint without identity; it joins when its pod does.
-            if (workload === undefined && endpoint.podName !== "") continue;
-            const leaving = endpoint.terminating && !endpoint.ready;
-            // Only where sessions are held to their host, one that leaves is kept for them, as in Istio.
-            const draining = leaving && endpoint.serving && persistentSessions;
-            if (leaving && !draining && !service.spec.publishNotReadyAddresses) continue;
-            if (workload !== undefined) accounts.add(`ns/${workload.pod.meta.namespace}/sa/${workload.pod.spec.serviceAccount}`);
-            for (const port of slice.spec.ports) {
-              const key = `${address} ${port.name} ${port.port}`;
-              // An endpoint on its way from one slice to another is in both of them.
-              if (!names.has(port.name) || seen.has(key)) continue;
-              seen.add(key);
-              endpoints.push({
-                ...buildEndpoint(cluster.name, networks, endpoint, address, port, workload),
-                moreAddresses: more,
-                draining,
-              });
-            }
-          }
-        }
-      }
-      for (const machine of selectEntries(machines, service.meta.namespace, service.spec.selector)) {
-        // The pods of a headless service are called by their own names, so in Istio machines are none of them.
-        if (service.spec.headless || !hasAddress(machine.spec)) continue;
-        if (machine.spec.serviceAccount !== "") accounts.add(`ns/${machine.meta.namespace}/sa/${machine.spec.serviceAccount}`);
-        for (const port of service.spec.ports) {
-          const number = machinePort(machine, port);
-          if (number !== undefined) endpoints.push(entryEndpoint(machine, { name: port.name, number }, cluster.name, networks));
-        }
-      }
-      return {
-        cluster: cluster.name,
-        name: service.meta.name,
-        namespace: service.meta.namespace,
-        createdAt: service.meta.createdAt,
-        ports,
-        addresses: service.spec.clusterIps,
-        headless: service.spec.headless,
-        publishNotReady: service.spec.publishNotReadyAddresses,
-        nodeLocal: service.spec.nodeLocal,
-        persistentSessions,
-        endpoints,
-        serviceAccounts: [...accounts],
-        targets: {
-          selector: service.spec.selector,
-          ports: service.spec.ports.flatMap((port, index) => {
-            const model = ports[index];
-            return model === undefined ? [] : [{ port: model, targetPort: port.targetPort }];
-          }),
-        },
-        trafficDistribution: readTrafficDistribution(service.spec.trafficDistribution, service.meta.annotations),
-        exportTo: (service.meta.annotations["networking.istio.io/exportTo"] ?? "").split(",").filter((each) => each !== ""),
-      };
-    });
+  for (const machine of selectEntries(sources.machines, service.meta.namespace, service.spec.selector)) {
+    // The pods of a headless service are called by their own names, so in Istio machines are none of them.
+    if (service.spec.headless || !hasAddress(machine.spec)) continue;
+    if (machine.spec.serviceAccount !== "") accounts.add(`ns/${machine.meta.namespace}/sa/${machine.spec.serviceAccount}`);
+    for (const port of service.spec.ports) {
+      const number = machinePort(machine, port);
+      if (number !== undefined) endpoints.push(entryEndpoint(machine, { name: port.name, number }, cluster, sources.networks));
+    }
+  }
+  return {
+    cluster: cluster,
+    name: service.meta.name,
+    namespace: service.meta.namespace,
+    createdAt: service.meta.createdAt,
+    ports,
+    addresses: service.spec.clusterIps,
+    headless: service.spec.headless,
+    publishNotReady: service.spec.publishNotReadyAddresses,
+    nodeLocal: service.spec.nodeLocal,
+    persistentSessions,
+    endpoints,
+    serviceAccounts: [...accounts],
+    targets: {
+      selector: service.spec.selector,
+      ports: service.spec.ports.flatMap((port, index) => {
+        const model = ports[index];
+        return model === undefined ? [] : [{ port: model, targetPort: port.targetPort }];
+      }),
+    },
+    trafficDistribution: readTrafficDistribution(service.spec.trafficDistribution, service.meta.annotations),
+    exportTo: (service.meta.annotations["networking.istio.io/exportTo"] ?? "").split(",").filter((each) => each !== ""),
+  };
 }
 
 /** Where a machine serves a port of a Service; a target port by name is one of the machine's own, or none. */

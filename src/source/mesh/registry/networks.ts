@@ -2,6 +2,7 @@
 import { BlockList, isIP } from "node:net";
 import type { MeshView } from "../mesh-view.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
+import { Kept } from "../object/kept.ts";
 import type { KubernetesService } from "./kubernetes-objects.ts";
 import { compareText } from "./service.ts";
 
@@ -30,9 +31,21 @@ const gatewayPortLabel = "networking.istio.io/gatewayPort";
 // Istio's port for traffic between networks, when the service's label names no other.
 const defaultGatewayPort = 15_443;
 
+const known = new Kept<MeshView["networks"], Networks>();
+
 /** Reads the networks from `networks.yaml`, labels of gateway services and labels of the root namespace. */
 export function readNetworks(mesh: MeshView): Networks {
   const gateways = findGateways(mesh);
+  // Which services are gateways is looked up on every load; mostly they are the ones of before.
+  const said = [
+    mesh.config.rootNamespace,
+    JSON.stringify(gateways),
+    ...mesh.clusters.flatMap(({ name, namespaces }) => [name, namespaces]),
+  ];
+  return known.get(mesh.networks, said, () => compileNetworks(mesh, gateways));
+}
+
+function compileNetworks(mesh: MeshView, gateways: readonly NetworkGateway[]): Networks {
   const byNetwork = new Map<string, NetworkGateway[]>();
   const byCluster = new Map<string, NetworkGateway[]>();
   for (const gateway of gateways) {
@@ -88,6 +101,7 @@ function waysThrough(
 ): readonly { readonly network: string; readonly port: number }[] {
   const labelled = meta.labels[networkLabel] ?? "";
   if (labelled !== "") return [{ network: labelled, port: Number(meta.labels[gatewayPortLabel] ?? defaultGatewayPort) }];
+  if (mesh.networks.size === 0) return [];
   const hostname = `${meta.name}.${meta.namespace}.svc.cluster.local`;
   return [...mesh.networks].flatMap(([network, { gateways }]) =>
     gateways.filter(({ registryServiceName }) => registryServiceName === hostname).map(({ port }) => ({ network, port })),

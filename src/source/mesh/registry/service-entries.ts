@@ -1,9 +1,11 @@
 // ServiceEntries as services: one service a host, addresses handed out where DNS capture needs one.
+import type { MeshConfig } from "../mesh-config.ts";
 import type { MeshView } from "../mesh-view.ts";
 import type { ServiceEntrySpec, WorkloadEndpoint } from "../istio/service-entry.ts";
 import { hasAddress } from "../istio/workload-entry.ts";
+import { Kept } from "../object/kept.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
-import { readTrafficDistribution, WorkloadIndex, workloadName } from "./kubernetes-services.ts";
+import { readTrafficDistribution, workloadName, workloadsOf } from "./kubernetes-services.ts";
 import type { KubernetesCluster } from "./kubernetes-objects.ts";
 import { entryEndpoint, selectEntries } from "./workload-entries.ts";
 import type { Networks } from "./networks.ts";
@@ -28,50 +30,77 @@ const resolutions: Readonly<Record<ServiceEntrySpec["resolution"], ServiceResolu
   DYNAMIC_DNS: "dynamic-dns",
 };
 
+const readEntries = new Kept<MeshObject<ServiceEntrySpec>, readonly MeshService[]>();
+
 /** Every host of every ServiceEntry. */
 export function readServiceEntries(mesh: MeshView, networks: Networks): readonly MeshService[] {
-  const allocated = allocateAddresses(mesh);
+  const addresses = allocateAddresses(mesh);
   const configCluster = mesh.clusters[0]?.name ?? "";
-  const indexes = new Map(mesh.clusters.map((cluster) => [cluster.name, new WorkloadIndex(cluster)]));
   return mesh.serviceEntries.flatMap((entry) => {
-    const ports = entry.spec.ports.map((port): ServicePort => {
-      const named = parseProtocol(port.protocol);
-      return { name: port.name, port: port.number, protocol: named };
-    });
-    const selected = selectWorkloads(mesh, networks, indexes, entry);
-    return entry.spec.hosts.map((hostname): MeshService => {
-      const endpoints =
-        entry.spec.workloadSelector !== undefined ? selected : entryEndpoints(entry.spec, hostname, configCluster, networks);
-      const accounts = endpoints.filter((each) => each.serviceAccount !== "");
-      const identities = [mesh.config.trustDomain, ...mesh.config.trustDomainAliases].flatMap((domain) =>
-        accounts.map((each) => `spiffe://${domain}/ns/${entry.meta.namespace}/sa/${each.serviceAccount}`),
-      );
-      const { resolution } = entry.spec;
-      // DNS without endpoints names the host itself; a wildcard cannot be looked up.
-      const unresolvable = resolution.startsWith("DNS") && hostname.startsWith("*") && endpoints.length === 0;
-      return {
-        hostname,
-        name: hostname,
-        namespace: entry.meta.namespace,
-        createdAt: entry.meta.createdAt,
-        registry: "External",
-        meshExternal: entry.spec.meshExternal,
-        resolution: unresolvable ? "passthrough" : resolutions[resolution],
-        ports,
-        addresses: entry.spec.addresses.length === 0 ? new Map() : new Map([[configCluster, entry.spec.addresses]]),
-        allocated: allocated.of(entry, hostname),
-        headless: false,
-        publishNotReady: false,
-        nodeLocal: false,
-        persistentSessions: (entry.meta.labels[persistentSessionLabel] ?? "") !== "",
-        aliases: [],
-        endpoints,
-        identities: [...new Set([...entry.spec.subjectAltNames, ...identities])].toSorted(compareText),
-        targets: new Map(),
-        trafficDistribution: readTrafficDistribution("", entry.meta.annotations),
-        exportTo: entry.spec.exportTo,
-      };
-    });
+    const { hosts, workloadSelector } = entry.spec;
+    const allocated = new Map(hosts.map((hostname) => [hostname, addresses.of(entry, hostname)]));
+    // Whom a selector picks depends on every workload of the config cluster.
+    const population = workloadSelector === undefined ? [] : [mesh.workloadEntries, mesh.clusters[0]];
+    const handedOut = [...allocated.values()].join(" ");
+    return readEntries.get(entry, [mesh.config, networks, configCluster, handedOut, ...population], () =>
+      readServiceEntry(entry, {
+        config: mesh.config,
+        networks,
+        configCluster,
+        selected: selectWorkloads(mesh, networks, entry),
+        allocated: (hostname) => allocated.get(hostname) ?? [],
+      }),
+    );
+  });
+}
+
+interface EntrySources {
+  readonly config: MeshConfig;
+  readonly networks: Networks;
+  readonly configCluster: string;
+  readonly selected: readonly MeshEndpoint[];
+  readonly allocated: (hostname: string) => readonly string[];
+}
+
+function readServiceEntry(entry: MeshObject<ServiceEntrySpec>, sources: EntrySources): readonly MeshService[] {
+  const { config } = sources;
+  const ports = entry.spec.ports.map((port): ServicePort => {
+    const named = parseProtocol(port.protocol);
+    return { name: port.name, port: port.number, protocol: named };
+  });
+  const selected = sources.selected;
+  return entry.spec.hosts.map((hostname): MeshService => {
+    const endpoints =
+      entry.spec.workloadSelector !== undefined ? selected : entryEndpoints(entry.spec, hostname, sources.configCluster, sources.networks);
+    const accounts = endpoints.filter((each) => each.serviceAccount !== "");
+    const identities = [config.trustDomain, ...config.trustDomainAliases].flatMap((domain) =>
+      accounts.map((each) => `spiffe://${domain}/ns/${entry.meta.namespace}/sa/${each.serviceAccount}`),
+    );
+    const { resolution } = entry.spec;
+    // DNS without endpoints names the host itself; a wildcard cannot be looked up.
+    const unresolvable = resolution.startsWith("DNS") && hostname.startsWith("*") && endpoints.length === 0;
+    return {
+      hostname,
+      name: hostname,
+      namespace: entry.meta.namespace,
+      createdAt: entry.meta.createdAt,
+      registry: "External",
+      meshExternal: entry.spec.meshExternal,
+      resolution: unresolvable ? "passthrough" : resolutions[resolution],
+      ports,
+      addresses: entry.spec.addresses.length === 0 ? new Map() : new Map([[sources.configCluster, entry.spec.addresses]]),
+      allocated: sources.allocated(hostname),
+      headless: false,
+      publishNotReady: false,
+      nodeLocal: false,
+      persistentSessions: (entry.meta.labels[persistentSessionLabel] ?? "") !== "",
+      aliases: [],
+      endpoints,
+      identities: [...new Set([...entry.spec.subjectAltNames, ...identities])].toSorted(compareText),
+      targets: new Map(),
+      trafficDistribution: readTrafficDistribution("", entry.meta.annotations),
+      exportTo: entry.spec.exportTo,
+    };
   });
 }
 
@@ -126,12 +155,7 @@ function workloadEndpoint(
 }
 
 /** Machines, and pods of the config cluster, that an entry's workloadSelector picks in the entry's own namespace. */
-function selectWorkloads(
-  mesh: MeshView,
-  networks: Networks,
-  indexes: ReadonlyMap<string, WorkloadIndex>,
-  entry: MeshObject<ServiceEntrySpec>,
-): readonly MeshEndpoint[] {
+function selectWorkloads(mesh: MeshView, networks: Networks, entry: MeshObject<ServiceEntrySpec>): readonly MeshEndpoint[] {
   const selector = entry.spec.workloadSelector;
   const [cluster] = mesh.clusters;
   if (selector === undefined || Object.keys(selector).length === 0) return [];
@@ -145,21 +169,21 @@ function selectWorkloads(
         return entryEndpoint(machine, { name: port.name, number }, cluster?.name ?? "", networks);
       }),
     );
-  return cluster === undefined ? machines : [...selectPods(cluster, indexes.get(cluster.name), networks, entry, selector), ...machines];
+  return cluster === undefined ? machines : [...selectPods(cluster, networks, entry, selector), ...machines];
 }
 
 function selectPods(
   cluster: KubernetesCluster,
-  workloads: WorkloadIndex | undefined,
   networks: Networks,
   entry: MeshObject<ServiceEntrySpec>,
   selector: Readonly<Record<string, string>>,
 ): readonly MeshEndpoint[] {
+  const workloads = workloadsOf(cluster);
   return cluster.pods
     .filter((pod) => pod.meta.namespace === entry.meta.namespace && labelsMatch(selector, pod.meta.labels))
     .flatMap((pod) => {
       const [address] = pod.spec.ips;
-      const workload = workloads?.findProxy(pod.meta.namespace, pod.meta.name, []);
+      const workload = workloads.findProxy(pod.meta.namespace, pod.meta.name, []);
       if (address === undefined || workload === undefined) return [];
       const network = networks.networkOf(cluster.name, address, pod.meta.labels);
       const { locality } = workload;

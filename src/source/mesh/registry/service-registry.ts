@@ -5,6 +5,7 @@ import { findAliases, type ServiceAlias } from "./aliases.ts";
 import { type ClusterService, readClusterServices } from "./kubernetes-services.ts";
 import { type Networks, readNetworks } from "./networks.ts";
 import { readServiceEntries } from "./service-entries.ts";
+import { Kept } from "../object/kept.ts";
 import { compareText, type MeshService } from "./service.ts";
 
 /** Services and networks of a mesh, the same for every node. */
@@ -21,30 +22,44 @@ export function buildServiceRegistry(mesh: MeshView): ServiceRegistry {
   const dualStack = isDualStackMesh(mesh.config);
   const merged = new Map<string, ClusterService[]>();
   for (const cluster of mesh.clusters) {
-    for (const service of readClusterServices(cluster, networks, dualStack, cluster === mesh.clusters[0] ? mesh.workloadEntries : [])) {
+    for (const service of readClusterServices(
+      cluster,
+      networks,
+      dualStack,
+      cluster === mesh.clusters[0] ? mesh.workloadEntries : undefined,
+    )) {
       const key = `${service.namespace}/${service.name}`;
       const parts = merged.get(key);
       if (parts === undefined) merged.set(key, [service]);
       else parts.push(service);
     }
   }
-  const services = [...merged.values()].map((parts) => mergeClusters(mesh, parts));
+  const services = [...merged.values()].map((parts) => mergedOnce(mesh, parts));
   const known = new Set(services.map((service) => service.hostname));
   // A Kubernetes service owns its name: an entry for the same host would otherwise answer for it.
   const entries = readServiceEntries(mesh, networks).filter((service) => !known.has(service.hostname));
-  const all = [...services, ...entries].toSorted(byAge);
+  const all = inOrder([...services, ...entries]);
   const aliases = findAliases(mesh.clusters, new Set(all.map((service) => service.hostname)));
-  return { services: aliases.length === 0 ? all : all.map((service) => named(service, aliases)), aliases, networks };
+  const byTarget = Map.groupBy(aliases, (alias) => alias.target);
+  return { services: aliases.length === 0 ? all : all.map((service) => named(service, byTarget.get(service.hostname))), aliases, networks };
 }
 
-function named(service: MeshService, aliases: readonly ServiceAlias[]): MeshService {
-  const own = aliases.filter((alias) => alias.target === service.hostname).map((alias) => alias.hostname);
-  return own.length === 0 ? service : { ...service, aliases: own };
+const namedServices = new Kept<MeshService, MeshService>();
+
+function named(service: MeshService, aliases: readonly ServiceAlias[] = []): MeshService {
+  const own = aliases.map((alias) => alias.hostname);
+  return own.length === 0 ? service : namedServices.get(service, own, () => ({ ...service, aliases: own }));
 }
 
-function mergeClusters(mesh: MeshView, parts: readonly ClusterService[]): MeshService {
+const mergedServices = new Kept<ClusterService, MeshService>();
+
+function mergedOnce(mesh: MeshView, parts: readonly ClusterService[]): MeshService {
   const [first] = parts;
   if (first === undefined) throw new Error("a service is merged from at least one cluster");
+  return mergedServices.get(first, [mesh.config, ...parts], () => mergeClusters(mesh, first, parts));
+}
+
+function mergeClusters(mesh: MeshView, first: ClusterService, parts: readonly ClusterService[]): MeshService {
   const domains = [mesh.config.trustDomain, ...mesh.config.trustDomainAliases];
   const accounts = parts.flatMap((part) => part.serviceAccounts);
   const identities = new Set(domains.flatMap((domain) => accounts.map((account) => `spiffe://${domain}/${account}`)));
@@ -72,6 +87,10 @@ function mergeClusters(mesh: MeshView, parts: readonly ClusterService[]): MeshSe
   };
 }
 
-function byAge(a: MeshService, b: MeshService): number {
-  return a.createdAt - b.createdAt || compareText(`${a.name}.${a.namespace}`, `${b.name}.${b.namespace}`);
+/** Oldest first, then by name and namespace together. */
+function inOrder(services: readonly MeshService[]): readonly MeshService[] {
+  return services
+    .map((service) => ({ service, name: `${service.name}.${service.namespace}` }))
+    .toSorted((a, b) => a.service.createdAt - b.service.createdAt || compareText(a.name, b.name))
+    .map(({ service }) => service);
 }
