@@ -8,6 +8,7 @@ import { buildBoundInbound, buildIngressListeners, buildVirtualInbound } from ".
 import type { MeshView } from "./mesh-view.ts";
 import { buildNameTable } from "./nds/name-table.ts";
 import { buildServicePorts } from "./nds/service-ports.ts";
+import { KeptByText } from "./object/kept.ts";
 import { type NodeView, viewFromNode } from "./node-view.ts";
 import { buildAssignments } from "./outbound/assignments.ts";
 import { buildOutboundClusters, buildSniDnatClusters } from "./outbound/clusters.ts";
@@ -30,12 +31,18 @@ export function translateWithPorts(
   return { translation: translateView(view), servicePorts: view.proxy.dnsCapture ? buildServicePorts(view) : {} };
 }
 
+const keptListeners = new KeptByText<Json>();
+
 function translateView(view: NodeView): Translation {
   const { clusters, listeners, routes } = view.proxy.type === "router" ? translateRouter(view) : translateSidecar(view);
   return {
     cds: list("cds", sortedBy("name", clusters)),
     eds: list("eds", sortedBy("cluster_name", buildAssignments(view))),
-    lds: list("lds", sortedBy("name", listeners)),
+    // Most listeners are of a few services each, which says little of what would have to change for them to.
+    lds: list(
+      "lds",
+      keptListeners.getAll(view.context, sortedBy("name", listeners), (listener) => String(listener["name"])),
+    ),
     rds: list("rds", sortedBy("name", routes)),
     nds: list("nds", view.proxy.dnsCapture ? [buildNameTable(view)] : []),
   };

@@ -2,12 +2,13 @@
 import type { LocatedIssue } from "../../yaml-document.ts";
 import { resolveHost } from "../istio/host-name.ts";
 import type { MeshView } from "../mesh-view.ts";
-import { findAliases } from "../registry/aliases.ts";
+import { findAliases, hasAliases } from "../registry/aliases.ts";
 
 const domain = ".svc.cluster.local";
 
 /** A warning for each; an alias of a name outside the mesh is none, as DNS leads there. */
 export function checkAliases(mesh: MeshView): readonly LocatedIssue[] {
+  if (!hasAliases(mesh.clusters)) return [];
   const services = mesh.clusters.flatMap((cluster) => cluster.services);
   const hostnames = new Set(mesh.serviceEntries.flatMap((entry) => entry.spec.hosts));
   for (const { meta, spec } of services) if (spec.type !== "ExternalName") hostnames.add(`${meta.name}.${meta.namespace}${domain}`);

@@ -13,6 +13,7 @@ type Warn = (entry: Entry, path: FieldPath, message: string) => void;
 
 /** Everything to be said of the mesh's entries; `configFile` is where the range of addresses is set. */
 export function checkEntries(mesh: MeshView, configFile: string): readonly LocatedIssue[] {
+  if (mesh.serviceEntries.length === 0) return [];
   const issues: LocatedIssue[] = [];
   const warn: Warn = ({ meta }, path, message) => void issues.push({ severity: "warning", ...meta.source, path, message });
   const addresses = allocateAddresses(mesh);

@@ -2,42 +2,52 @@
 import { isIP } from "node:net";
 import type { Json } from "../envoy-json.ts";
 import type { NodeView } from "../node-view.ts";
+import { Kept } from "../object/kept.ts";
 import { inNetwork } from "../proxy.ts";
 import { compareText, type MeshEndpoint, type MeshService } from "../registry/service.ts";
+
+type NamedHost = readonly [hostname: string, info: Json];
+
+const keptHosts = new Kept<MeshService, readonly NamedHost[]>();
 
 /** The table as one resource; an unset table when nothing has an address. */
 export function buildNameTable(view: NodeView): Json {
   const table = new Map<string, Json>();
-  const add = (hostname: string, ips: readonly string[], service: MeshService, shortname: string): void => {
-    if (ips.length === 0) return;
-    const kubernetes = service.registry === "Kubernetes";
-    table.set(hostname, { ips, registry: service.registry, ...(kubernetes ? { shortname, namespace: service.namespace } : {}) });
-  };
-  for (const service of view.scope.egress.flatMap((egress) => egress.services)) {
-    if (service.headless) addHeadless(view, service, add);
-    else add(service.hostname, plainAddresses(view.addressesOf(service)), service, service.name);
+  for (const { services } of view.scope.egress) {
+    for (const service of services) {
+      for (const [hostname, info] of keptHosts.get(service, [view.context], () => hostsOf(view, service))) table.set(hostname, info);
+    }
   }
   if (table.size === 0) return {};
   return { table: Object.fromEntries([...table].toSorted(([a], [b]) => compareText(a, b))) };
 }
 
-function addHeadless(
+function hostsOf(view: NodeView, service: MeshService): readonly NamedHost[] {
+  const named = service.headless ? headlessHosts(view, service) : [[service.hostname, view.addressesOf(service), service.name] as const];
+  return named.flatMap(([hostname, addresses, shortname]): readonly NamedHost[] => {
+    const ips = addresses.filter((address) => isIP(address) !== 0);
+    if (ips.length === 0) return [];
+    const kubernetes = service.registry === "Kubernetes" ? { shortname, namespace: service.namespace } : {};
+    return [[hostname, { ips, registry: service.registry, ...kubernetes }]];
+  });
+}
+
+/** The pods by their own names, then the service with all of them. */
+function headlessHosts(
   view: NodeView,
   service: MeshService,
-  add: (hostname: string, ips: readonly string[], service: MeshService, shortname: string) => void,
-): void {
+): readonly (readonly [hostname: string, addresses: readonly string[], shortname: string])[] {
   const domain = service.hostname.slice(service.name.length + 1);
-  const all = new Set<string>();
-  const byPod = new Map<string, Set<string>>();
-  for (const endpoint of service.endpoints) {
-    if (!isCallableByAddress(view, service, endpoint)) continue;
-    all.add(endpoint.address);
-    if (endpoint.hostname === "" || endpoint.subdomain === "") continue;
-    const pod = `${endpoint.hostname}.${endpoint.subdomain}`;
-    byPod.set(pod, (byPod.get(pod) ?? new Set()).add(endpoint.address));
-  }
-  for (const [pod, ips] of byPod) add(`${pod}.${domain}`, [...ips], service, pod);
-  add(service.hostname, [...all], service, service.name);
+  const callable = service.endpoints.filter((endpoint) => isCallableByAddress(view, service, endpoint));
+  const byPod = Map.groupBy(
+    callable.filter(({ hostname, subdomain }) => hostname !== "" && subdomain !== ""),
+    ({ hostname, subdomain }) => `${hostname}.${subdomain}`,
+  );
+  const distinct = (endpoints: readonly MeshEndpoint[]): readonly string[] => [...new Set(endpoints.map(({ address }) => address))];
+  return [
+    ...[...byPod].map(([pod, endpoints]) => [`${pod}.${domain}`, distinct(endpoints), pod] as const),
+    [service.hostname, distinct(callable), service.name],
+  ];
 }
 
 /** Whether a pod is ready (or its service lists it all the same) and the node can call it by its own address: not so in another cluster or network. */
@@ -45,5 +55,3 @@ export function isCallableByAddress(view: NodeView, service: MeshService, endpoi
   if (endpoint.ready === false && !service.publishNotReady) return false;
   return endpoint.cluster === view.proxy.cluster && inNetwork(view.proxy, endpoint.network) && isIP(endpoint.address) !== 0;
 }
-
-const plainAddresses = (addresses: readonly string[]): readonly string[] => addresses.filter((address) => isIP(address) !== 0);

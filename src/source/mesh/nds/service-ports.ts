@@ -1,5 +1,6 @@
 // The ports of the hosts in the name table, which Istio's table does not carry: what DNS makes SRV records of.
 import type { NodeView } from "../node-view.ts";
+import { Kept } from "../object/kept.ts";
 import type { MeshEndpoint, MeshService } from "../registry/service.ts";
 import { isCallableByAddress } from "./name-table.ts";
 
@@ -23,14 +24,20 @@ export function buildServicePorts(view: NodeView): Readonly<Record<string, reado
   const hosts: Record<string, readonly NamedPort[]> = {};
   for (const service of view.services) {
     if (service.hostname.startsWith("*")) continue;
-    hosts[service.hostname] = service.ports.map((port) => ({
-      name: port.name,
-      protocol: port.protocol === "UDP" ? "udp" : "tcp",
-      port: port.port,
-      ...(service.headless ? { endpoints: endpointsOf(view, service, port.name) } : {}),
-    }));
+    hosts[service.hostname] = keptPorts.get(service, [view.context], () => portsOf(view, service));
   }
   return hosts;
+}
+
+const keptPorts = new Kept<MeshService, readonly NamedPort[]>();
+
+function portsOf(view: NodeView, service: MeshService): readonly NamedPort[] {
+  return service.ports.map((port) => ({
+    name: port.name,
+    protocol: port.protocol === "UDP" ? "udp" : "tcp",
+    port: port.port,
+    ...(service.headless ? { endpoints: endpointsOf(view, service, port.name) } : {}),
+  }));
 }
 
 function endpointsOf(view: NodeView, service: MeshService, portName: string): readonly NamedEndpoint[] {

@@ -15,6 +15,25 @@ export class Kept<Owner extends object, Value> {
   }
 }
 
+/** Named values, each the object of before while it says the same: for what is cheap to make and dear to work on. */
+export class KeptByText<Value extends object> {
+  readonly #known = new WeakMap<object, ReadonlyMap<string, { readonly text: string; readonly value: Value }>>();
+
+  /** The values with those that were given before in place of their equals. */
+  getAll(owner: object, values: readonly Value[], nameOf: (value: Value) => string): readonly Value[] {
+    const before = this.#known.get(owner);
+    const now = new Map<string, { readonly text: string; readonly value: Value }>();
+    this.#known.set(owner, now);
+    return values.map((value) => {
+      const [name, text] = [nameOf(value), JSON.stringify(value)];
+      const known = before?.get(name);
+      const kept = known?.text === text ? known : { text, value };
+      now.set(name, kept);
+      return kept.value;
+    });
+  }
+}
+
 /** True when both lists hold the same objects in the same order. */
 export function sameItems(left: readonly unknown[], right: readonly unknown[]): boolean {
   return left.length === right.length && left.every((item, index) => item === right[index]);

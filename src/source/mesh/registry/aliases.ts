@@ -16,6 +16,11 @@ export interface ServiceAlias {
   readonly ports: readonly ServicePort[];
 }
 
+/** True when a cluster has an ExternalName service at all; most meshes have none. */
+export function hasAliases(clusters: readonly KubernetesCluster[]): boolean {
+  return clusters.some((cluster) => cluster.services.some(({ spec }) => spec.type === "ExternalName"));
+}
+
 /**
  * Every ExternalName service, sorted by namespace and name; `hostnames` are the services that an alias can lead to. A cluster where
  * the name is a service of its own wins over one where it is an alias.
@@ -24,8 +29,9 @@ export function findAliases(clusters: readonly KubernetesCluster[], hostnames: R
   const known = new Map<string, Omit<ServiceAlias, "target">>();
   for (const cluster of clusters) {
     for (const { meta, spec } of cluster.services) {
+      if (spec.type !== "ExternalName") continue;
       const hostname = `${meta.name}.${meta.namespace}.svc.cluster.local`;
-      if (spec.type !== "ExternalName" || known.has(hostname) || hostnames.has(hostname)) continue;
+      if (known.has(hostname) || hostnames.has(hostname)) continue;
       const ports = spec.ports.map((port) => ({ name: port.name, port: port.port, protocol: protocolOfPort(port) }));
       known.set(hostname, { hostname, name: meta.name, namespace: meta.namespace, externalName: spec.externalName, ports });
     }

@@ -1,7 +1,7 @@
 // The services of the whole mesh: a Kubernetes service of the same name and namespace is one service in every cluster.
 import { isDualStackMesh } from "../address-family.ts";
 import type { MeshView } from "../mesh-view.ts";
-import { findAliases, type ServiceAlias } from "./aliases.ts";
+import { findAliases, hasAliases, type ServiceAlias } from "./aliases.ts";
 import { type ClusterService, readClusterServices } from "./kubernetes-services.ts";
 import { type Networks, readNetworks } from "./networks.ts";
 import { readServiceEntries } from "./service-entries.ts";
@@ -35,15 +35,15 @@ export function buildServiceRegistry(mesh: MeshView): ServiceRegistry {
     }
   }
   const services = [...merged.values()].map((parts) => mergedOnce(mesh, parts));
-  const known = new Set(services.map((service) => service.hostname));
   // A Kubernetes service owns its name: an entry for the same host would otherwise answer for it.
-  const entries = readServiceEntries(mesh, networks).filter((service) => !known.has(service.hostname));
+  const entries = mesh.serviceEntries.length === 0 ? [] : withoutNamesOf(services, readServiceEntries(mesh, networks));
   const all = inOrder([...services, ...entries]);
-  const aliases = findAliases(mesh.clusters, new Set(all.map((service) => service.hostname)));
+  const aliases = hasAliases(mesh.clusters) ? findAliases(mesh.clusters, new Set(all.map((service) => service.hostname))) : noAliases;
   const byTarget = Map.groupBy(aliases, (alias) => alias.target);
   return { services: aliases.length === 0 ? all : all.map((service) => named(service, byTarget.get(service.hostname))), aliases, networks };
 }
 
+const noAliases: readonly ServiceAlias[] = [];
 const namedServices = new Kept<MeshService, MeshService>();
 
 function named(service: MeshService, aliases: readonly ServiceAlias[] = []): MeshService {
@@ -85,6 +85,11 @@ function mergeClusters(mesh: MeshView, first: ClusterService, parts: readonly Cl
     targets: new Map(parts.map((part) => [part.cluster, part.targets])),
     exportTo: first.exportTo,
   };
+}
+
+function withoutNamesOf(services: readonly MeshService[], entries: readonly MeshService[]): readonly MeshService[] {
+  const known = new Set(services.map((service) => service.hostname));
+  return entries.filter((service) => !known.has(service.hostname));
 }
 
 /** Oldest first, then by name and namespace together. */

@@ -120,6 +120,7 @@ function findFixed(
       fixed.set(key, isIP(address) === 4 ? [address, ...known] : [...known, address]);
     }
   }
+  if (mesh.serviceEntries.length === 0) return { fixed, taken };
   for (const cluster of mesh.clusters) for (const service of cluster.services) for (const address of service.spec.clusterIps) take(address);
   return { fixed, taken };
 }

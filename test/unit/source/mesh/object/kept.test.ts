@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { Kept, keepList, sameItems } from "../../../../../src/source/mesh/object/kept.ts";
+import { Kept, KeptByText, keepList, sameItems } from "../../../../../src/source/mesh/object/kept.ts";
 
 suite("kept values", () => {
   const [owner, other, a, b] = [{}, {}, { name: "a" }, { name: "a" }];
@@ -27,5 +27,19 @@ suite("kept values", () => {
       ],
     );
     assert.equal(keepList(undefined, list), list);
+  });
+
+  test("named values are those of before while they say the same, and forgotten when they are not given", () => {
+    const kept = new KeptByText<{ readonly name: string; readonly value: number }>();
+    const all = (...values: readonly { readonly name: string; readonly value: number }[]) => kept.getAll(owner, values, ({ name }) => name);
+    const [one, two] = [
+      { name: "one", value: 1 },
+      { name: "two", value: 2 },
+    ];
+    all(one, two);
+    const again = all({ ...one }, { ...two, value: 3 });
+    assert.deepEqual([again[0] === one, again[1]?.value], [true, 3]);
+    all();
+    assert.notEqual(all({ ...one })[0], one);
   });
 });
