@@ -286,8 +286,9 @@ class Runner implements Proxy {
   async #startWatch(): Promise<void> {
     if (!this.#options.watch) return;
     const { clock } = this.#deps;
-    this.#options.source.onChange?.(() => void this.reload());
-    this.#watch = watchFiles(this.#watched(this.#options.source.paths), () => void this.reload(), { clock });
+    const { source } = this.#options;
+    source.onChange?.(() => void this.reload());
+    this.#watch = watchFiles(this.#watched(source.paths), () => void this.reload(), { clock, debounceMs: source.quietMs });
     await this.#watch.ready;
   }
 

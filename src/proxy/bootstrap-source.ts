@@ -16,6 +16,8 @@ export interface BootstrapSourceOptions {
 export function createBootstrapSource(options: BootstrapSourceOptions): ConfigSource {
   return {
     kind: "bootstrap",
+    // Enough for an editor, or whoever copies a file into place, to be done.
+    quietMs: 100,
     paths: [options.file],
     load: async () => {
       const loaded = await loadBootstrap(options.file, { environment: (name) => options.environment[name] });

@@ -40,6 +40,8 @@ export type LoadResult =
 /** Where configuration comes from. */
 export interface ConfigSource {
   readonly kind: ConfigView["source"];
+  /** Milliseconds without a change after which files are worth loading. */
+  readonly quietMs: number;
   /** What is known to be read before anything was; watched from before the first load, so that no change falls between. */
   readonly paths: readonly string[];
   /**

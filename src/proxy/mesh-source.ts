@@ -56,6 +56,8 @@ export function createMeshSource(options: MeshSourceOptions, deps: MeshSourceDep
   const paths = options.nodeFile === undefined ? [options.folder] : [options.folder, options.nodeFile];
   return {
     kind: "mesh",
+    // Loading itself waits for a file that is being written; this is for changes that come in several files.
+    quietMs: 20,
     paths,
     onChange: (listener) => (changed = listener),
     close: () => gateways.close(),

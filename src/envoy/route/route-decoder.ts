@@ -100,6 +100,7 @@ function routeConfiguration(validateByDefault: boolean): Decoder<RouteConfigurat
 }
 
 function checkTable(config: RouteConfiguration, at: Cursor): void {
+  if (!hasRepeats(config) && config.virtualHosts.every((host) => repliesFit(host, config.maxDirectResponseBodySizeBytes))) return;
   const names = new Set<string>();
   const domains = new Map<string, string>();
   config.virtualHosts.forEach((host, index) => {
@@ -118,6 +119,35 @@ function checkTable(config: RouteConfiguration, at: Cursor): void {
       at.error(problem, "virtual_hosts", index, "routes", position, "direct_response", "body");
     });
   });
+}
+
+// Thousands of hosts are looked through on every change of one: first whether there is anything to say, then what.
+function hasRepeats({ virtualHosts }: RouteConfiguration): boolean {
+  const names = new Set<string>();
+  const domains = new Set<string>();
+  let named = 0;
+  let given = 0;
+  for (const host of virtualHosts) {
+    if (host.name !== "") {
+      names.add(host.name);
+      named += 1;
+    }
+    for (const domain of host.domains) domains.add(domain);
+    given += host.domains.length;
+  }
+  return names.size !== named || domains.size !== given;
+}
+
+const fitting = new WeakMap<VirtualHost, number>();
+
+function repliesFit(host: VirtualHost, limit: number): boolean {
+  if ((fitting.get(host) ?? Infinity) <= limit) return true;
+  const longest = host.routes.reduce(
+    (most, { action }) => (action.kind === "direct_response" ? Math.max(most, action.body.length) : most),
+    0,
+  );
+  fitting.set(host, longest);
+  return longest <= limit;
 }
 
 /** A route configuration within a connection manager. */
