@@ -10,6 +10,8 @@ import { spec } from "node:test/reporters";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = path.join(root, "node_modules", ".bin");
+// Hundreds of processes load the same modules: types are stripped once.
+process.env.NODE_COMPILE_CACHE ??= path.join(root, "node_modules", ".cache", "isthmus");
 const env = { ...process.env, PATH: `${bin}${path.delimiter}${process.env.PATH ?? ""}` };
 
 /** Tools that read the tree; each counts as one test. */

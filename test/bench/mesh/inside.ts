@@ -21,7 +21,7 @@ const changeWindowMs = 500;
 const deadlineMs = 20_000;
 
 const settings = JSON.parse(process.argv[2] ?? "{}") as MeshSettings;
-const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
+const isthmus = fileURLToPath(new URL("../../../scripts/isthmus", import.meta.url));
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), "isthmus-mesh-bench-"));
 const children: ChildProcess[] = [];
 try {
@@ -49,8 +49,7 @@ async function run(): Promise<MeshFigures> {
   const node = "sidecar~10.127.0.1~client.ns-1~ns-1.svc.cluster.local";
   const proxy = start(
     [
-      process.execPath,
-      main,
+      isthmus,
       "run",
       "--mesh",
       mesh.folder,
