@@ -22,33 +22,47 @@ function seeded(seed: number): () => number {
   };
 }
 
-type Change = (documents: string[], at: number, random: () => number) => void;
+/** Gives the documents after the change, or the same text when there is nothing to change. */
+type Change = (documents: readonly string[], at: number, random: () => number) => readonly string[];
 
 const edit =
   (pattern: RegExp, by: (found: string, random: () => number) => string): Change =>
-  (documents, at, random) => {
-    documents[at] = (documents[at] ?? "").replace(pattern, (found) => by(found, random));
-  };
+  (documents, at, random) => documents.with(at, (documents[at] ?? "").replace(pattern, (found) => by(found, random)));
 
 const changes: readonly Change[] = [
   // A file left empty would count as one that is being written.
-  (documents, at) => void (documents.length > 1 && documents.splice(at, 1)),
-  (documents, at) => documents.push(...documents.splice(at, 1)),
-  (documents, at) => void documents.splice(at, 0, "\n# a comment\n"),
+  (documents, at) => (documents.length > 1 ? documents.toSpliced(at, 1) : documents),
+  (documents, at) => [...documents.toSpliced(at, 1), documents[at] ?? ""],
+  (documents, at) => documents.toSpliced(at, 0, "\n# a comment\n"),
   edit(/\b10\.\d+\.\d+\.\d+\b/, (_, random) => `10.77.0.${1 + Math.floor(random() * 200)}`),
   edit(/ready: (true|false)/, (found) => (found.endsWith("true") ? "ready: false" : "ready: true")),
   edit(/\bport: \d+/, (_, random) => `port: ${7000 + Math.floor(random() * 100)}`),
   edit(/tlsMode: istio/, () => "tlsMode: disabled"),
-  edit(/weight: \d+/, (_, random) => `weight: ${Math.floor(random() * 100)}`),
-  edit(/mode: [A-Z_]+/, () => "mode: STRICT"),
-  edit(/version: v\d/, () => "version: v9"),
+  edit(/mode: (STRICT|PERMISSIVE|DISABLE)/, (found) => (found.endsWith("STRICT") ? "mode: PERMISSIVE" : "mode: STRICT")),
+  edit(/\b(region|zone): [\w-]+/, (found) => `${found}x`),
+  edit(/(version|cluster|weight|maxConnections|consecutive5xxErrors): \w+/, (found, random) => {
+    const [name = ""] = found.split(":");
+    return `${name}: ${/^(version|cluster)$/.test(name) ? `v${Math.floor(random() * 9)}` : 1 + Math.floor(random() * 90)}`;
+  }),
   edit(/hosts: \["?[^\]"]*"?\]/, () => 'hosts: ["changed.example.com"]'),
-  edit(/simple: [A-Z_]+/, () => "simple: RANDOM"),
+  edit(/simple: [A-Z_]+/, (found) => (found.endsWith("RANDOM") ? "simple: ROUND_ROBIN" : "simple: RANDOM")),
 ];
 
 async function yamlFiles(dir: string): Promise<readonly string[]> {
   const names = await readdir(dir, { recursive: true });
   return names.filter((name) => /\.ya?ml$/.test(name) && !name.endsWith("nodes.yaml")).toSorted();
+}
+
+/** A file with one change that shows. */
+async function changeSomething(dir: string, files: readonly string[], random: () => number): Promise<readonly [name: string, text: string]> {
+  for (let tries = 0; tries < 200; tries++) {
+    const name = files[Math.floor(random() * files.length)] ?? assert.fail("no files");
+    const text = await readFile(join(dir, name), "utf8");
+    const documents = text.split(/^---$/m);
+    const changed = changes[Math.floor(random() * changes.length)]?.(documents, Math.floor(random() * documents.length), random).join("---");
+    if (changed !== undefined && changed !== text) return [name, changed];
+  }
+  return assert.fail("nothing to change");
 }
 
 function sayAll(loaded: LoadedMesh): unknown {
@@ -70,11 +84,9 @@ suite("a mesh loaded again", async () => {
       sayAll(loaded);
       let compared = 0;
       for (let step = 0; step < changesEach; step++) {
-        const name = files[Math.floor(random() * files.length)] ?? assert.fail("no files");
+        const [name, text] = await changeSomething(dir, files, random);
         const path = join(dir, name);
-        const documents = (await readFile(path, "utf8")).split(/^---$/m);
-        changes[Math.floor(random() * changes.length)]?.(documents, Math.floor(random() * documents.length), random);
-        await writeFile(path, documents.join("---"));
+        await writeFile(path, text);
         loaded = await loadMeshDirectory(dir, { previous: loaded });
         const fresh = await loadMeshDirectory(dir);
         if (fresh.issues.some(({ severity }) => severity === "error")) {
