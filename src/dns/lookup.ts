@@ -27,7 +27,10 @@ export function lookUpName(table: NameTable, name: string): Lookup | undefined {
   return {
     owner: nameOf(table, holder),
     wildcard: exact < 0,
-    addresses: [...read(entries[at + field.a]!, entries[at + field.aCount]!, 4), ...read(entries[at + field.aaaa]!, entries[at + field.aaaaCount]!, 16)],
+    addresses: [
+      ...read(entries[at + field.a]!, entries[at + field.aCount]!, 4),
+      ...read(entries[at + field.aaaa]!, entries[at + field.aaaaCount]!, 16),
+    ],
   };
 }
 
