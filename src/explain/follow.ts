@@ -1,45 +1,17 @@
 // From the listener to the endpoints: what becomes of a connection, and of a request in it.
 import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connection-manager.ts";
-import type { FilterChain, Listener } from "../envoy/listener/listener.ts";
+import type { FilterChain } from "../envoy/listener/listener.ts";
 import type { TcpProxyConfig } from "../envoy/listener/tcp-proxy.ts";
-import { headErrorReplies, type LocalReply } from "../http/local-reply.ts";
-import { formatFlags } from "../telemetry/response-flag.ts";
+import { headErrorReplies } from "../http/local-reply.ts";
 import type { ConnectionInfo } from "../telemetry/stream-info.ts";
+import type { Arrival, Target } from "./arrival.ts";
 import type { ExplainConfig } from "./config.ts";
 import { percent } from "./describe.ts";
 import { type Narrative, sent, type Verdict } from "./explanation.ts";
-import type { FarGateway } from "./knowledge.ts";
-import type { RequestQuestion } from "./question.ts";
+import { replied } from "./failure.ts";
 import { followCluster } from "./step/cluster.ts";
 import { chooseChain } from "./step/filter-chain.ts";
 import { chooseRoute } from "./step/route.ts";
-
-/** A connection at its listener. */
-export interface Arrival {
-  readonly listener: Listener;
-  /** Undefined: some address that only the world outside knows. */
-  readonly ip: string | undefined;
-  readonly port: number;
-  readonly bytes: Buffer;
-  /** Undefined for a bare ClientHello. */
-  readonly request: RequestQuestion | undefined;
-  /** What the gateway of another network does with a hello; undefined: nobody knows. */
-  readonly farSide: (gateway: FarGateway, serverName: string, alpn: readonly string[]) => Verdict | undefined;
-}
-
-/** Where one share of the traffic goes. */
-export interface Target {
-  readonly cluster: string;
-  /** Of 1. */
-  readonly share: number;
-  /** The reply of the router when the cluster is unknown; absent for TCP. */
-  readonly unknownStatus?: number;
-  /** Offered in place of the cluster's ALPN list, by cluster. */
-  readonly http?: HttpConnectionManagerConfig;
-  readonly metadataMatch: Readonly<Record<string, unknown>>;
-  /** An east-west gateway's chain: its refusals have names of their own. */
-  readonly sniDnat: boolean;
-}
 
 const connectionManager = "envoy.filters.network.http_connection_manager";
 const tcpProxy = "envoy.filters.network.tcp_proxy";
@@ -69,11 +41,6 @@ function whyNoHttp(chain: FilterChain, info: ConnectionInfo, { request }: Arriva
   const what = info.transportProtocol === "tls" || request?.protocol === "tls" ? "TLS" : "bytes that are no HTTP";
   story.step("route", `the chain takes plain HTTP, and the client sends ${what}`, {}, true);
   return replied(headErrorReplies.codec_error, `answered with 400: ${what} where HTTP is expected`);
-}
-
-/** A reply of the proxy's own. */
-export function replied({ status, flags, details }: LocalReply, text: string): Verdict {
-  return { sent: status < 400, status, flags: formatFlags(flags), details, text };
 }
 
 function tcpTargets({ target, metadataMatch }: TcpProxyConfig, info: ConnectionInfo, sniDnat: boolean): readonly Target[] {

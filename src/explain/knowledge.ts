@@ -60,6 +60,8 @@ export interface MeshKnowledge {
   atAddress(ip: string, port: number): readonly Reason[];
   /** What there is instead when no listener takes an address and port, and what hides a service there. */
   whyNoListener(host: string, ip: string | undefined, port: number): readonly Finding[];
+  /** Why nobody answers at an address of the mesh that a connection goes to by itself; undefined: somebody may. */
+  unanswered(ip: string, port: number): Reason | undefined;
   outboundPolicy(): Reason;
   /** The object a route or chain came from; `route` is the position in its virtual host. */
   source(metadata: Metadata, route?: { readonly config: string; readonly virtualHost: string; readonly index: number }): Reason | undefined;

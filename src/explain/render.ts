@@ -35,7 +35,7 @@ export function renderExplanation({ question, steps, warnings, verdict }: Explan
   if (warnings.length > 0) lines.push("");
   const record = [verdict.status ?? "", verdict.flags, verdict.details].filter((part) => part !== "").join(" ");
   lines.push(`${verdict.sent ? style("green", "ok") : style("red", "FAILS")}: ${verdict.text}`);
-  if (!verdict.sent) lines.push(`the access log says: ${record}`);
+  if (!verdict.sent && record !== "- -") lines.push(`the access log says: ${record}`);
   return lines.map((line) => `${line.trimEnd()}\n`).join("");
 }
 

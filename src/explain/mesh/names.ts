@@ -9,7 +9,7 @@ import { type MeshContext, nameOf, objectsOf } from "./context.ts";
 
 type Names = Pick<
   MeshKnowledge,
-  "aboutName" | "clusterDns" | "whyNoName" | "atAddress" | "whyNoListener" | "outboundPolicy" | "aboutServers"
+  "aboutName" | "clusterDns" | "whyNoName" | "atAddress" | "whyNoListener" | "unanswered" | "outboundPolicy" | "aboutServers"
 >;
 
 /** Knowledge of names. */
@@ -23,6 +23,7 @@ export function knowNames(context: MeshContext): Names {
         .filter((service) => service.ports.some((each) => each.port === port))
         .flatMap((service) => objectsOf(context, service).slice(0, 1)),
     whyNoListener: (host, ip, port) => whyNoListener(context, host, ip, port),
+    unanswered: (ip, port) => unanswered(context, ip, port),
     outboundPolicy: () => outboundPolicy(context),
     aboutServers: (port) => autoPassthroughHosts(context, port),
   };
@@ -99,7 +100,7 @@ function whyNoName(context: MeshContext, name: string): readonly Finding[] {
     if (hidden !== undefined) return [hidden];
     if (view.addressesOf(service).length > 0 || !view.proxy.dnsCapture) return [];
     const text = service.headless
-      ? `${service.hostname} is headless and has no endpoints, so its name has no address`
+      ? `${service.hostname} is headless and has no ${service.endpoints.length === 0 ? "endpoints" : "endpoints that are named here (ready, and on this network)"}, so its name has no address`
       : view.mesh.config.autoAllocate.optIn && !view.proxy.dnsAutoAllocate
         ? `${service.hostname} has no address, and none is handed out to this proxy (ISTIO_META_DNS_AUTO_ALLOCATE is not true for it)`
         : `${service.hostname} has no address`;
@@ -179,6 +180,26 @@ function whyNoListener(context: MeshContext, host: string, ip: string | undefine
       return [{ code: "unknown_outside", text: "the workload's traffic is not taken (includeOutboundIPRanges is empty)", ...place }];
     return [];
   });
+}
+
+/** Virtual addresses exist where their own cluster's network answers for them, and only at the ports of the Service. */
+function unanswered(context: MeshContext, ip: string, port: number): Reason | undefined {
+  const { registry, view } = context;
+  const service = registry.services.find(
+    ({ addresses, allocated }) => allocated.includes(ip) || [...addresses.values()].flat().includes(ip),
+  );
+  if (service === undefined || service.registry !== "Kubernetes") {
+    return service?.allocated.includes(ip) === true
+      ? { text: `${ip} was handed out for ${service.hostname}, and exists nowhere but in proxies` }
+      : undefined;
+  }
+  const own = service.addresses.get(view.proxy.cluster);
+  const [object] = objectsOf(context, service);
+  const place = object?.place === undefined ? {} : { place: object.place };
+  if (own?.includes(ip) !== true)
+    return { text: `${ip} is the address of ${service.hostname} in another cluster, where no route leads to`, ...place };
+  if (service.ports.some((each) => each.port === port)) return undefined;
+  return { text: `${ip} is the address of ${service.hostname}, which has no port ${port}`, ...place };
 }
 
 function outboundPolicy({ view, loaded, places }: MeshContext): Reason {

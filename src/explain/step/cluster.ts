@@ -5,7 +5,7 @@ import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
 import type { ExplainConfig } from "../config.ts";
 import { describeBreakers, describeLb, describeOutliers, percent, seconds } from "../describe.ts";
 import type { Narrative, Verdict } from "../explanation.ts";
-import type { Arrival, Target } from "../follow.ts";
+import type { Arrival, Target } from "../arrival.ts";
 import { followEndpoints } from "./endpoints.ts";
 
 /** Follows one share of the traffic. */

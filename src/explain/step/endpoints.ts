@@ -10,8 +10,9 @@ import { createBalancer } from "../../upstream/lb/balancer.ts";
 import { spreadLoad } from "../../upstream/lb/priority-load.ts";
 import { assignmentOf, type ExplainConfig } from "../config.ts";
 import { describeLocality } from "../describe.ts";
-import { type Narrative, sent, type StepWriter, type Verdict } from "../explanation.ts";
-import { type Arrival, replied, type Target } from "../follow.ts";
+import { type Narrative, type Reason, sent, type StepWriter, type Verdict } from "../explanation.ts";
+import type { Arrival, Target } from "../arrival.ts";
+import { replied, upstreamFailed } from "../failure.ts";
 import type { MissingEndpoint } from "../knowledge.ts";
 import { followTls } from "./tls.ts";
 
@@ -93,6 +94,8 @@ function followOriginalDst(config: ExplainConfig, at: AtCluster, story: Narrativ
   story
     .step("endpoints", `${address}: the original destination`, { endpoints: arrival.ip === undefined ? [] : [{ address }], missing: [] })
     .because("the caller chose the address, so no health, locality or retention is looked at");
+  const dead = arrival.ip === undefined ? undefined : config.mesh?.unanswered(arrival.ip, port);
+  if (dead !== undefined) return unanswered(at, dead, story);
   if (arrival.ip === undefined) return sent(`goes to ${address}, as the caller addressed it`);
   const endpoint: ResolvedEndpoint = {
     address: { address: arrival.ip, port },
@@ -106,6 +109,12 @@ function followOriginalDst(config: ExplainConfig, at: AtCluster, story: Narrativ
     health: "healthy",
   };
   return followTls(config, at, [endpoint], story);
+}
+
+/** Nobody is at the original destination. */
+function unanswered({ target }: AtCluster, { text, place }: Reason, story: Narrative): Verdict {
+  story.warn("no_endpoints", text, place);
+  return upstreamFailed(target, "upstream_connect_failed", false, `nobody answers: ${text}`);
 }
 
 /** Percent of the load of each priority, as health stands in the assignment. */

@@ -11,7 +11,7 @@ import { ConnectionInfo } from "../../telemetry/stream-info.ts";
 import type { ExplainConfig } from "../config.ts";
 import { describeCriterion } from "../describe.ts";
 import type { Narrative, StepWriter, Verdict } from "../explanation.ts";
-import type { Arrival } from "../follow.ts";
+import type { Arrival } from "../arrival.ts";
 import { nearestNames } from "./dns.ts";
 
 /** The chain, and the connection as its filters see it. */
@@ -125,7 +125,9 @@ function explainMisses(listener: Listener, info: ConnectionInfo, at: (typeof mat
     step.because(`${named.length} chains want another server_names${names.length === 0 ? "" : `; the nearest are ${names.join(", ")}`}`);
     return;
   }
-  for (const { chain, missed } of nearestMisses.slice(0, maxListed))
+  if (named.length > 0)
+    step.because(`server_names there are: ${[...new Set(named.flatMap(({ chain }) => chain.match.serverNames))].join(", ")}`);
+  for (const { chain, missed } of nearestMisses.filter((each) => each.missed !== "server_names").slice(0, maxListed))
     step.because(`chain ${nameOf(listener, chain)} wants ${missed} ${describeCriterion(chain.match, missed)}`);
 }
 

@@ -5,7 +5,7 @@ import { RedirectTable } from "../../listener/redirect-table.ts";
 import { isSniDnatChain } from "../../listener/sni-dnat.ts";
 import { formatAddress } from "../../upstream/host.ts";
 import type { ExplainConfig } from "../config.ts";
-import { type Narrative, sent, type Verdict } from "../explanation.ts";
+import { type Narrative, type Reason, sent, type Verdict } from "../explanation.ts";
 import type { Destination } from "./dns.ts";
 
 /** A listener and where the connection is addressed to. */
@@ -43,14 +43,20 @@ export function findListener(config: ExplainConfig, destination: Destination, st
       .all(config.mesh === undefined ? [] : [config.mesh.outboundPolicy()]);
     return { listener: redirect, ip, port };
   }
-  return nothingListens(config, where, findings, story, listeners);
+  return nothingListens(
+    config,
+    { where, dead: ip === undefined ? undefined : config.mesh?.unanswered(ip, port) },
+    findings,
+    story,
+    listeners,
+  );
 }
 
 /** Without redirection a connection that no listener binds goes past the proxy, or is refused by it when it is the destination. */
 function nothingListens(
   config: ExplainConfig,
-  where: string,
-  findings: readonly { readonly text: string }[],
+  { where, dead }: { readonly where: string; readonly dead: Reason | undefined },
+  findings: readonly Reason[],
   story: Narrative,
   listeners: readonly Listener[],
 ): Verdict {
@@ -61,6 +67,8 @@ function nothingListens(
     return { sent: false, flags: "-", details: "-", text: `refused by the kernel: nothing listens on ${where}` };
   }
   step.because("with interception NONE nothing is redirected");
+  if (dead !== undefined)
+    return { sent: false, flags: "-", details: "-", text: `goes straight to ${where}, past this proxy, and nobody answers: ${dead.text}` };
   return sent(`goes straight to ${where}, past this proxy`);
 }
 

@@ -1,6 +1,6 @@
 // The fourth step, for HTTP: normalisation, virtual host, route. The compiled table chooses; this says why.
 import type { HttpConnectionManagerConfig } from "../../envoy/listener/http-connection-manager.ts";
-import type { Route, RouteConfiguration, RouteMatch, VirtualHost } from "../../envoy/route/route.ts";
+import type { RouteConfiguration, RouteMatch, VirtualHost } from "../../envoy/route/route.ts";
 import { plainReply, replies } from "../../http/local-reply.ts";
 import { normalizePath } from "../../http/path.ts";
 import { createRequestRules, type RuledRequest } from "../../http/request-rules.ts";
@@ -16,7 +16,8 @@ import { HeaderMap } from "../../wire/header-map.ts";
 import type { ExplainConfig } from "../config.ts";
 import { describeForward, describeHeader, describeMatch, describeParameter, describePath, percent } from "../describe.ts";
 import type { Narrative, Reason, StepWriter, Verdict } from "../explanation.ts";
-import { type Arrival, replied, type Target } from "../follow.ts";
+import type { Arrival, Target } from "../arrival.ts";
+import { replied } from "../failure.ts";
 import { authorityOf } from "../question.ts";
 import { nearestNames } from "./dns.ts";
 
@@ -114,6 +115,9 @@ function findHost({ virtualHosts, ignorePortInHostMatching: ignorePort }: RouteC
   return compileDomains(entries, { ignorePort }).find(authority);
 }
 
+/** The virtual hosts for what no service claims, as Istio calls them. */
+const unclaimedHosts: ReadonlySet<string> = new Set(["allow_any", "block_all"]);
+
 function explainHost(
   config: ExplainConfig,
   { virtualHosts }: RouteConfiguration,
@@ -122,7 +126,10 @@ function explainHost(
   step: StepWriter,
   story: Narrative,
 ): void {
-  step.because(`host ${authority} is ${domain === authority.toLowerCase() ? "its domain" : domain === hostOf(authority).toLowerCase() ? "its domain, whatever the port" : `covered by its domain ${domain}`}`);
+  step.because(
+    `host ${authority} is ${domain === authority.toLowerCase() ? "its domain" : domain === hostOf(authority).toLowerCase() ? "its domain, whatever the port" : `covered by its domain ${domain}`}`,
+  );
+  if (unclaimedHosts.has(host.name) && config.mesh !== undefined) step.all([config.mesh.outboundPolicy()]);
   if (!domain.includes("*") || virtualHosts.length === 1) return;
   const exact = virtualHosts.flatMap((each) => each.domains).filter((each) => !each.includes("*"));
   const near = nearestNames(exact, authority.toLowerCase());
@@ -183,7 +190,13 @@ function act(route: CompiledRoute, manager: HttpConnectionManagerConfig, request
     case "route": {
       const { model } = action;
       step.all(describeForward(model).map((text): Reason => ({ text })));
-      const common = { unknownStatus: model.clusterNotFoundStatus, http: manager, metadataMatch: model.metadataMatch, sniDnat: false };
+      const common = {
+        unknownStatus: model.clusterNotFoundStatus,
+        http: manager,
+        ...(model.retryPolicy === undefined ? {} : { retryPolicy: model.retryPolicy }),
+        metadataMatch: model.metadataMatch,
+        sniDnat: false,
+      };
       if (model.target.kind !== "weighted") return { targets: [{ cluster: action.pickCluster(request, 0).name, share: 1, ...common }] };
       const { clusters, totalWeight } = model.target;
       const shares = clusters

@@ -1,18 +1,16 @@
 // The last step: how each endpoint is dialled, and for a gateway of another network what that gateway makes of it.
-import { ProxyError } from "../../error.ts";
 import type { HttpConnectionManagerConfig } from "../../envoy/listener/http-connection-manager.ts";
 import type { IstioAlpnConfig } from "../../envoy/http-filter/istio-alpn.ts";
 import type { UpstreamTlsContext } from "../../envoy/tls/tls.ts";
 import type { Cluster } from "../../envoy/cluster/cluster.ts";
 import { compileAlpnOffers } from "../../filter/http/istio-alpn/istio-alpn.ts";
-import { resetReply } from "../../http/local-reply.ts";
-import { flag, formatFlags } from "../../telemetry/response-flag.ts";
 import type { ResolvedEndpoint } from "../../upstream/host.ts";
 import { compileTransportSockets } from "../../upstream/transport-sockets.ts";
 import type { ExplainConfig } from "../config.ts";
 import { expectedSans } from "../describe.ts";
 import { type Narrative, sent, type Verdict } from "../explanation.ts";
-import { type Arrival, replied } from "../follow.ts";
+import type { Arrival } from "../arrival.ts";
+import { upstreamFailed } from "../failure.ts";
 import type { FarGateway } from "../knowledge.ts";
 import type { AtCluster } from "./endpoints.ts";
 
@@ -51,7 +49,7 @@ export function followTls(config: ExplainConfig, at: AtCluster, endpoints: reado
 /** Tells one way of dialling; gives the ALPN list that is offered. */
 function tellDialled(
   config: ExplainConfig,
-  { cluster, target, info }: AtCluster,
+  { cluster, target, arrival, info }: AtCluster,
   { tls, endpoints }: Dialled,
   story: Narrative,
 ): readonly string[] {
@@ -63,7 +61,7 @@ function tellDialled(
     }),
   );
   if (tls === undefined) {
-    const passed = info.transportProtocol === "tls";
+    const passed = info.transportProtocol === "tls" || arrival.request?.protocol === "tls";
     const answer = passed ? `the client's own TLS is passed on, unopened, to ${to}` : `plain text to ${to}`;
     story
       .step("tls", answer, { tls: false, passedThrough: passed, endpoints: endpoints.map(({ addressText }) => addressText) })
@@ -100,7 +98,7 @@ interface Asking {
 /** Why a connection to this endpoint fails, as far as the directory tells; undefined: it does not. */
 function failureAt(asking: Asking, endpoint: ResolvedEndpoint, { tls }: Dialled, alpn: readonly string[]): Verdict | undefined {
   const { config, at, story } = asking;
-  const { cluster, target, arrival, info } = at;
+  const { cluster, target, info } = at;
   const { addressText } = endpoint;
   const gateway = config.mesh?.gateway(addressText);
   if (gateway !== undefined) return tls === undefined ? undefined : failureAtGateway(asking, gateway, tls.sni, alpn);
@@ -111,9 +109,7 @@ function failureAt(asking: Asking, endpoint: ResolvedEndpoint, { tls }: Dialled,
   if (!facts.strict || tls !== undefined || (info.transportProtocol === "tls" && target.sniDnat)) return undefined;
   const text = `${facts.workload || addressText} takes nothing but mTLS (STRICT), and is called in plain text`;
   story.warn("strict_mtls", text, facts.whyTls.place);
-  return arrival.request?.protocol === "http" && target.http !== undefined
-    ? replied(resetReply(new ProxyError("upstream_closed", { side: "upstream" }), false), `answered with 503: ${text}`)
-    : { sent: false, flags: formatFlags(flag.UF), details: "-", text: `the connection is closed by the other side: ${text}` };
+  return upstreamFailed(target, "upstream_closed", true, text);
 }
 
 /** Asks a gateway once, however many endpoints it stands for. */
@@ -123,10 +119,8 @@ function failureAtGateway({ at, story, asked }: Asking, gateway: FarGateway, sni
   const verdict = asked.has(key) ? asked.get(key) : askGateway(arrival.farSide, gateway, sni, alpn, story);
   asked.set(key, verdict);
   if (verdict === undefined || verdict.sent) return undefined;
-  const why = `the gateway in ${gateway.cluster} refuses it with ${verdict.flags} ${verdict.details}: ${verdict.text}`;
-  return target.http === undefined
-    ? { sent: false, flags: formatFlags(flag.UF | flag.URX), details: "-", text: why }
-    : replied(resetReply(new ProxyError("upstream_tls_failed", { side: "upstream" }), false), `answered with 503: ${why}`);
+  const why = `the gateway in ${gateway.cluster} refuses it (${verdict.flags} ${verdict.details})`;
+  return upstreamFailed(target, "upstream_tls_failed", false, why);
 }
 
 function askGateway(
