@@ -53,11 +53,11 @@ export function parseQuestion(text: QuestionText): Question | { readonly problem
   if (text.sni !== undefined) return parseHello(text, text.sni);
   if (text.target === undefined) return { problem: "nothing is asked, expected a URL, HOST:PORT, or --sni NAME" };
   if (text.alpn !== undefined || text.port !== undefined) return { problem: "--alpn and --port belong to --sni" };
-  const parts = /^(?:(?<scheme>[a-z][a-z0-9+.-]*):\/\/)?(?<authority>\[[^\]]*\](?::\d*)?|[^/?#]*)(?<path>[/?].*)?$/i.exec(text.target);
+  const parts = /^(?:(?<scheme>[a-z][a-z0-9+.-]*):\/\/)?(?<authority>\[[^\]]*\](?::[^/?#]*)?|[^/?#]*)(?<path>[/?].*)?$/i.exec(text.target);
   const { scheme, authority = "", path = "/" } = parts?.groups ?? {};
   const known = scheme?.toLowerCase() ?? "http";
   if (defaultPorts[known] === undefined) return { problem: `"${scheme}" is no scheme that can be explained, expected http or https` };
-  const [, bracketed, plain, portText = ""] = /^(?:\[([^\]]*)\]|([^:]*))(?::(\d*))?$/.exec(authority) ?? [];
+  const [, bracketed, plain, portText = ""] = /^(?:\[([^\]]*)\]|([^:]*))(?::(.*))?$/.exec(authority) ?? [];
   const host = (bracketed ?? plain ?? "").toLowerCase();
   if (host === "") return { problem: `"${text.target}" names no host, expected a URL or HOST[:PORT][/PATH]` };
   if (bracketed !== undefined && isIP(host) !== 6) return { problem: `"${bracketed}" is no IPv6 address` };
