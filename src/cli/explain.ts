@@ -10,12 +10,15 @@ import { renderExplanation } from "../explain/render.ts";
 import { variablesFromFlag, virtualAddressesFlag } from "../source/mesh/auto-allocate.ts";
 import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
 import type { LocatedIssue } from "../source/yaml-document.ts";
+import type { HostLookup } from "../upstream/discovery/host-lookup.ts";
 import { addNodeFlags, type MeshNodeFlags, nodeOfMesh } from "./mesh-node.ts";
+import { resolveGateways, resolveGatewaysOption } from "./resolve-gateways.ts";
 
 interface ExplainFlags extends MeshNodeFlags {
   readonly config?: string;
   readonly mesh?: string;
   readonly virtualAddresses?: string;
+  readonly resolveGateways?: boolean;
   readonly header: readonly string[];
   readonly tcp?: boolean;
   readonly sni?: string;
@@ -28,6 +31,8 @@ interface ExplainFlags extends MeshNodeFlags {
 export interface ExplainDeps {
   /** Istio's variables, as for `translate`. */
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Finds the addresses of gateways' host names. Default: this system's. */
+  readonly lookup?: HostLookup;
   readonly write: (text: string) => void;
   readonly complain: (text: string) => void;
   readonly exit: (code: number) => void;
@@ -51,7 +56,8 @@ export function registerExplain(program: Command, deps: ExplainDeps): void {
     .option("--alpn <list>", "the protocols that the ClientHello offers: a,b")
     .option("--port <port>", "the gateway's port it arrives at (default: the one whose chains are chosen by SNI)")
     .option("--json", "print the explanation as JSON")
-    .option(...virtualAddressesFlag);
+    .option(...virtualAddressesFlag)
+    .option(...resolveGatewaysOption);
   addNodeFlags(command);
   command.addHelpText("after", "\nExit codes: 0 it would be sent, 1 it would fail, 2 wrong usage.");
   command.action(async (words: readonly string[], flags: ExplainFlags) => {
@@ -91,14 +97,15 @@ type Preparation = Prepared | { readonly problems: readonly string[] };
 
 async function prepareMesh(flags: ExplainFlags, deps: ExplainDeps): Promise<Preparation> {
   const loaded = await loadMeshDirectory(flags.mesh ?? "", { variables: { ...deps.env, ...variablesFromFlag(flags.virtualAddresses) } });
+  const gateways = await resolveGateways(loaded.mesh, flags.mesh ?? "", flags.resolveGateways === true, deps.lookup);
   const node = await nodeOfMesh(loaded, flags, deps.env);
   if (!node.ok)
     return {
       problems: [...loaded.issues.filter(isError).map(({ file, line, message }) => `${file}:${line} ${message}`), ...node.complaints],
     };
-  const { config, problems } = await explainMesh(loaded, node.node);
+  const { config, problems } = await explainMesh({ ...loaded, mesh: gateways.mesh }, node.node);
   const warnings = problems.map((text): Warning => ({ code: "configuration", text }));
-  return { config, warnings: [...refusals(loaded.issues), ...warnings] };
+  return { config, warnings: [...refusals(loaded.issues), ...gateways.issues.map(asWarning), ...warnings] };
 }
 
 async function prepareBootstrap(file: string): Promise<Preparation> {
@@ -108,7 +115,9 @@ async function prepareBootstrap(file: string): Promise<Preparation> {
 
 /** What is refused is not part of the explanation, so it has to be said. The rest is for `isthmus check`. */
 function refusals(issues: readonly LocatedIssue[]): readonly Warning[] {
-  return issues.filter(isError).map(({ file, line, message }) => ({ code: "configuration", text: message, place: { file, line } }));
+  return issues.filter(isError).map(asWarning);
 }
+
+const asWarning = ({ file, line, message }: LocatedIssue): Warning => ({ code: "configuration", text: message, place: { file, line } });
 
 const isError = ({ severity }: LocatedIssue): boolean => severity === "error";

@@ -11,7 +11,7 @@ import { loadMeshDirectory } from "../../src/source/mesh/directory/load.ts";
 
 const nodes = `
 nodes:
-- {name: client, id: sidecar~10.1.0.9~client.shop~shop.svc.cluster.local, locality: r1/z1, metadata: {CLUSTER_ID: east, NETWORK: east-net, NAMESPACE: shop, DNS_CAPTURE: 'true', DNS_AUTO_ALLOCATE: 'true', LABELS: {app: client}}}
+- {name: client, id: sidecar~10.1.0.9~client.shop~shop.svc.cluster.local, locality: r1/z1, metadata: {CLUSTER_ID: east, NETWORK: east-net, NAMESPACE: shop, NODE_NAME: n1, DNS_CAPTURE: 'true', DNS_AUTO_ALLOCATE: 'true', LABELS: {app: client}}}
 - {name: plain, id: sidecar~10.1.0.9~client.shop~shop.svc.cluster.local, metadata: {CLUSTER_ID: east, NETWORK: east-net, NAMESPACE: shop, LABELS: {app: client}}}
 - {name: picky, id: sidecar~10.1.0.8~picky.choosy~choosy.svc.cluster.local, metadata: {CLUSTER_ID: east, NETWORK: east-net, NAMESPACE: choosy, DNS_CAPTURE: 'true', LABELS: {app: picky}}}
 - {name: gateway, id: router~10.2.0.5~gateway-0.istio-system~istio-system.svc.cluster.local, metadata: {CLUSTER_ID: west, NETWORK: west-net, NAMESPACE: istio-system, REQUESTED_NETWORK_VIEW: west-net, LABELS: {istio: eastwest}}}
@@ -72,7 +72,7 @@ const east = [
   }),
   service("db", "10.100.0.6", ["db-0 10.1.0.60"], { portName: "tcp", port: 5432 }),
   service("split", "10.100.0.7", ["split-0 10.1.0.70 version=v1"]),
-  service("dual", "10.100.0.8", ["dual-0 2001:db8::8", "dual-1 10.1.0.80"]),
+  service("onnode", "10.100.0.8", ["onnode-0 10.1.0.80"]).replace("spec: {clusterIP", "spec: {internalTrafficPolicy: Local, clusterIP"),
 ].join("\n---\n");
 
 const west = [

@@ -65,7 +65,14 @@ function httpIndex(
   for (const gateway of gateways) {
     const virtualService = virtualServicesOf(view.mesh, view.proxy, gateway).find((each) => each.meta === meta);
     if (virtualService === undefined) continue;
-    const place = { proxy: view.proxy, gateway, port, defaultRetries: view.mesh.config.retries, portOf: () => port };
+    const place = {
+      proxy: view.proxy,
+      gateway,
+      port,
+      defaultRetries: view.mesh.config.retries,
+      portOf: () => port,
+      ruleOf: () => undefined,
+    };
     const found = virtualService.spec.http.findIndex((http) => {
       const built = buildHttpRoutes({ meta, spec: { ...virtualService.spec, http: [http] } }, place);
       return built.some((each) => each["name"] === route["name"] && isDeepStrictEqual(each["match"], route["match"]));

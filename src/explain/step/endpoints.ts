@@ -100,6 +100,7 @@ function followOriginalDst(config: ExplainConfig, at: AtCluster, story: Narrativ
   const endpoint: ResolvedEndpoint = {
     address: { address: arrival.ip, port },
     addressText: address,
+    additionalAddresses: [],
     hostname: "",
     weight: 1,
     priority: 0,

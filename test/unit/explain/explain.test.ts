@@ -145,10 +145,11 @@ const cases: readonly Case[] = [
     says: ["listener: 10.100.0.6_5432", "ALPN istio-peer-exchange, istio"],
   },
   {
-    title: "an endpoint of another IP family",
-    ask: { target: "http://dual/" },
-    ends: "sent",
-    says: [/\[2001:db8::8\]:8080 in east, dual-0: this proxy has no address of its IP family \(ip_family\)/],
+    title: "endpoints of other Nodes, where the Service keeps its traffic on the caller's",
+    ask: { target: "http://onnode/" },
+    ends: "503 UH no_healthy_upstream",
+    says: ["onnode-0: it is on another Node, and the Service has internalTrafficPolicy Local (node_local)"],
+    warns: ["no_endpoints"],
   },
   {
     title: "a handed-out address of a ServiceEntry, and TLS that stays the client's own",
