@@ -10,6 +10,7 @@ import type { NodeView } from "../../source/mesh/node-view.ts";
 import type { ObjectMeta } from "../../source/mesh/object/mesh-object.ts";
 import type { ServiceRegistry } from "../../source/mesh/registry/service-registry.ts";
 import type { MeshService, ServicePort } from "../../source/mesh/registry/service.ts";
+import { parseSniName } from "../../wire/sni-name.ts";
 import type { ExplainConfig } from "../config.ts";
 import type { Reason } from "../explanation.ts";
 import type { ObjectPlaces } from "./objects.ts";
@@ -36,16 +37,20 @@ export interface ClusterOf {
   readonly sniDnat: boolean;
 }
 
+/** What the name of a cluster says. */
+export interface ClusterNameParts {
+  readonly port: number;
+  readonly subset: string;
+  readonly host: string;
+  readonly sniDnat: boolean;
+}
+
 /** The parts of `outbound|PORT|SUBSET|HOST` and `outbound_.PORT_.SUBSET_.HOST`; undefined for other names. */
-export function parseClusterName(
-  name: string,
-): { readonly port: number; readonly subset: string; readonly host: string; readonly sniDnat: boolean } | undefined {
-  const [, plainPort, plainSubset, plainHost] = /^outbound\|(\d+)\|([^|]*)\|(.+)$/.exec(name) ?? [];
-  const [, sniPort, sniSubset, sniHost] = /^outbound_\.(\d+)_\.(.*?)_\.(.+)$/.exec(name) ?? [];
-  const host = plainHost ?? sniHost;
-  return host === undefined
-    ? undefined
-    : { port: Number(plainPort ?? sniPort), subset: plainSubset ?? sniSubset ?? "", host, sniDnat: sniHost !== undefined };
+export function parseClusterName(name: string): ClusterNameParts | undefined {
+  const sni = parseSniName(name);
+  if (sni !== undefined) return { ...sni, sniDnat: true };
+  const [, port, subset = "", host = ""] = /^outbound\|(\d+)\|([^|]*)\|(.+)$/.exec(name) ?? [];
+  return port === undefined ? undefined : { port: Number(port), subset, host, sniDnat: false };
 }
 
 /** The service, port and subset of a cluster; undefined for clusters that are nobody's, as PassthroughCluster. */
