@@ -4,6 +4,7 @@ import { startAdminServer } from "./admin/admin-server.ts";
 import type { AdminServer } from "./admin/admin-server.ts";
 import type { Clock } from "./clock.ts";
 import type { SocketAddress } from "./envoy/address.ts";
+import { explainLive } from "./explain/live.ts";
 import { filterSupport } from "./filter/registry.ts";
 import { checkCertificates, loadCertificates } from "./proxy/certificates.ts";
 import type { ConfigSource, LoadedConfig } from "./proxy/config-source.ts";
@@ -327,6 +328,10 @@ class Runner implements Proxy {
       clusters: () => this.#pool.clusters(),
       listeners: () => this.#pool.listeners(),
       dns: () => this.#dns?.view(),
+      explain: (question) => {
+        const [config, snapshot] = [this.#config, this.#snapshot];
+        return config && snapshot ? explainLive({ ...config, snapshot }, question) : { problem: "nothing is loaded yet" };
+      },
       logLevel: () => logger.level,
       setLogLevel: (level) => {
         logger.setLevel(level);

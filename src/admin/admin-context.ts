@@ -54,6 +54,17 @@ export interface DnsView {
   readonly upstream: { readonly servers: readonly object[]; readonly settings: object; readonly cache: unknown };
 }
 
+/** A question to /explain, its parts as written. */
+export interface ExplainParameters {
+  readonly method: string | undefined;
+  readonly target: string | undefined;
+  readonly headers: readonly string[];
+  readonly tcp: boolean;
+  readonly sni: string | undefined;
+  readonly alpn: string | undefined;
+  readonly port: string | undefined;
+}
+
 /** The proxy as admin sees it. */
 export interface AdminContext {
   readonly reader: StatsReader;
@@ -69,6 +80,10 @@ export interface AdminContext {
   readonly listeners: () => Promise<readonly ListenerView[]>;
   /** Undefined where no DNS is answered. */
   readonly dns: () => DnsView | undefined;
+  /** Where a request would go and why, from the configuration in force. */
+  readonly explain: (
+    question: ExplainParameters,
+  ) => { readonly problem: string } | { readonly explanation: unknown; readonly text: string };
   readonly logLevel: () => LogLevel;
   readonly setLogLevel: (level: LogLevel) => void;
   readonly reopenLogs: () => void;

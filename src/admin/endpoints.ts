@@ -86,6 +86,34 @@ export const endpoints: readonly Endpoint[] = [
     },
   },
   {
+    path: "/explain",
+    help: "say where a request would go and why",
+    parameters: {
+      url: "The request: URL or HOST[:PORT][/PATH]",
+      method: "Its method, GET unless given",
+      header: "'name: value' of it; may be repeated",
+      tcp: "A TCP connection whose protocol is neither HTTP nor TLS",
+      sni: "In place of url: a ClientHello with this server name",
+      alpn: "The protocols it offers",
+      port: "The port it arrives at",
+      ...formatParameter,
+    },
+    mutates: false,
+    handle: (context, query) => {
+      const answer = context.explain({
+        method: query.get("method") ?? undefined,
+        target: query.get("url") ?? undefined,
+        headers: query.getAll("header"),
+        tcp: query.has("tcp"),
+        sni: query.get("sni") ?? undefined,
+        alpn: query.get("alpn") ?? undefined,
+        port: query.get("port") ?? undefined,
+      });
+      if ("problem" in answer) return badRequest(`${answer.problem}\n`);
+      return query.get("format") === "json" ? json(answer.explanation) : text(answer.text);
+    },
+  },
+  {
     path: "/listeners",
     help: "print listener info",
     parameters: formatParameter,

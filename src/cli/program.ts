@@ -5,6 +5,7 @@ import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
 import { registerCa } from "./ca.ts";
 import { registerCheck } from "./check.ts";
 import { registerDemo } from "./demo.ts";
+import { registerExplain } from "./explain.ts";
 import { packageVersion } from "./package-version.ts";
 import { registerRun } from "./run.ts";
 import { resolveGateways } from "./resolve-gateways.ts";
@@ -36,6 +37,14 @@ const commands: readonly RegisterCommand[] = [
       exit: setExit,
     }),
   (program, edge, setExit) => registerTranslate(program, { env: edge.environment, write: edge.out, complain: edge.err, exit: setExit }),
+  (program, edge, setExit) =>
+    registerExplain(program, {
+      env: edge.environment,
+      write: edge.out,
+      complain: edge.err,
+      exit: setExit,
+      colour: process.stdout.isTTY && (edge.environment["NO_COLOR"] ?? "") === "",
+    }),
   registerCa,
   registerDemo,
 ];

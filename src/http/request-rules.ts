@@ -7,9 +7,12 @@ import type { HeaderMap } from "../wire/header-map.ts";
 import { createRequestId } from "./request-id.ts";
 import type { HttpStream } from "./stream.ts";
 
+/** What the rules look at and change of a request. */
+export type RuledRequest = Pick<HttpStream, "headers" | "info" | "authority" | "scheme">;
+
 /** Compiled request header rules. */
 export interface RequestRules {
-  apply(stream: HttpStream): void;
+  apply(stream: RuledRequest): void;
 }
 
 // Control headers of Envoy's own that only a trusted internal client may send (CVE-2024-45806). Without an
@@ -40,12 +43,12 @@ const edgeStripped: ReadonlySet<string> = new Set([
 ]);
 
 /** Compiles the rules. */
-export function createRequestRules(config: HttpConnectionManagerConfig, deps: FilterDeps): RequestRules {
+export function createRequestRules(config: HttpConnectionManagerConfig, deps: Pick<FilterDeps, "localAddress">): RequestRules {
   const { useRemoteAddress, xffNumTrustedHops, skipXffAppend, appendXForwardedPort, via, stripPort, stripTrailingHostDot } = config;
   const stripped = useRemoteAddress ? edgeStripped : externalOnlyStripped;
   const trusted = xffNumTrustedHops > 0;
 
-  const forwardFor = (stream: HttpStream): void => {
+  const forwardFor = (stream: RuledRequest): void => {
     const { headers } = stream;
     const { connection } = stream.info;
     if (useRemoteAddress && !skipXffAppend) {
@@ -97,7 +100,7 @@ function stripEnvoyHeaders(headers: HeaderMap, stripped: ReadonlySet<string>): v
 }
 
 /** The client as the trusted hops in front of this proxy saw it; the peer itself when there are none. */
-function clientAddress(stream: HttpStream, trustedHops: number): string {
+function clientAddress(stream: RuledRequest, trustedHops: number): string {
   const { remote } = stream.info.connection;
   if (trustedHops === 0) return remote.ip;
   // The last entry is the one this proxy appended.

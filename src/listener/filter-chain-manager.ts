@@ -12,7 +12,25 @@ import type { ConnectionInfo } from "../telemetry/stream-info.ts";
 export interface FilterChainMatcher {
   /** Index into `listener.filterChains`; undefined: the default chain, or none. */
   find(info: ConnectionInfo): number | undefined;
+  /** For explanations: the first criterion that no chain met once the ones before it had been decided; undefined when one was found. */
+  missedAt(info: ConnectionInfo): MatchCriterion | undefined;
 }
+
+/** What is matched, in Envoy's order: fields of FilterChainMatch. */
+export const matchCriteria = [
+  "destination_port",
+  "prefix_ranges",
+  "server_names",
+  "transport_protocol",
+  "application_protocols",
+  "direct_source_prefix_ranges",
+  "source_type",
+  "source_prefix_ranges",
+  "source_ports",
+] as const;
+
+/** One of them. */
+export type MatchCriterion = (typeof matchCriteria)[number];
 
 /** One step: branches by key, the last step's branches being chain indexes. */
 interface Step {
@@ -34,7 +52,7 @@ export function compileFilterChains(listener: Pick<Listener, "filterChains">): R
     if (message !== undefined) issues.push({ severity: "error", path: ["filter_chains", index, "filter_chain_match"], message });
   }
   if (issues.length > 0) return { ok: false, issues };
-  return { ok: true, value: { find: (info) => findChain(root, info) }, issues };
+  return { ok: true, value: { find: (info) => findChain(root, info), missedAt: (info) => missedAt(root, info) }, issues };
 }
 
 function insert(root: Step, chain: FilterChain, index: number, chains: readonly FilterChain[]): string | undefined {
@@ -69,6 +87,16 @@ function findChain(root: Step, info: ConnectionInfo): number | undefined {
     branch = next;
   }
   return (branch as Leaf).chain;
+}
+
+function missedAt(root: Step, info: ConnectionInfo): MatchCriterion | undefined {
+  let branch: Branch = root;
+  for (const criterion of matchCriteria) {
+    const next: Branch | undefined = (branch as Step).find(info);
+    if (!next) return criterion;
+    branch = next;
+  }
+  return undefined;
 }
 
 /** Branches by exact key with one for "any" under the empty key. */

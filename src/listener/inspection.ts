@@ -29,7 +29,10 @@ export interface InspectionHandler {
 export type InspectionRefusal = "filter" | "timeout" | "client";
 
 /** Compiles a listener's filters. */
-export function createInspectionPlan(model: Listener, deps: ListenerManagerDeps): InspectionPlan {
+export function createInspectionPlan(
+  model: Listener,
+  deps: Pick<ListenerManagerDeps, "listenerFilters" | "stats" | "logger">,
+): InspectionPlan {
   return {
     filters: withOriginalDst(model).flatMap((config) => {
       const filter = deps.listenerFilters.get(config.extension)?.create(config.config, deps);

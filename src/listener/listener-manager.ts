@@ -56,7 +56,7 @@ export class ListenerManager {
   readonly #entries = new Map<string, Entry>();
   readonly #sockets = new Set<Socket>();
   readonly #drainTimeMs: number;
-  #redirects = new RedirectTable([]);
+  #redirects = new RedirectTable<ActiveListener>([]);
   #connectionIds = 0;
 
   constructor(options: ListenerManagerOptions) {

@@ -1,14 +1,14 @@
 // Which listener a redirected connection belongs to: the one for exactly its original address, then the wildcard one of its
 // port (Envoy's use_original_dst).
-import type { ActiveListener } from "./active-listener.ts";
+import type { Listener } from "../envoy/listener/listener.ts";
 
-/** Listeners by original destination. */
-export class RedirectTable {
-  readonly #exact = new Map<string, ActiveListener>();
-  readonly #wildcardV4 = new Map<number, ActiveListener>();
-  readonly #wildcardV6 = new Map<number, ActiveListener>();
+/** Listeners by original destination; `T` is whatever stands for a listener. */
+export class RedirectTable<T extends { readonly model: Pick<Listener, "addresses"> }> {
+  readonly #exact = new Map<string, T>();
+  readonly #wildcardV4 = new Map<number, T>();
+  readonly #wildcardV6 = new Map<number, T>();
 
-  constructor(listeners: readonly ActiveListener[]) {
+  constructor(listeners: readonly T[]) {
     for (const listener of listeners) {
       for (const { address, port } of listener.model.addresses) {
         if (address === "0.0.0.0") this.#wildcardV4.set(port, listener);
@@ -19,7 +19,7 @@ export class RedirectTable {
   }
 
   /** The listener for a destination, or undefined: it stays where it was accepted. */
-  find(ip: string, port: number): ActiveListener | undefined {
+  find(ip: string, port: number): T | undefined {
     return this.#exact.get(`${ip} ${port}`) ?? (ip.includes(":") ? this.#wildcardV6 : this.#wildcardV4).get(port);
   }
 }

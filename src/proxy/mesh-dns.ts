@@ -6,7 +6,7 @@ import { defaultAnswerSettings } from "../dns/answer.ts";
 import type { AnswerSettings } from "../dns/answer.ts";
 import type { CacheSettings } from "../dns/cache/caching-upstream.ts";
 import { defaultForwardSettings, type ForwardSettings } from "../dns/forward/settings.ts";
-import { compileNameTable } from "../dns/name-table.ts";
+import { compileNamesOfNode } from "../dns/names-of-node.ts";
 import type { NameTable } from "../dns/name-table.ts";
 import { parseResolvConf } from "../dns/resolv-conf.ts";
 import { startDnsResponder } from "../dns/responder.ts";
@@ -110,11 +110,7 @@ function namesOf({ node, nameTable, servicePorts }: LoadedConfig): Pick<LoadedCo
 }
 
 function compileNames({ node, nameTable, servicePorts }: LoadedConfig, searchDomains: readonly string[]): NameTable {
-  // `type~ip~name.namespace~domain`; a node of another form has no short names.
-  const [, , workload = "", proxyDomain = ""] = node.id.split("~");
-  const namespace = node.metadata["NAMESPACE"];
-  const proxyNamespace = typeof namespace === "string" ? namespace : workload.slice(workload.lastIndexOf(".") + 1);
-  return compileNameTable(nameTable ?? {}, { proxyDomain, proxyNamespace, searchDomains }, servicePorts);
+  return compileNamesOfNode(node, nameTable ?? {}, searchDomains, servicePorts);
 }
 
 function readResolvConf(path: string): string {

@@ -7,19 +7,19 @@ import type { UpstreamTlsContext, UpstreamTransportSocket } from "../envoy/tls/t
 import type { ClientTransport } from "../identity/transport.ts";
 
 /** How to reach a host: plain when `tls` is undefined. The same object for every host with the same choice. */
-export interface HostTransport {
-  readonly tls: ClientTransport | undefined;
+export interface HostTransport<Tls = ClientTransport> {
+  readonly tls: Tls | undefined;
 }
 
 /** The metadata namespace of an endpoint that matches look at. */
 const matchNamespace = "envoy.transport_socket_match";
 
 /** Compiles a cluster's transport sockets into a choice by endpoint metadata. */
-export function compileTransportSockets(
+export function compileTransportSockets<Tls = ClientTransport>(
   cluster: Pick<Cluster, "transportSocket" | "transportSocketMatches">,
-  createClientTransport: (tls: UpstreamTlsContext) => ClientTransport,
-): (metadata: Metadata) => HostTransport {
-  const compile = (socket: UpstreamTransportSocket): HostTransport => ({
+  createClientTransport: (tls: UpstreamTlsContext) => Tls,
+): (metadata: Metadata) => HostTransport<Tls> {
+  const compile = (socket: UpstreamTransportSocket): HostTransport<Tls> => ({
     tls: socket.kind === "tls" ? createClientTransport(socket.tls) : undefined,
   });
   const fallback = compile(cluster.transportSocket);

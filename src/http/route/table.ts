@@ -90,8 +90,8 @@ function walk(routes: readonly RouteEntry[], request: RouteRequest, random: numb
   return undefined;
 }
 
-// A CONNECT request has no path: only connect_matcher may take it, whatever an empty prefix would say.
-function matchesPath(entry: RouteEntry, path: string, request: RouteRequest): boolean {
+/** Whether a route takes the path (no query). A CONNECT request has none: only connect_matcher may take it, whatever an empty prefix would say. */
+export function matchesPath(entry: RoutePath, path: string, request: RouteRequest): boolean {
   switch (entry.kind) {
     case PREFIX:
       return path !== "" && path.startsWith(entry.value);

@@ -104,6 +104,8 @@ const context: AdminContext = {
           upstream: { servers: [], settings: {}, cache: undefined },
         }
       : undefined,
+  explain: (question) =>
+    question.target === undefined ? { problem: "nothing is asked" } : { explanation: question, text: `asked ${question.target}\n` },
   logLevel: () => level,
   setLogLevel: (next) => void (level = next),
   reopenLogs: () => void calls.push("reopen"),
@@ -191,6 +193,19 @@ suite("admin", () => {
     }
     answering = false;
     assert.equal((await ask("/debug/ndsz")).status, 404);
+  });
+
+  test("/explain takes a question apart and gives the answer as text or JSON", async () => {
+    const query = "url=http%3A%2F%2Fbooks%2F&method=PUT&header=a%3A%201&header=b%3A%202&tcp";
+    assert.deepEqual(await ask(`/explain?${query}`), { status: 200, type: "text/plain; charset=UTF-8", body: "asked http://books/\n" });
+    assert.deepEqual(JSON.parse((await ask(`/explain?${query}&format=json`)).body), {
+      method: "PUT",
+      target: "http://books/",
+      headers: ["a: 1", "b: 2"],
+      tcp: true,
+    });
+    const refused = await ask("/explain");
+    assert.deepEqual([refused.status, refused.body], [400, "nothing is asked\n"]);
   });
 
   test("/listeners as text and JSON", async () => {

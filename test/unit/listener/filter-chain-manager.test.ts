@@ -183,6 +183,21 @@ suite("filter chain match", () => {
     });
   }
 
+  test("says the first criterion that nothing meets, and nothing of a connection that is taken", () => {
+    const result = compileFilterChains({
+      filterChains: [
+        filterChain([], { serverNames: ["a.test"], applicationProtocols: ["istio"] }),
+        filterChain([], { destinationPort: 99 }),
+      ],
+    });
+    assert.ok(result.ok);
+    const missed = (facts: ConnectionFacts): string | undefined => result.value.missedAt(connectionInfo(facts));
+    assert.equal(missed({ serverName: "b.test" }), "server_names");
+    assert.equal(missed({ serverName: "a.test" }), "application_protocols");
+    assert.equal(missed({ serverName: "a.test", applicationProtocols: ["istio"] }), undefined);
+    assert.equal(missed({ local: "10.0.0.1:99" }), undefined);
+  });
+
   test("refuses a range that is none, and says which chain", () => {
     const result = compileFilterChains({
       filterChains: [filterChain([], { sourcePrefixRanges: [{ addressPrefix: "10.0.0.0", prefixLen: 40 }] })],

@@ -59,6 +59,13 @@ export function compileRetryPolicy(model: RetryPolicy): CompiledRetryPolicy {
 /** Why an attempt is not followed by another. `overflow`: the circuit breaker; `limit`: all retries used. */
 export type RetryVerdict = "retry" | "no" | "overflow" | "limit";
 
+/** Whether a policy wants another attempt after one that failed before response headers, as long as any are left. */
+export function retriesReset(policy: CompiledRetryPolicy, error: ProxyError, requestSent: boolean): boolean {
+  if (error.code === "upstream_overflow") return false;
+  if (policy.reset || policy.serverError || (policy.resetBeforeRequest && !requestSent)) return true;
+  return isConnectFailure(error) && (policy.connectFailure || policy.gatewayError);
+}
+
 /** The retries of one request. */
 export class RetryState {
   readonly policy: CompiledRetryPolicy;
@@ -81,13 +88,7 @@ export class RetryState {
 
   /** An attempt failed before response headers. `requestSent`: bytes of the request went out. */
   onReset(error: ProxyError, requestSent: boolean): RetryVerdict {
-    const { policy } = this;
-    let wanted = policy.reset || policy.serverError;
-    if (isConnectFailure(error)) wanted ||= policy.connectFailure || policy.gatewayError;
-    else if (error.code !== "upstream_overflow") wanted ||= policy.gatewayError && policy.serverError;
-    if (policy.resetBeforeRequest && !requestSent) wanted = true;
-    if (error.code === "upstream_overflow") wanted = false;
-    return wanted ? this.#take() : "no";
+    return retriesReset(this.policy, error, requestSent) ? this.#take() : "no";
   }
 
   /** An attempt ended in its per-try timeout. */

@@ -13,6 +13,42 @@ import { withTopology } from "../registry/topology-labels.ts";
 
 const maxWeight = 0xffff_ffff;
 
+/** Why an endpoint of a port is none for a node. */
+export type LeftOut = "not_ready" | "subset_labels" | "node_local" | "cluster_local" | "network_view";
+
+/** Tells why an endpoint is left out for a node; undefined: it is not. Whether it takes mTLS is for `reachOf`. */
+export function compileLeftOut(
+  view: NodeView,
+  service: MeshService,
+  subset: Subset | undefined,
+): (endpoint: MeshEndpoint) => LeftOut | undefined {
+  // Preferring near endpoints needs to know which of them have failed, so for such a service unready ones are sent as what they are.
+  const hidesUnready = service.trafficDistribution === "any";
+  const stayLocal = view.clusterLocal(service.hostname);
+  return (endpoint) => {
+    if (endpoint.ready === false && hidesUnready && !endpoint.draining) return "not_ready";
+    if (subset !== undefined && !labelsMatch(subset.labels, endpoint.labels)) return "subset_labels";
+    if (service.nodeLocal && endpoint.nodeName !== view.proxy.nodeName) return "node_local";
+    if (stayLocal && endpoint.cluster !== view.proxy.cluster) return "cluster_local";
+    return seesNetwork(view.proxy, endpoint.network) ? undefined : "network_view";
+  };
+}
+
+/** How an endpoint is reached: at its own address, through its network's gateways, or not at all for want of mTLS. */
+export function reachOf(
+  view: NodeView,
+  service: MeshService,
+  endpoint: MeshEndpoint,
+  mutualTls: boolean,
+  sniDnat: boolean,
+): "direct" | "no_mutual_tls" | readonly NetworkGateway[] {
+  // What the client resolves it reaches directly, whatever network it is said to be on.
+  const direct = resolvedByClient(service) || inNetwork(view.proxy, endpoint.network);
+  const gateways = direct ? [] : view.networks.gatewaysTo(endpoint.network, endpoint.cluster);
+  if (gateways.length === 0) return sniDnat && !mutualTls ? "no_mutual_tls" : "direct";
+  return mutualTls ? gateways : "no_mutual_tls";
+}
+
 /**
  * The endpoints of one port by locality. An endpoint on another network becomes that network's gateways, its weight split
  * among them; it is left out when it takes no mTLS, as the gateway routes by the SNI of mTLS. A locality whose endpoints
@@ -26,15 +62,9 @@ export function buildLocalityEndpoints(
   sniDnat: boolean,
 ): readonly Json[] {
   const localities = new Map<string, { readonly locality: Locality; readonly endpoints: MeshEndpoint[] }>();
-  // Preferring near endpoints needs to know which of them have failed, so for such a service unready ones are sent as what they are.
-  const hidesUnready = service.trafficDistribution === "any";
-  const stayLocal = view.clusterLocal(service.hostname);
+  const whyLeftOut = compileLeftOut(view, service, subset);
   for (const endpoint of service.endpoints) {
-    if (endpoint.portName !== port.name || (endpoint.ready === false && hidesUnready && !endpoint.draining)) continue;
-    if (subset !== undefined && !labelsMatch(subset.labels, endpoint.labels)) continue;
-    if (service.nodeLocal && endpoint.nodeName !== view.proxy.nodeName) continue;
-    if (stayLocal && endpoint.cluster !== view.proxy.cluster) continue;
-    if (!seesNetwork(view.proxy, endpoint.network)) continue;
+    if (endpoint.portName !== port.name || whyLeftOut(endpoint) !== undefined) continue;
     const { region, zone, subZone } = endpoint.locality;
     const key = region === "" && zone === "" && subZone === "" ? "" : `${region}/${zone}/${subZone}`;
     const entry = localities.get(key);
@@ -67,18 +97,16 @@ function placeEndpoints(
 ): readonly PlacedEndpoint[] {
   const placed: PlacedEndpoint[] = [];
   const gatewayWeights = new Map<NetworkGateway, number>();
-  // What the client resolves it reaches directly, whatever network it is said to be on.
-  const direct = resolvedByClient(service);
-  const scale = direct ? 1 : view.networks.weightScale;
+  const scale = resolvedByClient(service) ? 1 : view.networks.weightScale;
   for (const endpoint of endpoints) {
     const weight = Math.min(maxWeight, (endpoint.weight === 0 ? 1 : endpoint.weight) * scale);
     const mutualTls = takesMutualTls(endpoint);
-    const gateways = direct || inNetwork(view.proxy, endpoint.network) ? [] : view.networks.gatewaysTo(endpoint.network, endpoint.cluster);
-    if (gateways.length === 0) {
-      if (!sniDnat || mutualTls) placed.push({ weight, json: encodeEndpoint(endpoint, weight, mutualTls), labels: endpoint.labels });
+    const gateways = reachOf(view, service, endpoint, mutualTls, sniDnat);
+    if (gateways === "no_mutual_tls") continue;
+    if (gateways === "direct") {
+      placed.push({ weight, json: encodeEndpoint(endpoint, weight, mutualTls), labels: endpoint.labels });
       continue;
     }
-    if (!mutualTls) continue;
     for (const gateway of gateways) gatewayWeights.set(gateway, (gatewayWeights.get(gateway) ?? 0) + Math.floor(weight / gateways.length));
   }
   for (const gateway of view.networks.gateways) {
