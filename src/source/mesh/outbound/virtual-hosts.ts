@@ -73,7 +73,7 @@ export class VirtualHostBuilder {
     for (const [hostname, target] of services) {
       if (!spokenFor.has(hostname) && carriesHttp(target.port)) table.addKept(defaultHost(this.#view, target.service, target.port));
     }
-    return table.hosts.toSorted((a, b) => compareText(String(a["name"]), String(b["name"])));
+    return table.hosts.toSorted((a, b) => compareText(a.name, b.name));
   }
 
   /** Adds the hosts of one VirtualService, and says which services it speaks for. */
@@ -139,7 +139,7 @@ class HostTable {
   readonly #port: number;
   readonly #names = new Set<string>();
   readonly #domains = new Set<string>();
-  readonly hosts: Json[] = [];
+  readonly hosts: VirtualHostJson[] = [];
 
   constructor(view: NodeView, port: number) {
     this.#view = view;

@@ -6,6 +6,7 @@ import { compareText, type MeshService } from "./service.ts";
  * addresses and endpoints of all. An entry that disagrees with the oldest on the resolution is left out.
  */
 export function joinEntries(services: readonly MeshService[]): readonly MeshService[] {
+  if (services.every((service) => service.registry !== "External")) return services;
   const joined = new Map<string, MeshService>();
   let changed = false;
   for (const service of services) {

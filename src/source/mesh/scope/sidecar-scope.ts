@@ -52,7 +52,7 @@ export function compileScope(
   const sidecar = findSidecar(mesh, proxy.namespace, labels);
   const listeners = sidecar === undefined || sidecar.spec.egress.length === 0 ? [everything] : sidecar.spec.egress;
   const rules = virtualServicesOf(mesh, proxy, meshGateway);
-  const everyHost = indexByHost(services);
+  const everyHost = rules.length === 0 ? noHosts : indexByHost(services);
   const egress = listeners.map((listener): EgressScope => {
     const scope = compileEgress(listener, proxy.namespace, exported, rules);
     for (const service of scope.services) imported.add(service);
@@ -112,6 +112,8 @@ function compileEgress(
     virtualServices: rules.filter(({ meta, spec }) => spec.hosts.some((host) => hosts.importsRule(host, meta.namespace))),
   };
 }
+
+const noHosts: ReadonlyMap<string, readonly MeshService[]> = new Map();
 
 function indexByHost(services: readonly MeshService[]): ReadonlyMap<string, readonly MeshService[]> {
   const index = new Map<string, MeshService[]>();
