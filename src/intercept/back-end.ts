@@ -34,20 +34,28 @@ export interface BackEnd {
   readonly set: (rules: readonly Rule[], ipv6: boolean) => Problem | undefined;
 }
 
-/** How a list of comparable rules differs from the one wanted: what lacks, what is too much, and whether only the order is wrong. */
-export function compareRules(where: string, wanted: readonly string[], there: readonly string[]): readonly Finding[] {
-  const missing = without(wanted, there).map((text): Finding => ({ kind: "missing", text: `${where}: ${text}` }));
-  const foreign = without(there, wanted).map((text): Finding => ({ kind: "foreign", text: `${where}: ${text}` }));
-  if (missing.length + foreign.length > 0 || wanted.every((text, index) => text === there[index])) return [...missing, ...foreign];
+/** A rule to compare. */
+export interface Comparable {
+  /** As it is shown. */
+  readonly text: string;
+  /** Equal for equal rules, however they were written. */
+  readonly key: string;
+}
+
+/** How rules differ from those wanted: what lacks, what is too much, and whether only the order is wrong. */
+export function compareRules(where: string, wanted: readonly Comparable[], there: readonly Comparable[]): readonly Finding[] {
+  const missing = without(wanted, there).map(({ text }): Finding => ({ kind: "missing", text: `${where}: ${text}` }));
+  const foreign = without(there, wanted).map(({ text }): Finding => ({ kind: "foreign", text: `${where}: ${text}` }));
+  if (missing.length + foreign.length > 0 || wanted.every(({ key }, index) => key === there[index]?.key)) return [...missing, ...foreign];
   return [{ kind: "order", text: `${where}: the rules are there in another order` }];
 }
 
-function without(list: readonly string[], other: readonly string[]): readonly string[] {
+function without(list: readonly Comparable[], other: readonly Comparable[]): readonly Comparable[] {
   const left = new Map<string, number>();
-  for (const text of other) left.set(text, (left.get(text) ?? 0) + 1);
-  return list.filter((text) => {
-    const count = left.get(text) ?? 0;
-    left.set(text, count - 1);
+  for (const { key } of other) left.set(key, (left.get(key) ?? 0) + 1);
+  return list.filter(({ key }) => {
+    const count = left.get(key) ?? 0;
+    left.set(key, count - 1);
     return count <= 0;
   });
 }

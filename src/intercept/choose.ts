@@ -21,29 +21,34 @@ export interface Chosen {
 
 /** Looks at what is there; a problem when nothing works, or not what was forced. */
 export function chooseBackEnd(choice: BackEndChoice, run: RunProgram): Chosen | Problem {
-  // Names of legacy tables that exist: where there are none, asking iptables-legacy could create them.
-  const legacyTables = run(["cat", "/proc/net/ip_tables_names"]).stdout.trim() !== "";
-  const legacyInUse = legacyTables && /^-A /m.test(run(["iptables-legacy-save"]).stdout);
-  const installed = (program: string): boolean => !run([program, "--version"]).absent;
-  const named = (["nft", "legacy"] as const).filter((variant) => installed(`iptables-${variant}`));
-  const variants = named.length > 0 ? named : installed("iptables") ? ([""] as const) : [];
-  // Istio's order, with nftables last as there it is never taken unasked.
-  const backEnds = [
-    ...variants.toSorted((a) => (a === "legacy" && legacyInUse ? -1 : 0)).map((variant) => createIptables(variant, run)),
-    ...(installed("nft") ? [createNftables(run)] : []),
-  ];
   const candidates: Candidate[] = [];
   const problems: string[] = [];
-  for (const backEnd of backEnds) {
+  const look = (backEnd: BackEnd): boolean => {
     const holds = backEnd.inspect([], false);
     if ("problem" in holds) problems.push(holds.problem);
     else candidates.push({ backEnd, holds });
-  }
+    return !("problem" in holds);
+  };
+  // Istio's order, with nftables last as there it is never taken unasked.
+  const nft = look(createIptables("nft", run));
+  if (legacyCounts(choice, nft, run) && look(createIptables("legacy", run)) && legacyInUse(run)) candidates.reverse();
+  if (candidates.length === 0) look(createIptables("", run));
+  look(createNftables(run));
   const fitting = candidates.filter(({ backEnd }) => fits(backEnd.name, choice));
   const chosen = fitting.find(({ holds }) => holds.present) ?? fitting[0];
   if (chosen !== undefined) return { chosen, others: candidates.filter((candidate) => candidate !== chosen) };
-  const wanted = choice === "auto" ? "neither iptables nor nft works here" : `${choice} does not work here`;
-  return { problem: `${wanted}: ${problems.join("; ") || "the programs are not installed"}` };
+  return {
+    problem: `${choice === "auto" ? "neither iptables nor nft works here" : `${choice} does not work here`}: ${problems.join("; ")}`,
+  };
+}
+
+// Asking iptables-legacy can create its tables, so it is asked only when it has some, is wanted, or nothing else will do.
+function legacyCounts(choice: BackEndChoice, nft: boolean, run: RunProgram): boolean {
+  return choice === "iptables-legacy" || !nft || run(["cat", "/proc/net/ip_tables_names"]).stdout.trim() !== "";
+}
+
+function legacyInUse(run: RunProgram): boolean {
+  return /^-A /m.test(run(["iptables-legacy-save"]).stdout);
 }
 
 function fits(name: string, choice: BackEndChoice): boolean {

@@ -2,7 +2,7 @@
 import { type BackEndChoice, type Chosen, chooseBackEnd } from "./choose.ts";
 import type { Problem } from "./back-end.ts";
 import { renderDocument } from "./iptables/render.ts";
-import { type capability, hasCapability, type RunProgram } from "./machine.ts";
+import { type capability, hasCapability, type RunProgram, unmappedIds } from "./machine.ts";
 import { renderTransaction } from "./nftables/render.ts";
 import { changeRoutes, inspectRoutes, routesOf } from "./routes.ts";
 import type { Rule } from "./rule.ts";
@@ -67,18 +67,22 @@ interface Found extends Chosen {
   readonly wrong: readonly string[];
 }
 
+const rawMissing = "CAP_NET_RAW is missing, which iptables-legacy needs beside CAP_NET_ADMIN; iptables-nft and nftables do not";
+
 function look(asked: InterceptSettings, deps: InterceptionDeps): Found | Problem {
   const capable = deps.capable ?? hasCapability;
   if (!capable("NET_ADMIN"))
     return { problem: "CAP_NET_ADMIN is missing: start it as root or with that capability (isthmus intercept print needs none)" };
+  // Without it iptables-legacy cannot even be looked at.
+  if (deps.backEnd === "iptables-legacy" && !capable("NET_RAW")) return { problem: rawMissing };
   const settings = withGroupNumbers(asked, deps.gidOf);
   if ("problem" in settings) return settings;
   const choice = chooseBackEnd(deps.backEnd, deps.run);
   if ("problem" in choice) return choice;
   const { chosen, others } = choice;
-  if (chosen.backEnd.name === "iptables-legacy" && !capable("NET_RAW")) {
-    return { problem: "CAP_NET_RAW is missing, which iptables-legacy needs beside CAP_NET_ADMIN; iptables-nft and nftables do not" };
-  }
+  if (chosen.backEnd.name === "iptables-legacy" && !capable("NET_RAW")) return { problem: rawMissing };
+  const unknown = chosen.backEnd.name.startsWith("iptables") ? unmappedOwner(settings) : undefined;
+  if (unknown !== undefined) return { problem: unknown };
   const rules = ruleSet(settings);
   const inspection = chosen.backEnd.inspect(rules, settings.ipv6);
   if ("problem" in inspection) return inspection;
@@ -128,4 +132,15 @@ function withGroupNumbers(settings: InterceptSettings, gidOf: InterceptionDeps["
   if (unknown !== undefined) return { problem: `there is no group ${unknown} on this machine (/etc/group)` };
   const groups = numbers.map(String);
   return { ...settings, ownerGroups: "only" in ownerGroups ? { only: groups } : { except: groups } };
+}
+
+// Iptables says no more than "Invalid argument" to such a rule.
+function unmappedOwner({ mode, proxyUids, proxyGids, ownerGroups }: InterceptSettings): string | undefined {
+  if (mode === "NONE") return undefined;
+  const groups = "only" in ownerGroups ? ownerGroups.only : ownerGroups.except;
+  const [uid] = unmappedIds("uid", proxyUids);
+  const [gid] = unmappedIds("gid", [...proxyGids, ...groups.map(Number)]);
+  if (uid === undefined && gid === undefined) return undefined;
+  const who = uid === undefined ? `group ${gid}` : `user ${uid}`;
+  return `${who} does not exist in this user namespace: map it (unshare --map-auto), name others with --proxy-uid and --proxy-gid, or use --native-nftables`;
 }

@@ -55,6 +55,17 @@ export function hasCapability(name: keyof typeof capability): boolean {
   return mask === undefined || ((BigInt(`0x${mask}`) >> BigInt(capability[name])) & 1n) === 1n;
 }
 
+/** Those of the users or groups that do not exist in this process's user namespace, where rules about them are refused. */
+export function unmappedIds(kind: "uid" | "gid", ids: readonly number[]): readonly number[] {
+  const map = readText(`/proc/self/${kind}_map`);
+  if (typeof map !== "string") return [];
+  const ranges = map
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  return ids.filter((id) => !ranges.some(([first = 0, , count = 0]) => id >= first && id < first + count));
+}
+
 function readText(path: string): string | { readonly error: string } {
   try {
     return readFileSync(path, "utf8");

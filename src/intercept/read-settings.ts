@@ -51,7 +51,8 @@ export function readSettings(given: GivenFlags, machine: Machine): Result<Interc
     dns: readDns(reader, machine),
     dropInvalid: reader.flag("drop-invalid"),
   };
-  if (settings.tproxyMark === 0) reader.fail("istio-inbound-tproxy-mark", "0 is the mark of every unmarked packet");
+  if (/^0+$/.test(reader.text("istio-inbound-tproxy-mark")))
+    reader.fail("istio-inbound-tproxy-mark", "0 is the mark of every unmarked packet");
   const { issues } = reader;
   return issues.some(({ severity }) => severity === "error") ? { ok: false, issues } : { ok: true, value: settings, issues };
 }

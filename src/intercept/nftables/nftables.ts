@@ -1,6 +1,6 @@
 // The native nftables back end: three tables of Istio's, replaced in one transaction of nft.
 import { compareRules } from "../back-end.ts";
-import type { BackEnd, Finding, Inspection, Problem } from "../back-end.ts";
+import type { BackEnd, Comparable, Finding, Inspection, Problem } from "../back-end.ts";
 import type { RunProgram } from "../machine.ts";
 import { tables } from "../rule.ts";
 import type { Rule } from "../rule.ts";
@@ -41,7 +41,7 @@ function inspectTables(state: ListedTables, rules: readonly Rule[]): Inspection 
       if (!there.has(own)) findings.push({ kind: "missing", text: where });
       const hook = hookOf(table, chain.chain);
       const statements = [...(hook === undefined ? [] : [hook]), ...chain.rules];
-      findings.push(...compareRules(where, statements.map(canonicalStatement), (there.get(own) ?? []).map(canonicalStatement)));
+      findings.push(...compareRules(where, statements.map(comparable), (there.get(own) ?? []).map(comparable)));
     }
     for (const [chain, statements] of there) {
       if (chain === chainName("ISTIO_DIVERT")) marks.push(...statements.flatMap(markOf));
@@ -55,4 +55,8 @@ function inspectTables(state: ListedTables, rules: readonly Rule[]): Inspection 
 function markOf(statement: string): readonly number[] {
   const mark = /\bmeta mark set (0x[0-9a-f]+)$/.exec(statement)?.[1];
   return mark === undefined ? [] : [Number(mark)];
+}
+
+function comparable(statement: string): Comparable {
+  return { text: statement.replace(/ packets \d+ bytes \d+/, ""), key: canonicalStatement(statement) };
 }
