@@ -80,7 +80,11 @@ export function isOwnChain(chain: string): boolean {
 }
 
 /** Makes the rules of one chain, in order. */
-export function chainRules(table: Table, chain: Chain, rules: readonly (readonly [Match, Target, (4 | 6)?])[]): readonly Rule[] {
+export function chainRules(
+  table: Table,
+  chain: Chain,
+  rules: readonly (readonly [Match, Target, (4 | 6 | undefined)?])[],
+): readonly Rule[] {
   return rules.map(([match, target, family]) => ({ table, chain, match, target, ...(family === undefined ? {} : { family }) }));
 }
 

@@ -79,7 +79,7 @@ function includeRules({ outboundRanges }: InterceptSettings): readonly Rule[] {
 /** Interfaces: what virtual machines send is outbound; excluded ones are left alone, also by mangle with TPROXY. */
 export function interfaceRules(settings: InterceptSettings): readonly Rule[] {
   const { virtualInterfaces, excludeInterfaces, outboundRanges } = settings;
-  const redirected: readonly (readonly [Match, (4 | 6)?])[] =
+  const redirected: readonly (readonly [Match, (4 | 6 | undefined)?])[] =
     outboundRanges === "*" ? [[{}]] : outboundRanges.map(({ cidr, family }) => [{ destination: { is: cidr } }, family] as const);
   const head = [
     ...virtualInterfaces.flatMap((inInterface) => chainRules("nat", "PREROUTING", [[{ inInterface }, toReturn]])),
