@@ -6,6 +6,7 @@ import { registerCa } from "./ca.ts";
 import { registerCheck } from "./check.ts";
 import { registerDemo } from "./demo.ts";
 import { registerExplain } from "./explain.ts";
+import { registerIntercept } from "./intercept.ts";
 import { packageVersion } from "./package-version.ts";
 import { registerRun } from "./run.ts";
 import { resolveGateways } from "./resolve-gateways.ts";
@@ -46,6 +47,7 @@ const commands: readonly RegisterCommand[] = [
       colour: process.stdout.isTTY && (edge.environment["NO_COLOR"] ?? "") === "",
     }),
   registerCa,
+  registerIntercept,
   registerDemo,
 ];
 
