@@ -1,0 +1,172 @@
+// Finds a query's name in a compiled name table, as it is or with a search domain taken off. No allocation, no I/O.
+import { MAX_NAME_LENGTH, Query } from "./codec.ts";
+import type { NameTable } from "./name-table.ts";
+
+/**
+ * Positions within one of `NameTable.entries`. `name` is an offset into `bytes`; `nameLength` counts the root label, which is not stored;
+ * `addresses` is a number within `NameTable.addresses`; `target` is the entry that this name is a CNAME of, or -1.
+ */
+export const field = { hash: 0, name: 1, nameLength: 2, addresses: 3, target: 4, stride: 5 } as const;
+/** Positions within one of `NameTable.addresses`: `count4` IPv4 addresses stand in `bytes` at `at`, the `count6` of IPv6 behind them. */
+export const addressField = { at: 0, count4: 1, count6: 2, stride: 3 } as const;
+/** Positions within one of `NameTable.searches`: the domain's wire form in `bytes`, without its root label. */
+export const searchField = { at: 0, length: 1, stride: 2 } as const;
+
+/** A name that is not known; anything else is for `entryOf` and `isCname`. */
+export const NOT_FOUND = -1;
+
+/** FNV-1a, from the last byte to the first, so that the hash of a wildcard is that of its parent domain and two steps. */
+const HASH_SEED = 0x811c9dc5;
+const HASH_PRIME = 0x01000193;
+const ASTERISK = 0x2a;
+
+/** The entry whose addresses answer what was found. */
+export function entryOf(found: number): number {
+  return found >> 1;
+}
+
+/** Whether what was asked is another name for the entry's, so that the answer begins with a CNAME. */
+export function isCname(found: number): boolean {
+  return (found & 1) === 1;
+}
+
+/** What exactly the query's name is, from its label number `label` on; NOT_FOUND when it is not known. */
+export function findName(table: NameTable, query: Query, label = 0): number {
+  const { name, nameLength, labels } = query;
+  const from = label === 0 ? 0 : labels[label]!;
+  const to = nameLength - 1;
+  const entry = findEntry(table, name, from, to, false);
+  if (entry >= 0) return ofEntry(table, entry);
+  for (let search = 0; search < table.searches.length; search += searchField.stride) {
+    const cut = searchStart(table, search, name, from, to);
+    if (cut <= from) continue;
+    const known = findEntry(table, name, from, cut, false);
+    if (known >= 0 && isExpanded(table, known)) return (known << 1) | 1;
+  }
+  return NOT_FOUND;
+}
+
+/** The most specific wildcard above the query's name, itself under a search domain or not; NOT_FOUND when there is none. */
+export function findWildcard(table: NameTable, query: Query): number {
+  if (!table.wildcards) return NOT_FOUND;
+  const { name, nameLength, labels, labelCount } = query;
+  const to = nameLength - 1;
+  for (let label = 1; label < labelCount; label++) {
+    const from = labels[label]!;
+    const entry = findEntry(table, name, from, to, true);
+    if (entry >= 0) return ofEntry(table, entry);
+    for (let search = 0; search < table.searches.length; search += searchField.stride) {
+      const cut = searchStart(table, search, name, from, to);
+      // Nothing left is `*` itself under the search domain.
+      const known = cut < from ? -1 : findEntry(table, name, from, cut, true);
+      if (known >= 0 && isExpanded(table, known)) return (known << 1) | 1;
+    }
+  }
+  return NOT_FOUND;
+}
+
+function ofEntry({ entries }: NameTable, entry: number): number {
+  const target = entries[entry * field.stride + field.target]!;
+  return target >= 0 ? (target << 1) | 1 : entry << 1;
+}
+
+/** Names of hosts are known under search domains, those of pods that only SRV records name are not. */
+function isExpanded({ entries, hosts }: NameTable, entry: number): boolean {
+  return entries[entry * field.stride + field.addresses]! < hosts;
+}
+
+/**
+ * Where the search domain begins that `name[from, to)` ends in; -1 when it does not, and when what stands before ends in it too:
+ * no such name is expanded. As Istio compares text, a last label that merely ends like the domain's first counts there.
+ * @param search offset of one of `searches`
+ */
+export function searchStart(
+  table: Pick<NameTable, "searches" | "bytes">,
+  search: number,
+  name: Uint8Array,
+  from: number,
+  to: number,
+): number {
+  const { searches, bytes } = table;
+  const at = searches[search + searchField.at]!;
+  const length = searches[search + searchField.length]!;
+  const cut = to - length;
+  if (cut < from || !isSame(bytes, at, name, cut, length)) return -1;
+  const again = cut - length + 1;
+  return again >= from && isSame(bytes, at + 1, name, again, length - 1) ? -1 : cut;
+}
+
+function isSame(left: Uint8Array, leftAt: number, right: Uint8Array, rightAt: number, length: number): boolean {
+  let same = 0;
+  while (same < length && left[leftAt + same] === right[rightAt + same]) same++;
+  return same === length;
+}
+
+/** The hash of `bytes[from, to)`, or of `*.` in front of it. */
+export function hashName(bytes: Uint8Array, from: number, to: number, wildcard: boolean): number {
+  let hash = HASH_SEED | 0;
+  for (let i = to - 1; i >= from; i--) hash = Math.imul(hash ^ bytes[i]!, HASH_PRIME);
+  if (!wildcard) return hash;
+  hash = Math.imul(hash ^ ASTERISK, HASH_PRIME);
+  return Math.imul(hash ^ 1, HASH_PRIME);
+}
+
+/** The slot that a name with this hash is looked for in first. */
+export function firstSlot(hash: number, slotCount: number): number {
+  return (hash ^ (hash >>> 15)) & (slotCount - 1);
+}
+
+/** Whether the name at `bytes[at]` begins with the label `*`. */
+export function isWildcard(bytes: Uint8Array, at: number): boolean {
+  return bytes[at] === 1 && bytes[at + 1] === ASTERISK;
+}
+
+function findEntry(table: NameTable, name: Uint8Array, from: number, to: number, wildcard: boolean): number {
+  return probe(table, hashName(name, from, to, wildcard), name, from, to, wildcard);
+}
+
+/** The entry that is called `name[from, to)`, or `*.` in front of it, and has that hash; -1 when there is none. */
+export function probe(
+  table: Pick<NameTable, "slots" | "entries" | "bytes">,
+  hash: number,
+  name: Uint8Array,
+  from: number,
+  to: number,
+  wildcard: boolean,
+): number {
+  const { slots, entries, bytes } = table;
+  const mask = slots.length - 1;
+  const prefix = wildcard ? 2 : 0;
+  const length = to - from;
+  for (let slot = firstSlot(hash, slots.length); slots[slot] !== 0; slot = (slot + 1) & mask) {
+    const entry = slots[slot]! - 1;
+    const base = entry * field.stride;
+    if (entries[base + field.hash] !== hash || entries[base + field.nameLength] !== length + prefix + 1) continue;
+    const start = entries[base + field.name]!;
+    if (wildcard && !isWildcard(bytes, start)) continue;
+    if (isSame(bytes, start + prefix, name, from, length)) return entry;
+  }
+  return -1;
+}
+
+/** How many names are answered, those under search domains included. Looks each of them up: for people, not for every change. */
+export function countNames(table: NameTable): number {
+  const { entries, searches, bytes } = table;
+  const query = new Query();
+  let count = table.size;
+  for (let entry = 0; entry < table.size; entry++) {
+    const at = entries[entry * field.stride + field.name]!;
+    const own = entries[entry * field.stride + field.nameLength]! - 1;
+    for (let search = 0; search < searches.length; search += searchField.stride) {
+      const searchAt = searches[search + searchField.at]!;
+      const length = own + searches[search + searchField.length]!;
+      if (length >= MAX_NAME_LENGTH) continue;
+      query.name.set(bytes.subarray(at, at + own));
+      query.name.set(bytes.subarray(searchAt, searchAt + length - own), own);
+      query.nameLength = length + 1;
+      const stored = findEntry(table, query.name, 0, length, false) >= 0;
+      if (!stored && findName(table, query) === ((entry << 1) | 1)) count++;
+    }
+  }
+  return count;
+}
