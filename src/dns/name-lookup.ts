@@ -15,10 +15,14 @@ export const searchField = { at: 0, length: 1, stride: 2 } as const;
 /** A name that is not known; anything else is for `entryOf` and `isCname`. */
 export const NOT_FOUND = -1;
 
-/** FNV-1a, from the last byte to the first, so that the hash of a wildcard is that of its parent domain and two steps. */
+/** FNV-1a, whose states on the way to the end of a name are the hashes of the name without its last labels. */
 const HASH_SEED = 0x811c9dc5;
 const HASH_PRIME = 0x01000193;
 const ASTERISK = 0x2a;
+/** The hash of `*` as a label. */
+const WILDCARD_SEED = Math.imul(Math.imul(HASH_SEED ^ 1, HASH_PRIME) ^ ASTERISK, HASH_PRIME);
+/** The state before each byte of the name that is looked up: of use until the next one is. */
+const states = new Int32Array(MAX_NAME_LENGTH);
 
 /** The entry whose addresses answer what was found. */
 export function entryOf(found: number): number {
@@ -35,15 +39,7 @@ export function findName(table: NameTable, query: Query, label = 0): number {
   const { name, nameLength, labels } = query;
   const from = label === 0 ? 0 : labels[label]!;
   const to = nameLength - 1;
-  const entry = findEntry(table, name, from, to, false);
-  if (entry >= 0) return ofEntry(table, entry);
-  for (let search = 0; search < table.searches.length; search += searchField.stride) {
-    const cut = searchStart(table, search, name, from, to);
-    if (cut <= from) continue;
-    const known = findEntry(table, name, from, cut, false);
-    if (known >= 0 && isExpanded(table, known)) return (known << 1) | 1;
-  }
-  return NOT_FOUND;
+  return findPart(table, name, from, to, false);
 }
 
 /** The most specific wildcard above the query's name, itself under a search domain or not; NOT_FOUND when there is none. */
@@ -53,14 +49,28 @@ export function findWildcard(table: NameTable, query: Query): number {
   const to = nameLength - 1;
   for (let label = 1; label < labelCount; label++) {
     const from = labels[label]!;
-    const entry = findEntry(table, name, from, to, true);
-    if (entry >= 0) return ofEntry(table, entry);
-    for (let search = 0; search < table.searches.length; search += searchField.stride) {
-      const cut = searchStart(table, search, name, from, to);
-      // Nothing left is `*` itself under the search domain.
-      const known = cut < from ? -1 : findEntry(table, name, from, cut, true);
-      if (known >= 0 && isExpanded(table, known)) return (known << 1) | 1;
-    }
+    const found = findPart(table, name, from, to, true);
+    if (found !== NOT_FOUND) return found;
+  }
+  return NOT_FOUND;
+}
+
+/** Finds `name[from, to)`, or `*.` in front of it: as it is, else without a search domain. */
+function findPart(table: NameTable, name: Uint8Array, from: number, to: number, wildcard: boolean): number {
+  let hash = wildcard ? WILDCARD_SEED : HASH_SEED | 0;
+  for (let i = from; i < to; i++) {
+    states[i] = hash;
+    hash = Math.imul(hash ^ name[i]!, HASH_PRIME);
+  }
+  const entry = probe(table, hash, name, from, to, wildcard);
+  if (entry >= 0) return ofEntry(table, entry);
+  // Of `*` nothing but the domain is left to ask for; no other name is empty.
+  const least = wildcard ? from : from + 1;
+  for (let search = 0; search < table.searches.length; search += searchField.stride) {
+    const cut = searchStart(table, search, name, from, to);
+    if (cut < least) continue;
+    const known = probe(table, states[cut]!, name, from, cut, wildcard);
+    if (known >= 0 && isExpanded(table, known)) return (known << 1) | 1;
   }
   return NOT_FOUND;
 }
@@ -102,13 +112,11 @@ function isSame(left: Uint8Array, leftAt: number, right: Uint8Array, rightAt: nu
   return same === length;
 }
 
-/** The hash of `bytes[from, to)`, or of `*.` in front of it. */
-export function hashName(bytes: Uint8Array, from: number, to: number, wildcard: boolean): number {
+/** The hash of `bytes[from, to)`. */
+export function hashName(bytes: Uint8Array, from: number, to: number): number {
   let hash = HASH_SEED | 0;
-  for (let i = to - 1; i >= from; i--) hash = Math.imul(hash ^ bytes[i]!, HASH_PRIME);
-  if (!wildcard) return hash;
-  hash = Math.imul(hash ^ ASTERISK, HASH_PRIME);
-  return Math.imul(hash ^ 1, HASH_PRIME);
+  for (let i = from; i < to; i++) hash = Math.imul(hash ^ bytes[i]!, HASH_PRIME);
+  return hash;
 }
 
 /** The slot that a name with this hash is looked for in first. */
@@ -119,10 +127,6 @@ export function firstSlot(hash: number, slotCount: number): number {
 /** Whether the name at `bytes[at]` begins with the label `*`. */
 export function isWildcard(bytes: Uint8Array, at: number): boolean {
   return bytes[at] === 1 && bytes[at + 1] === ASTERISK;
-}
-
-function findEntry(table: NameTable, name: Uint8Array, from: number, to: number, wildcard: boolean): number {
-  return probe(table, hashName(name, from, to, wildcard), name, from, to, wildcard);
 }
 
 /** The entry that is called `name[from, to)`, or `*.` in front of it, and has that hash; -1 when there is none. */
@@ -164,7 +168,7 @@ export function countNames(table: NameTable): number {
       query.name.set(bytes.subarray(at, at + own));
       query.name.set(bytes.subarray(searchAt, searchAt + length - own), own);
       query.nameLength = length + 1;
-      const stored = findEntry(table, query.name, 0, length, false) >= 0;
+      const stored = probe(table, hashName(query.name, 0, length), query.name, 0, length, false) >= 0;
       if (!stored && findName(table, query) === ((entry << 1) | 1)) count++;
     }
   }

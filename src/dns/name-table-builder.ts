@@ -99,7 +99,7 @@ export class NameTableBuilder {
       const at = this.#entries[entry * field.stride + field.name]!;
       const cut = searchStart(table, 0, bytes, at, at + this.#entries[entry * field.stride + field.nameLength]! - 1);
       if (cut <= at) continue;
-      const short = probe(table, hashName(bytes, at, cut, false), bytes, at, cut, false);
+      const short = probe(table, hashName(bytes, at, cut), bytes, at, cut, false);
       if (short < 0) continue;
       const own = this.#claimants(entry);
       const expands = this.#claimants(short).some((claimant) => claimant < this.#hosts && !own.includes(claimant));
@@ -136,7 +136,7 @@ export class NameTableBuilder {
   }
 
   #insert(from: number, to: number, addresses: number): boolean {
-    const hash = hashName(this.#bytes, from, to, false);
+    const hash = hashName(this.#bytes, from, to);
     const entries = this.#entries;
     const slots = this.#slots;
     const known = probe({ slots, entries, bytes: this.#bytes }, hash, this.#bytes, from, to, false);
