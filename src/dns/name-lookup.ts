@@ -66,11 +66,13 @@ function findPart(table: NameTable, name: Uint8Array, from: number, to: number, 
   if (entry >= 0) return ofEntry(table, entry);
   // Of `*` nothing but the domain is left to ask for; no other name is empty.
   const least = wildcard ? from : from + 1;
-  for (let search = 0; search < table.searches.length; search += searchField.stride) {
-    const cut = searchStart(table, search, name, from, to);
-    if (cut < least) continue;
+  const { searches, bytes } = table;
+  for (let search = 0; search < searches.length; search += searchField.stride) {
+    const cut = to - searches[search + searchField.length]!;
+    if (cut < least || name[cut] !== bytes[searches[search + searchField.at]!]) continue;
+    // Hardly anything is found where nothing is known, so whether the name ends in the domain is asked last.
     const known = probe(table, states[cut]!, name, from, cut, wildcard);
-    if (known >= 0 && isExpanded(table, known)) return (known << 1) | 1;
+    if (known >= 0 && isExpanded(table, known) && searchStart(table, search, name, from, to) === cut) return (known << 1) | 1;
   }
   return NOT_FOUND;
 }
@@ -151,6 +153,16 @@ export function probe(
     if (isSame(bytes, start + prefix, name, from, length)) return entry;
   }
   return -1;
+}
+
+/** The addresses of an entry, IPv4 first, as views of the table's bytes. */
+export function addressesOf({ entries, addresses, bytes }: NameTable, entry: number): readonly Uint8Array[] {
+  const base = entries[entry * field.stride + field.addresses]! * addressField.stride;
+  const at = addresses[base + addressField.at]!;
+  const count4 = addresses[base + addressField.count4]!;
+  const list = (from: number, count: number, size: number): Uint8Array[] =>
+    Array.from({ length: count }, (_, i) => bytes.subarray(from + i * size, from + (i + 1) * size));
+  return [...list(at, count4, 4), ...list(at + 4 * count4, addresses[base + addressField.count6]!, 16)];
 }
 
 /** How many names are answered, those under search domains included. Looks each of them up: for people, not for every change. */

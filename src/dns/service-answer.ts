@@ -16,7 +16,7 @@ import {
   writeUint16,
   type Query,
 } from "./codec.ts";
-import { NOT_FOUND, addressField, entryOf, field, findName } from "./name-lookup.ts";
+import { NOT_FOUND, addressesOf, entryOf, field, findName } from "./name-lookup.ts";
 import type { NameTable } from "./name-table.ts";
 import type { HostPorts, ServicePort } from "./service-ports.ts";
 
@@ -108,13 +108,13 @@ function findTargets(table: NameTable, query: Query): readonly Target[] {
   const isPort = labelCount > 2 && name[labels[0]! + 1] === UNDERSCORE && name[labels[1]! + 1] === UNDERSCORE;
   const found = findName(table, query, isPort ? 2 : 0);
   if (found === NOT_FOUND) return [];
-  const holder = table.entries[entryOf(found) * field.stride + field.addresses]!;
-  const host = table.services?.[holder];
+  const entry = entryOf(found);
+  const host = table.services?.[table.entries[entry * field.stride + field.addresses]!];
   if (!host) return [];
   const [portName, protocol] = isPort ? [labelText(query, 0), labelText(query, 1)] : [undefined, undefined];
   return host.ports
     .filter((port) => portName === undefined || (port.name.toLowerCase() === portName && port.protocol === protocol))
-    .flatMap((port) => targetsOf(table, holder, host, port));
+    .flatMap((port) => targetsOf(table, entry, host, port));
 }
 
 /** A label without the underscore it begins with. */
@@ -123,21 +123,12 @@ function labelText({ name, labels }: Query, label: number): string {
   return Buffer.from(name.subarray(from + 2, from + 1 + name[from]!)).toString("latin1");
 }
 
-function targetsOf(table: NameTable, holder: number, { host }: HostPorts, { port, endpoints }: ServicePort): readonly Target[] {
-  if (!endpoints) return [{ host, port, addresses: addressesOf(table, holder) }];
+function targetsOf(table: NameTable, entry: number, { host }: HostPorts, { port, endpoints }: ServicePort): readonly Target[] {
+  if (!endpoints) return [{ host, port, addresses: addressesOf(table, entry) }];
   return endpoints.map((endpoint) => {
     const address = encodeAddress(endpoint.address);
     return { host: endpoint.host, port: endpoint.port, addresses: address ? [address] : [] };
   });
-}
-
-function addressesOf({ addresses, bytes }: NameTable, holder: number): readonly Uint8Array[] {
-  const base = holder * addressField.stride;
-  const at = addresses[base + addressField.at]!;
-  const count4 = addresses[base + addressField.count4]!;
-  const list = (from: number, count: number, size: number): Uint8Array[] =>
-    Array.from({ length: count }, (_, i) => bytes.subarray(from + i * size, from + (i + 1) * size));
-  return [...list(at, count4, 4), ...list(at + 4 * count4, addresses[base + addressField.count6]!, 16)];
 }
 
 /** Each target's addresses once, with where its name stands in the message. */
