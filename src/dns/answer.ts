@@ -13,7 +13,8 @@ import {
   writeUint16,
   type Query,
 } from "./codec.ts";
-import { field, findExact, findWildcard, type NameTable } from "./name-table.ts";
+import { NOT_FOUND, addressField, entryOf, field, findName, findWildcard, isCname } from "./name-lookup.ts";
+import type { NameTable } from "./name-table.ts";
 
 /** How mesh names are answered. Plain data: the batching thread is started with it. */
 export interface AnswerSettings {
@@ -93,26 +94,25 @@ export class AnswerEncoder {
     const { ttlS, soa, edns, noData, srv } = this.#settings;
     const ofAddresses = type === recordType.a || type === recordType.aaaa;
     if (!ofAddresses && ((srv && type === recordType.srv) || !noData.includes(type))) return NOT_OURS;
-    let entry = findExact(table, query);
-    const wildcard = entry < 0;
-    if (wildcard) {
-      entry = findWildcard(table, query);
-      if (entry < 0) return NOT_OURS;
-    }
+    let found = findName(table, query);
+    if (found === NOT_FOUND) found = findWildcard(table, query);
+    if (found === NOT_FOUND) return NOT_OURS;
     const { entries, bytes } = table;
-    const target = entries[entry * field.stride + field.target]!;
-    const holder = (target >= 0 ? target : entry) * field.stride;
+    const entry = entryOf(found) * field.stride;
+    const holder = entries[entry + field.addresses]! * addressField.stride;
     const reserved = edns && query.ednsSize > 0 ? OPT_LENGTH : 0;
     const badVersion = reserved > 0 && query.ednsVersion > 0;
-    const count = !ofAddresses || badVersion ? 0 : entries[holder + (type === recordType.a ? field.aCount : field.aaaaCount)]!;
-    const addresses = entries[holder + (type === recordType.a ? field.a : field.aaaa)]!;
+    const count4 = table.addresses[holder + addressField.count4]!;
+    const ofType = type === recordType.a ? count4 : table.addresses[holder + addressField.count6]!;
+    const count = !ofAddresses || badVersion ? 0 : ofType;
+    const addresses = table.addresses[holder + addressField.at]! + (type === recordType.a ? 0 : 4 * count4);
     const size = type === recordType.a ? 4 : 16;
 
     // The owner of the addresses is the asked name, or, behind a CNAME, the name it points to (a wildcard's asterisk kept).
-    const aliased = target >= 0 && count > 0;
+    const aliased = isCname(found) && count > 0;
     const owner = aliased ? bytes : query.name;
-    const ownerStart = aliased ? entries[holder + field.name]! : 0;
-    const ownerLength = aliased ? entries[holder + field.nameLength]! : query.nameLength;
+    const ownerStart = aliased ? entries[entry + field.name]! : 0;
+    const ownerLength = aliased ? entries[entry + field.nameLength]! : query.nameLength;
     const cnameLength = aliased ? query.nameLength + FIXED_LENGTH + ownerLength : 0;
 
     const plain = query.questionEnd + cnameLength + count * (ownerLength + FIXED_LENGTH + size) + reserved;
@@ -128,7 +128,7 @@ export class AnswerEncoder {
     let pointer = compress && sharedFrom(request, start, query) === 0 ? HEADER_LENGTH : 0;
     if (aliased) {
       const data = writeAskedName(out, at, request, start, query, compress) + FIXED_LENGTH;
-      const next = writeBytes(out, data, owner, ownerStart, ownerLength);
+      const next = writeOwner(out, data, owner, ownerStart, ownerLength);
       writeFixed(out, data - FIXED_LENGTH, recordType.cname, ttlS, next - data);
       if (next <= end) {
         pointer = compress ? data - outStart : 0;
@@ -145,7 +145,7 @@ export class AnswerEncoder {
         writeUint16(out, at, POINTER | pointer);
         next = at + 2;
       } else if (aliased) {
-        next = writeBytes(out, at, owner, ownerStart, ownerLength);
+        next = writeOwner(out, at, owner, ownerStart, ownerLength);
       } else {
         next = writeAskedName(out, at, request, start, query, compress);
       }
@@ -188,6 +188,12 @@ export class AnswerEncoder {
 export function writeBytes(out: Uint8Array, at: number, from: Uint8Array, start: number, length: number): number {
   for (let i = 0; i < length; i++) out[at + i] = from[start + i]!;
   return at + length;
+}
+
+/** Writes a name of the table, whose root label is counted but not stored. */
+function writeOwner(out: Uint8Array, at: number, from: Uint8Array, start: number, length: number): number {
+  out[at + length - 1] = 0;
+  return writeBytes(out, at, from, start, length - 1) + 1;
 }
 
 /** Writes the asked name in lower case; compressed, the part that the question has in the same case is a pointer there. */

@@ -1,7 +1,5 @@
 // DNS messages as bytes (RFC 1035, RFC 6891): queries are read and replies are made in place, nothing here throws or does I/O.
 // Which names are known is name-table.ts; how their answers are laid out is answer.ts.
-import { isIP } from "node:net";
-import { encode } from "dns-packet";
 
 /** Length of a message header. */
 export const HEADER_LENGTH = 12;
@@ -275,17 +273,6 @@ export function truncateReply(reply: Buffer, limit: number, questionEnd: number)
   writeUint16(cut, 2, readUint16(cut, 2) | flag.truncated);
   for (let section = 0; section < 3; section++) writeUint16(cut, 6 + 2 * section, counts[section]!);
   return cut;
-}
-
-/** The 4 or 16 bytes of an IP address (a zone is dropped); undefined when `text` is not one. */
-export function encodeAddress(text: string): Buffer | undefined {
-  const family = isIP(text);
-  if (family === 0) return undefined;
-  if (family === 4) return Buffer.from(text.split(".", 4).map(Number));
-  const zone = text.indexOf("%");
-  const data = zone < 0 ? text : text.slice(0, zone);
-  const message = encode({ type: "response", answers: [{ type: "AAAA", name: ".", data }] });
-  return message.subarray(message.length - 16);
 }
 
 /** The wire form of a host name (a final dot is optional), ASCII letters in lower case; undefined when it has none. */

@@ -1,6 +1,7 @@
 // One name looked up in the table as text, for people who ask what the responder would say. The responder itself works on bytes.
 import { CLASS_IN, HEADER_LENGTH, MAX_NAME_LENGTH, Query, parseQuery, recordType, writeName, writeUint16 } from "./codec.ts";
-import { field, findExact, findWildcard, type NameTable } from "./name-table.ts";
+import { NOT_FOUND, addressesOf, entryOf, field, findName, findWildcard } from "./name-lookup.ts";
+import type { NameTable } from "./name-table.ts";
 
 /** What the table says about a name. */
 export interface Lookup {
@@ -15,26 +16,18 @@ export interface Lookup {
 export function lookUpName(table: NameTable, name: string): Lookup | undefined {
   const query = new Query();
   if (!readQuestion(name, query)) return undefined;
-  const exact = findExact(table, query);
-  const entry = exact >= 0 ? exact : findWildcard(table, query);
-  if (entry < 0) return undefined;
-  const { entries, bytes } = table;
-  const target = entries[entry * field.stride + field.target]!;
-  const holder = target >= 0 ? target : entry;
-  const at = holder * field.stride;
-  const read = (offset: number, count: number, size: number): readonly string[] =>
-    Array.from({ length: count }, (_, i) => formatIp(bytes.subarray(offset + i * size, offset + (i + 1) * size)));
+  const exact = findName(table, query);
+  const found = exact === NOT_FOUND ? findWildcard(table, query) : exact;
+  if (found === NOT_FOUND) return undefined;
+  const entry = entryOf(found);
   return {
-    owner: nameOf(table, holder),
-    wildcard: exact < 0,
-    addresses: [
-      ...read(entries[at + field.a]!, entries[at + field.aCount]!, 4),
-      ...read(entries[at + field.aaaa]!, entries[at + field.aaaaCount]!, 16),
-    ],
+    owner: nameOf(table, entry),
+    wildcard: exact === NOT_FOUND,
+    addresses: addressesOf(table, entry).map(formatIp),
   };
 }
 
-/** Every name the table answers to. */
+/** Every name the table has; what they are under search domains is not listed. */
 export function tableNames(table: NameTable): readonly string[] {
   return Array.from({ length: table.size }, (_, entry) => nameOf(table, entry));
 }
@@ -52,9 +45,9 @@ function readQuestion(name: string, query: Query): boolean {
 
 function nameOf({ entries, bytes }: NameTable, entry: number): string {
   const start = entries[entry * field.stride + field.name]!;
-  const end = start + entries[entry * field.stride + field.nameLength]!;
+  const end = start + entries[entry * field.stride + field.nameLength]! - 1;
   const labels: string[] = [];
-  for (let at = start; at < end && bytes[at] !== 0; at += bytes[at]! + 1) {
+  for (let at = start; at < end; at += bytes[at]! + 1) {
     labels.push(Buffer.from(bytes.subarray(at + 1, at + 1 + bytes[at]!)).toString("latin1"));
   }
   return labels.join(".");

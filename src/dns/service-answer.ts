@@ -1,13 +1,13 @@
 // Answers to SRV questions (RFC 2782) about ports of mesh hosts, with the addresses of the targets beside them. Asked rarely, so only
 // the main thread does it, from plain objects. Bytes only, no I/O.
 import { FIXED_LENGTH, NOT_OURS, POINTER, writeBytes, writeFixed, type AnswerSettings } from "./answer.ts";
+import { encodeAddress } from "./address-bytes.ts";
 import {
   BAD_VERSION,
   CLASS_IN,
   HEADER_LENGTH,
   MAX_NAME_LENGTH,
   OPT_LENGTH,
-  encodeAddress,
   flag,
   recordType,
   replyFlags,
@@ -16,7 +16,8 @@ import {
   writeUint16,
   type Query,
 } from "./codec.ts";
-import { field, findFrom, type NameTable } from "./name-table.ts";
+import { NOT_FOUND, addressesOf, entryOf, field, findName } from "./name-lookup.ts";
+import type { NameTable } from "./name-table.ts";
 import type { HostPorts, ServicePort } from "./service-ports.ts";
 
 /** What all records together weigh, as CoreDNS shares it out; at least 1 each. */
@@ -105,16 +106,15 @@ export class ServiceAnswerEncoder {
 function findTargets(table: NameTable, query: Query): readonly Target[] {
   const { name, labels, labelCount } = query;
   const isPort = labelCount > 2 && name[labels[0]! + 1] === UNDERSCORE && name[labels[1]! + 1] === UNDERSCORE;
-  const entry = findFrom(table, query, isPort ? 2 : 0);
-  if (entry < 0) return [];
-  const target = table.entries[entry * field.stride + field.target]!;
-  const holder = (target >= 0 ? target : entry) * field.stride;
-  const host = table.services?.[table.entries[holder + field.host]!];
+  const found = findName(table, query, isPort ? 2 : 0);
+  if (found === NOT_FOUND) return [];
+  const entry = entryOf(found);
+  const host = table.services?.[table.entries[entry * field.stride + field.addresses]!];
   if (!host) return [];
   const [portName, protocol] = isPort ? [labelText(query, 0), labelText(query, 1)] : [undefined, undefined];
   return host.ports
     .filter((port) => portName === undefined || (port.name.toLowerCase() === portName && port.protocol === protocol))
-    .flatMap((port) => targetsOf(table, holder, host, port));
+    .flatMap((port) => targetsOf(table, entry, host, port));
 }
 
 /** A label without the underscore it begins with. */
@@ -123,21 +123,12 @@ function labelText({ name, labels }: Query, label: number): string {
   return Buffer.from(name.subarray(from + 2, from + 1 + name[from]!)).toString("latin1");
 }
 
-function targetsOf(table: NameTable, holder: number, { host }: HostPorts, { port, endpoints }: ServicePort): readonly Target[] {
-  if (!endpoints) return [{ host, port, addresses: addressesOf(table, holder) }];
+function targetsOf(table: NameTable, entry: number, { host }: HostPorts, { port, endpoints }: ServicePort): readonly Target[] {
+  if (!endpoints) return [{ host, port, addresses: addressesOf(table, entry) }];
   return endpoints.map((endpoint) => {
     const address = encodeAddress(endpoint.address);
     return { host: endpoint.host, port: endpoint.port, addresses: address ? [address] : [] };
   });
-}
-
-function addressesOf({ entries, bytes }: NameTable, holder: number): readonly Uint8Array[] {
-  const list = (from: number, count: number, size: number): Uint8Array[] =>
-    Array.from({ length: count }, (_, i) => bytes.subarray(from + i * size, from + (i + 1) * size));
-  return [
-    ...list(entries[holder + field.a]!, entries[holder + field.aCount]!, 4),
-    ...list(entries[holder + field.aaaa]!, entries[holder + field.aaaaCount]!, 16),
-  ];
 }
 
 /** Each target's addresses once, with where its name stands in the message. */

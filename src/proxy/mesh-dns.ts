@@ -6,8 +6,9 @@ import { defaultAnswerSettings } from "../dns/answer.ts";
 import type { AnswerSettings } from "../dns/answer.ts";
 import type { CacheSettings } from "../dns/cache/caching-upstream.ts";
 import { defaultForwardSettings, type ForwardSettings } from "../dns/forward/settings.ts";
+import { countNames } from "../dns/name-lookup.ts";
 import { compileNamesOfNode } from "../dns/names-of-node.ts";
-import type { NameTable } from "../dns/name-table.ts";
+import type { NameTable, NameTableJson } from "../dns/name-table.ts";
 import { parseResolvConf } from "../dns/resolv-conf.ts";
 import { startDnsResponder } from "../dns/responder.ts";
 import type { ServicePorts } from "../dns/service-ports.ts";
@@ -60,7 +61,8 @@ export async function startMeshDns(options: MeshDnsOptions): Promise<MeshDns> {
   const search = settings.search === "first" ? system.search.slice(0, 1) : system.search;
   const answers = { ...defaultAnswerSettings, ...settings.answers };
   const nameServers = options.forward?.map((server) => ({ host: server.address, port: server.port })) ?? system.nameServers;
-  let table = compileNames(options.config, search);
+  let names = namesOf(options.config);
+  let table = compileNames(names, search);
   const responder = await startDnsResponder({
     host: address,
     port,
@@ -74,22 +76,23 @@ export async function startMeshDns(options: MeshDnsOptions): Promise<MeshDns> {
     logger: options.logger,
     stats: options.stats,
   });
-  let names = namesOf(options.config);
   return {
     address: { address: responder.address.host, port: responder.address.port },
     setNames: (config) => {
       const next = namesOf(config);
-      // Most changes of a mesh are not of its names, and compiling ten thousand hosts takes several times what comparing them does.
-      if (isDeepStrictEqual(next, names)) return;
+      const same = sameNames(next, names);
+      // Kept even so: what the next load shares with this one is then told by identity, and the load before is let go.
       names = next;
-      table = compileNames(config, search);
+      // Most changes of a mesh are not of its names, and compiling ten thousand hosts takes many times what comparing them does.
+      if (same) return;
+      table = compileNames(names, search);
       responder.setTable(table);
     },
     view: () => ({
-      table: names.nameTable?.table ?? {},
-      ports: names.servicePorts ?? {},
+      table: names.nameTable.table ?? {},
+      ports: names.servicePorts,
       listener: { hosts: responder.hosts, port: responder.address.port, batching: responder.batching },
-      names: table.size,
+      names: countNames(table),
       search,
       answers,
       upstream: {
@@ -103,14 +106,34 @@ export async function startMeshDns(options: MeshDnsOptions): Promise<MeshDns> {
 }
 
 /** What a table is compiled from. */
-function namesOf({ node, nameTable, servicePorts }: LoadedConfig): Pick<LoadedConfig, "node" | "nameTable"> & {
-  readonly servicePorts: ServicePorts | undefined;
-} {
+interface Names {
+  readonly node: LoadedConfig["node"];
+  readonly nameTable: NameTableJson;
+  readonly servicePorts: ServicePorts;
+}
+
+function namesOf({ node, nameTable = {}, servicePorts = {} }: LoadedConfig): Names {
   return { node, nameTable, servicePorts };
 }
 
-function compileNames({ node, nameTable, servicePorts }: LoadedConfig, searchDomains: readonly string[]): NameTable {
-  return compileNamesOfNode(node, nameTable ?? {}, searchDomains, servicePorts);
+function sameNames(left: Names, right: Names): boolean {
+  return (
+    isDeepStrictEqual(left.node, right.node) &&
+    sameHosts(left.nameTable.table ?? {}, right.nameTable.table ?? {}) &&
+    sameHosts(left.servicePorts, right.servicePorts)
+  );
+}
+
+/** By identity first, as a source hands over again what did not change; by content where that fails. */
+function sameHosts<T>(left: Readonly<Record<string, T>>, right: Readonly<Record<string, T>>): boolean {
+  if (left === right) return true;
+  const hosts = Object.keys(left);
+  if (hosts.length !== Object.keys(right).length) return false;
+  return hosts.every((host) => left[host] === right[host] || (Object.hasOwn(right, host) && isDeepStrictEqual(left[host], right[host])));
+}
+
+function compileNames({ node, nameTable, servicePorts }: Names, searchDomains: readonly string[]): NameTable {
+  return compileNamesOfNode(node, nameTable, searchDomains, servicePorts);
 }
 
 function readResolvConf(path: string): string {

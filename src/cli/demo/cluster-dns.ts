@@ -2,7 +2,8 @@
 import { createSocket } from "node:dgram";
 import type { Socket } from "node:dgram";
 import { once } from "node:events";
-import { encodeAddress, encodeFailure, encodeName, flag, parseQuery, Query, recordType, replyFlags, writeUint16 } from "../../dns/codec.ts";
+import { encodeAddress } from "../../dns/address-bytes.ts";
+import { encodeFailure, encodeName, flag, parseQuery, Query, recordType, replyFlags, writeUint16 } from "../../dns/codec.ts";
 
 const nameError = 3;
 

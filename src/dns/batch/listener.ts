@@ -4,7 +4,7 @@ import { Worker, MessageChannel } from "node:worker_threads";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import type { AnswerSettings } from "../answer.ts";
-import { encodeAddress } from "../codec.ts";
+import { encodeAddress } from "../address-bytes.ts";
 import type { NameTable } from "../name-table.ts";
 import type { QueryCounters, QueryHandler, ReplySink } from "../query-handler.ts";
 import type { QueryLog } from "../query-log.ts";

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Query, parseQuery } from "../../../src/dns/codec.ts";
-import { compileNameTable, field, findExact, findWildcard, type NameInfo, type NameTable } from "../../../src/dns/name-table.ts";
-import { encodeQuestion } from "./messages.ts";
+import { NOT_FOUND, addressField, countNames, entryOf, field, findName, findWildcard } from "../../../src/dns/name-lookup.ts";
+import { compileNameTable, type NameInfo, type NameTable } from "../../../src/dns/name-table.ts";
+import { encodeQuestion, seeded } from "./messages.ts";
 
 const options = {
   proxyDomain: "ns1.svc.cluster.local",
@@ -19,13 +20,12 @@ function lookUp(table: NameTable, name: string): string | undefined {
   const bytes = encodeQuestion(name, "A");
   const query = new Query();
   assert.equal(parseQuery(bytes, 0, bytes.length, query), "query");
-  const exact = findExact(table, query);
-  const entry = exact >= 0 ? exact : findWildcard(table, query);
-  if (entry < 0) return undefined;
-  const target = table.entries[entry * field.stride + field.target]!;
-  const base = (target >= 0 ? target : entry) * field.stride;
-  if (table.entries[base + field.aCount] === 0) return "-";
-  const at = table.entries[base + field.a]!;
+  const exact = findName(table, query);
+  const found = exact === NOT_FOUND ? findWildcard(table, query) : exact;
+  if (found === NOT_FOUND) return undefined;
+  const base = table.entries[entryOf(found) * field.stride + field.addresses]! * addressField.stride;
+  if (table.addresses[base + addressField.count4] === 0) return "-";
+  const at = table.addresses[base + addressField.at]!;
   return table.bytes.subarray(at, at + 4).join(".");
 }
 
@@ -197,11 +197,102 @@ test("a table is memory that threads share, not copy", () => {
   const table = compileNameTable({ table: { "a.example.com": { ips: ["10.0.0.1"] } } }, options);
   const posted = structuredClone(table);
   assert.equal(lookUp(posted, "a.example.com"), "10.0.0.1");
-  for (const part of ["slots", "entries", "bytes"] as const) {
+  for (const part of ["slots", "entries", "addresses", "searches", "bytes"] as const) {
     assert.ok(posted[part].buffer instanceof SharedArrayBuffer, part);
   }
 });
 
 test("an empty table knows nothing", () => {
   for (const nds of [{}, { table: {} }]) assert.equal(lookUp(compileNameTable(nds, options), "a.example.com"), undefined);
+});
+
+test("an expansion by the first search domain beats a known name that is of another host, by a later one it does not", () => {
+  const hosts = { "a.ns1.svc.cluster.local": k8s("a", "ns1", "10.0.0.1"), "a.corp.example": { ips: ["10.0.0.8"] } };
+  const ask = (searchDomains: readonly string[], name: string): string | undefined =>
+    lookUp(compileNameTable({ table: hosts }, { ...options, searchDomains }), name);
+  assert.equal(ask(["corp.example"], "a.corp.example"), "10.0.0.1");
+  assert.equal(ask(["other.example", "corp.example"], "a.corp.example"), "10.0.0.8");
+  assert.equal(ask(["ns1.svc.cluster.local"], "a.ns1.svc.cluster.local"), "10.0.0.1");
+});
+
+test("a wildcard under a search domain is as specific as its whole name", () => {
+  const hosts = { "*.corp.example": { ips: ["10.0.0.1"] }, "*.x": { ips: ["10.0.0.2"] }, "*": { ips: ["10.0.0.3"] } };
+  const table = compileNameTable({ table: hosts }, { ...options, searchDomains: ["corp.example", "other.example"] });
+  for (const [name, address] of [
+    ["y.corp.example", "10.0.0.3"],
+    ["y.x.corp.example", "10.0.0.2"],
+    ["x.corp.example", "10.0.0.3"],
+    ["y.z.x.other.example", "10.0.0.2"],
+    ["y.other.example", "10.0.0.3"],
+    ["other.example", undefined],
+    ["y.x", "10.0.0.2"],
+  ] as const) {
+    assert.equal(lookUp(table, name), address, name);
+  }
+});
+
+test("pods that only SRV records name are not known under search domains, nor are names that end as one does", () => {
+  const ports = {
+    "web.ns1.svc.cluster.local": [
+      { name: "http", protocol: "tcp", port: 80, endpoints: [{ host: "pod.example", address: "10.0.0.9", port: 80 }] } as const,
+    ],
+  };
+  const hosts = { "web.ns1.svc.cluster.local": k8s("web", "ns1", "10.0.0.1"), "a.ncorp.example": { ips: ["10.0.0.2"] } };
+  const table = compileNameTable({ table: hosts }, { ...options, searchDomains: ["corp.example", "cluster.local"] }, ports);
+  for (const [name, address] of [
+    ["pod.example", "10.0.0.9"],
+    ["pod.example.corp.example", undefined],
+    ["web.corp.example", "10.0.0.1"],
+    ["a.ncorp.example", "10.0.0.2"],
+    ["a.ncorp.example.corp.example", undefined],
+    ["a.ncorp.example.cluster.local", "10.0.0.2"],
+    ["corp.example", undefined],
+  ] as const) {
+    assert.equal(lookUp(table, name), address, name);
+  }
+});
+
+test("what is stored are the names themselves; those under search domains are only counted", () => {
+  const hosts = { "a.ns2.svc.cluster.local": k8s("a", "ns2", "10.0.0.1"), "ext.example.com": { ips: ["10.0.0.5"] } };
+  const table = compileNameTable({ table: hosts }, { ...options, searchDomains: ["corp.example", "example.com", "corp.example."] });
+  assert.equal(table.size, 4);
+  // All four under the first domain, and three under the second, in which the fourth ends.
+  assert.equal(countNames(table), 4 + 4 + 3);
+});
+
+/** Every name of a table and what it is a CNAME of, by the rule as Istio has it: each name stored under each search domain. */
+function expansions(names: ReadonlyMap<string, number>, searches: readonly string[]): Map<string, number> {
+  const all = new Map(names);
+  searches.forEach((search, position) => {
+    for (const [name, host] of names) {
+      const expanded = `${name}.${search}`;
+      if (!name.endsWith(search) && (position === 0 || !all.has(expanded))) all.set(expanded, host);
+    }
+  });
+  return all;
+}
+
+test("any table answers the same as one in which every name is stored under every search domain", () => {
+  const random = seeded(20261124);
+  const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)]!;
+  const labels = ["a", "b", "xa", "svc", "xsvc", "local"];
+  const name = (most: number): string => Array.from({ length: 1 + Math.floor(random() * most) }, () => pick(labels)).join(".");
+  let expanded = 0;
+  for (let round = 0; round < 400; round++) {
+    const searchDomains = [...new Set(Array.from({ length: 1 + Math.floor(random() * 3) }, () => name(2)))];
+    const names = new Map(Array.from({ length: 6 }, (_, i) => [name(3), i]));
+    const hosts = Object.fromEntries([...names].map(([host, i]) => [host, { ips: [`10.0.0.${i}`] }]));
+    const table = compileNameTable({ table: hosts }, { ...options, searchDomains });
+    const all = expansions(names, searchDomains);
+    assert.equal(countNames(table), all.size);
+    for (const asked of [
+      ...all.keys(),
+      ...Array.from({ length: 20 }, () => `${pick([...names.keys(), name(2)])}.${pick(searchDomains)}`),
+    ]) {
+      const host = all.get(asked);
+      assert.equal(lookUp(table, asked), host === undefined ? undefined : `10.0.0.${host}`, `${asked} with ${searchDomains.join()}`);
+      if (host !== undefined && !names.has(asked)) expanded++;
+    }
+  }
+  assert.ok(expanded > 1000, String(expanded));
 });

@@ -66,6 +66,46 @@ suite("mesh DNS", () => {
     await assert.rejects(resolver.resolve4("other"));
   });
 
+  test("hosts that are handed over again are not looked at, and what changed is seen all the same", async (t) => {
+    const counted = { reads: 0 };
+    const kept = Object.defineProperty({ registry: "External" }, "ips", {
+      enumerable: true,
+      get: () => {
+        counted.reads++;
+        return ["10.96.2.80"];
+      },
+    });
+    const load = (rest: NameTableJson["table"], ports?: LoadedConfig["servicePorts"]): LoadedConfig => ({
+      ...config({ table: { "kept.example": kept, ...rest } }),
+      ...(ports === undefined ? {} : { servicePorts: ports }),
+    });
+    const dns = await startMeshDns({
+      address: { address: "127.0.0.1", port: 0 },
+      forward: [],
+      config: load({ "other.example": { ips: ["10.0.0.1"] } }),
+      stats: new StatsSlab(() => undefined).root,
+      clock: systemClock,
+      logger: quiet,
+      resolvConf: "/nonexistent/resolv.conf",
+    });
+    t.after(() => dns.close());
+    const resolver = new Resolver({ timeout: 2000, tries: 1 });
+    resolver.setServers([`${dns.address.address}:${dns.address.port}`]);
+    const { reads } = counted;
+    dns.setNames(load({ "other.example": { ips: ["10.0.0.1"] } }));
+    assert.equal(counted.reads, reads);
+    dns.setNames(load({ "other.example": { ips: ["10.0.0.2"] } }));
+    assert.ok(counted.reads > reads);
+    assert.deepEqual(await resolver.resolve4("other.example"), ["10.0.0.2"]);
+    dns.setNames(load({ "another.example": { ips: ["10.0.0.2"] } }));
+    assert.deepEqual(await resolver.resolve4("another.example"), ["10.0.0.2"]);
+    dns.setNames(load({ "another.example": { ips: ["10.0.0.2"] } }, { "kept.example": [{ name: "http", protocol: "tcp", port: 80 }] }));
+    assert.equal((await resolver.resolveSrv("_http._tcp.kept.example"))[0]?.port, 80);
+    dns.setNames(load({}));
+    await assert.rejects(resolver.resolve4("another.example"));
+    assert.deepEqual(await resolver.resolve4("kept.example"), ["10.96.2.80"]);
+  });
+
   for (const search of ["all", "first"] as const) {
     test(`settings reach the responder, and the view tells them: search ${search}`, async (t) => {
       const folder = mkdtempSync(join(tmpdir(), "mesh-dns-"));
