@@ -1,6 +1,7 @@
 // Holds the share of recorded behaviour that isthmus reproduces at or above its floor.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { reasonOf } from "./known-differences.ts";
 import { normalise } from "./normalise.ts";
 import { translateProblem, wireProblem } from "./reference.ts";
 import { resourceTypes, runTranslate, translateFloor } from "./translate.ts";
@@ -22,6 +23,12 @@ suite("conformance", () => {
     t.diagnostic(resourceTypes.map((type) => `${type} ${agreed(type)}/${total(type)}`).join(", "));
     const all = resourceTypes.reduce((sum, type) => sum + agreed(type), 0);
     assert.ok(all >= translateFloor, `${all} resources agree, the floor is ${translateFloor}`);
+    const differences = nodes.flatMap(({ types }) => Object.values(types).flatMap((type) => type.differences));
+    assert.deepEqual(
+      differences.filter((difference) => reasonOf(difference) === undefined),
+      [],
+      "differences without a reason",
+    );
   });
 
   test("the comparison sees a changed field and overlooks what only reports", () => {

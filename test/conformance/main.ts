@@ -2,6 +2,7 @@
 // wire (the default): recorded Envoy cases over real sockets. translate: recorded control-plane output per scenario and node.
 // Prints why it skips where the recordings or the rights are missing; exit code 1 below the floor.
 import { parseArgs } from "node:util";
+import { notCompared, reasonOf } from "./known-differences.ts";
 import { translateProblem, wireProblem } from "./reference.ts";
 import { resourceTypes, runTranslate, translateFloor } from "./translate.ts";
 import { runWire, wireFloor } from "./wire.ts";
@@ -40,11 +41,13 @@ function translate(): void {
   for (const { scenario, node, types, failure } of nodes) {
     print([`${scenario}/${node}`.padEnd(34), ...resourceTypes.map((type) => share([types[type]]).padStart(11))].join(""));
     if (failure !== undefined) print(`    no translation: ${failure}`);
-    if (values.details) for (const type of resourceTypes) for (const line of types[type].differences) print(`    ${type} ${line}`);
+    for (const type of resourceTypes)
+      for (const line of types[type].differences) print(`    ${type} ${line}\n        ${reasonOf(line) ?? "NO REASON KNOWN"}`);
   }
   print(["all".padEnd(34), ...resourceTypes.map((type) => share(nodes.map(({ types }) => types[type])).padStart(11))].join(""));
   const all = nodes.flatMap(({ types }) => Object.values(types));
   print(`${share(all)} resources agree`);
+  print(notCompared);
   if (values.only === undefined && all.reduce((sum, { agreed }) => sum + agreed, 0) < translateFloor)
     fail(`fewer than the floor of ${translateFloor}`);
 }
