@@ -1,7 +1,6 @@
 // What changed from one snapshot to the next, as the workers get it.
 import { isDeepStrictEqual } from "node:util";
 import type { RouteConfiguration } from "../envoy/route/route.ts";
-import { contentVersion } from "./content-version.ts";
 import type { ResourceMap, Snapshot } from "./snapshot.ts";
 import type { ResourceUpdate, RoutePatch, RouteUpdate, SnapshotUpdate, Versioned } from "./update.ts";
 
@@ -48,7 +47,7 @@ function patchOf(before: Versioned<RouteConfiguration>, after: Versioned<RouteCo
   if (known.size !== hostsBefore.length || names.size !== hosts.length) return undefined;
   const set = hosts.filter((host) => {
     const same = known.get(host.name);
-    return same === undefined || (same !== host && contentVersion(same) !== contentVersion(host));
+    return same === undefined || !isDeepStrictEqual(same, host);
   });
   if (set.length > hosts.length / 2) return undefined;
   const removed = [...known.keys()].filter((name) => !names.has(name));

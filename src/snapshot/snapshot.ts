@@ -1,5 +1,6 @@
-// Turns decoded resources into a snapshot: checks them together, drops what is wrong with a reason, gives each a content version.
+// Turns decoded resources into a snapshot: checks them together, drops what is wrong with a reason, gives each a version.
 // A resource that is refused keeps its last good version when there is one. Nothing here has effects.
+import { isDeepStrictEqual } from "node:util";
 import type { RejectedResource, ResourceKind } from "../envoy/bootstrap-decoder.ts";
 import type { Resources } from "../envoy/bootstrap.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
@@ -7,7 +8,6 @@ import type { ClusterLoadAssignment } from "../envoy/cluster/endpoint.ts";
 import type { Listener } from "../envoy/listener/listener.ts";
 import type { RouteConfiguration } from "../envoy/route/route.ts";
 import type { Secret } from "../envoy/tls/tls.ts";
-import { contentVersion, routesVersion } from "./content-version.ts";
 import { overlappingChains } from "./filter-chain-overlap.ts";
 import { checkFilters, type SupportedFilters } from "./filter-support.ts";
 import { checkClusterReferences, checkListenerReferences, checkRoutes, type KnownNames } from "./references.ts";
@@ -79,17 +79,18 @@ function byName<T>(
 }
 
 // What becomes of the candidates of one type, with last good versions for those refused.
-function settle<T extends object>(
+function settle<T>(
   kind: ResourceKind,
   candidates: ReadonlyMap<string, Candidate<T>>,
   options: SnapshotOptions,
   previous: ResourceMap<T> | undefined,
-  versionOf: (value: T) => string = contentVersion,
 ): ResourceMap<T> {
+  const version = String(nextVersion(options.previous));
   const settled = new Map<string, Versioned<T>>();
   for (const [name, { value, issues }] of candidates) {
     const before = previous?.get(name);
-    const kept = issues.failed || before?.value === value ? before : { name, version: versionOf(value), value };
+    // Mostly it is the same object, where the source remembers what it decoded; comparing stops at those.
+    const kept = issues.failed || (before && isDeepStrictEqual(before.value, value)) ? before : { name, version, value };
     if (kept) settled.set(name, kept);
   }
   for (const refused of options.rejected ?? []) {
@@ -98,6 +99,8 @@ function settle<T extends object>(
   }
   return settled;
 }
+
+const nextVersion = (previous: Snapshot | undefined): number => (previous?.version ?? 0) + 1;
 
 /** Builds a snapshot of `resources`. Issues come in the order clusters, endpoints, secrets, routes, listeners. */
 export function buildSnapshot(resources: Resources, options: SnapshotOptions): SnapshotResult {
@@ -124,10 +127,10 @@ export function buildSnapshot(resources: Resources, options: SnapshotOptions): S
   for (const { value, issues } of routes.values()) {
     checkRoutes(value, known, issues, (host, route) => ["virtual_hosts", host, "routes", route]);
   }
-  const settledRoutes = settle("routes", routes, options, previous?.routes, routesVersion);
+  const settledRoutes = settle("routes", routes, options, previous?.routes);
   const checked = checkListeners(listeners, options, known, settledRoutes);
   const snapshot: Snapshot = {
-    version: (previous?.version ?? 0) + 1,
+    version: nextVersion(previous),
     listeners: settle("listeners", checked, options, previous?.listeners),
     clusters: settledClusters,
     routes: settledRoutes,

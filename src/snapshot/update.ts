@@ -1,11 +1,11 @@
-// What crosses the worker boundary: decoded resources with a content version, as plain data.
+// What crosses the worker boundary: decoded resources with a version, as plain data.
 import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { ClusterLoadAssignment } from "../envoy/cluster/endpoint.ts";
 import type { Listener } from "../envoy/listener/listener.ts";
 import type { RouteConfiguration, VirtualHost } from "../envoy/route/route.ts";
 import type { Secret } from "../envoy/tls/tls.ts";
 
-/** A resource and the hash of its content; equal versions mean nothing changed. */
+/** A resource and the number of the snapshot in which it became what it is; equal versions mean nothing changed. */
 export interface Versioned<T> {
   readonly name: string;
   readonly version: string;
