@@ -17,6 +17,8 @@ export interface CliEdge {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Standard input is a terminal, whose signals reach child processes without help. */
+  readonly interactive?: boolean;
   /** Calls back for each delivery of the signal; returns how to stop. */
   readonly onSignal: (signal: NodeJS.Signals, listener: () => void) => () => void;
 }
