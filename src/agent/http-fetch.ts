@@ -32,7 +32,7 @@ export function fetchLocal(fetch: Fetch): Promise<Fetched> {
     // Kubelet does not verify certificates of probed containers either: they are for other names.
     const options = { host, port, path, headers, localAddress, agent: false, rejectUnauthorized: false };
     const request = (scheme === "https" ? httpsRequest : httpRequest)(options);
-    const deadline = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    const deadline = setTimeout(() => request.destroy(new Error(`no answer within ${Math.ceil(timeoutMs)} ms`)), timeoutMs);
     const end = (settle: () => void): void => {
       clearTimeout(deadline);
       settle();
