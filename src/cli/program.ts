@@ -6,8 +6,10 @@ import { registerCa } from "./ca.ts";
 import { registerCheck } from "./check.ts";
 import { registerDemo } from "./demo.ts";
 import { registerExplain } from "./explain.ts";
+import { registerInject } from "./inject.ts";
 import { registerIntercept } from "./intercept.ts";
 import { packageVersion } from "./package-version.ts";
+import { registerRequest } from "./request.ts";
 import { registerRun } from "./run.ts";
 import { resolveGateways } from "./resolve-gateways.ts";
 import { registerTranslate } from "./translate.ts";
@@ -50,6 +52,8 @@ const commands: readonly RegisterCommand[] = [
     }),
   registerCa,
   registerIntercept,
+  registerInject,
+  registerRequest,
   registerDemo,
 ];
 
