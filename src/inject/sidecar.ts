@@ -20,6 +20,10 @@ const certsVolume = "isthmus-certs";
 const meshFolder = "/etc/isthmus/mesh";
 const certsFolder = "/etc/isthmus/certs";
 
+/** The ports by name, so that they answer from the start, and whatever the interception. */
+const ports = [`--health=[::]:${healthPort}`, `--status=[::]:${statusPort}`, `--prometheus=[::]:${prometheusPort}`];
+const proxyArgs = ["run", "--mesh", meshFolder, "--certs", certsFolder, ...ports];
+
 /** Names of the volumes that a pod gets. */
 export const volumeNames: readonly string[] = [meshVolume, certsVolume];
 
@@ -53,12 +57,7 @@ export function proxyContainer(input: SidecarInput, options: InjectOptions): Jso
     name: proxyName,
     ...imageOf(annotations, options),
     restartPolicy: "Always",
-    // By name, so that they answer from the start, and whatever the interception.
-    args: [
-      ...["run", "--mesh", meshFolder, "--certs", certsFolder],
-      ...[`--health=[::]:${healthPort}`, `--status=[::]:${statusPort}`, `--prometheus=[::]:${prometheusPort}`],
-      ...(level === undefined ? [] : [`--log-level=${level}`]),
-    ],
+    args: [...proxyArgs, ...(level === undefined ? [] : [`--log-level=${level}`])],
     env: environment(input, options),
     ports: [{ containerPort: prometheusPort, name: "http-envoy-prom", protocol: "TCP" }],
     // The application's containers start when this has succeeded once.

@@ -1,5 +1,4 @@
 // Kubernetes' published schemas, from the package kubernetes-models, and what an API server refuses beyond them: unknown fields.
-import { pathToFileURL } from "node:url";
 
 interface Problem {
   readonly instancePath: string;
@@ -38,8 +37,9 @@ export async function schemaProblems(object: unknown): Promise<readonly string[]
   const type = `${String(apiVersion)}/${String(kind)}`;
   const schema = schemas[type];
   if (schema === undefined) return [`${type}: no schema is named for it`];
-  const file = import.meta.resolve(`kubernetes-models/_schemas/${schema}`);
-  const { validate } = (await import(file.startsWith("file:") ? file : pathToFileURL(file).href)) as { readonly validate: Validate };
+  // The compiled schemas are files of the package that its `exports` do not name.
+  const file = new URL(`_schemas/${schema}.mjs`, import.meta.resolve("kubernetes-models"));
+  const { validate } = (await import(file.href)) as { readonly validate: Validate };
   const unread = new Unread();
   const valid = validate(unread.watch(object, ""));
   const wrong = (valid ? [] : (validate.errors ?? [])).map(
