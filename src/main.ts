@@ -6,6 +6,7 @@ const edge: CliEdge = {
   out: (text) => void process.stdout.write(text),
   err: (text) => void process.stderr.write(text),
   environment: process.env,
+  interactive: process.stdin.isTTY,
   onSignal: (signal, listener) => {
     process.on(signal, listener);
     return () => process.off(signal, listener);

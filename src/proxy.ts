@@ -2,9 +2,11 @@
 import type { AdminContext, ConfigView, LocatedIssue, ServerState } from "./admin/admin-context.ts";
 import { startAdminServer } from "./admin/admin-server.ts";
 import type { AdminServer } from "./admin/admin-server.ts";
+import { prometheusPage } from "./admin/stats-page.ts";
 import type { Clock } from "./clock.ts";
 import type { SocketAddress } from "./envoy/address.ts";
 import { explainLive } from "./explain/live.ts";
+import type { Node } from "./envoy/bootstrap.ts";
 import { filterSupport } from "./filter/registry.ts";
 import { checkCertificates, loadCertificates } from "./proxy/certificates.ts";
 import type { ConfigSource, LoadedConfig } from "./proxy/config-source.ts";
@@ -63,6 +65,16 @@ export interface Proxy {
   /** Loads everything again; true when it is in force without an error. */
   reload(): Promise<boolean>;
   reopenLogs(): void;
+  /** Envoy's state of the server; LIVE = traffic is served. */
+  state(): ServerState;
+  /** Who this proxy is, as its configuration says. */
+  node(): Node;
+  /** The page of /stats/prometheus. */
+  prometheus(): string;
+  /** Open connections of all listeners. */
+  connections(): number;
+  /** Tells connections to go elsewhere and turns inbound ones away; outbound ones are accepted until `drainAndStop` or `stop`. */
+  drainInbound(): Promise<void>;
   /** Tells connections to go elsewhere, stops accepting, waits for them to end, then stops. */
   drainAndStop(): Promise<void>;
   stop(): Promise<void>;
@@ -195,16 +207,37 @@ class Runner implements Proxy {
     this.#pool.reopenLogs();
   }
 
+  state(): ServerState {
+    // Between a crash of every worker and their return nothing is served, whatever was true before.
+    return this.#state === "LIVE" && this.#pool.live === 0 ? "INITIALIZING" : this.#state;
+  }
+
+  node(): Node {
+    return this.#config?.node ?? { id: "", cluster: "", locality: { region: "", zone: "", subZone: "" }, metadata: {} };
+  }
+
+  prometheus(): string {
+    return prometheusPage(this.#adminContext(), new URLSearchParams()).body;
+  }
+
+  /** Connections open in the workers. */
+  connections(): number {
+    let open = 0;
+    for (const stat of this.stats.list())
+      if (stat.kind === "gauge" && /^listener\..*\.downstream_cx_active$/.test(stat.name)) open += stat.value;
+    return open;
+  }
+
+  drainInbound(): Promise<void> {
+    return this.#drain("inbound");
+  }
+
   async drainAndStop(): Promise<void> {
     const { clock, logger } = this.#deps;
-    this.#enter("DRAINING");
-    this.#pool.drain();
-    const wait = (ms: number): Promise<void> => new Promise((resolve) => keepAlive(ms, resolve));
     const endMs = clock.nowMs() + this.#options.drainTimeMs;
-    if (this.#connections() > 0) await wait(Math.min(acceptWhileDrainingMs, this.#options.drainTimeMs));
-    await this.#pool.stopAccepting("all");
-    while (this.#connections() > 0 && clock.nowMs() < endMs && !this.#stopping) await wait(drainPollMs);
-    const left = this.#connections();
+    await this.#drain("all");
+    while (this.connections() > 0 && clock.nowMs() < endMs && !this.#stopping) await wait(drainPollMs);
+    const left = this.connections();
     if (left > 0) logger.warn("connections are closed before they ended", { connections: left, drainTimeMs: this.#options.drainTimeMs });
     await this.stop();
   }
@@ -212,6 +245,13 @@ class Runner implements Proxy {
   stop(): Promise<void> {
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  async #drain(direction: "all" | "inbound"): Promise<void> {
+    this.#enter("DRAINING");
+    this.#pool.drain();
+    if (this.connections() > 0) await wait(Math.min(acceptWhileDrainingMs, this.#options.drainTimeMs));
+    await this.#pool.stopAccepting(direction);
   }
 
   async #stop(): Promise<void> {
@@ -297,14 +337,6 @@ class Runner implements Proxy {
     return this.#options.certsFolder === undefined ? paths : [...paths, this.#options.certsFolder];
   }
 
-  /** Connections open in the workers. */
-  #connections(): number {
-    let open = 0;
-    for (const stat of this.stats.list())
-      if (stat.kind === "gauge" && /^listener\..*\.downstream_cx_active$/.test(stat.name)) open += stat.value;
-    return open;
-  }
-
   #enter(state: ServerState): void {
     this.#state = state;
     const server = this.#slab.root.scope("server");
@@ -319,11 +351,10 @@ class Runner implements Proxy {
       reader: this.stats,
       version: `isthmus/${this.#options.version}/node-${process.versions.node}/openssl-${process.versions.openssl}`,
       options: { concurrency: this.#options.concurrency, drain_time: `${this.#options.drainTimeMs / 1000}s`, log_level: logger.level },
-      // Between a crash of every worker and their return nothing is served, whatever was true before.
-      state: () => (this.#state === "LIVE" && this.#pool.live === 0 ? "INITIALIZING" : this.#state),
+      state: () => this.state(),
       uptimeMs,
       wallMs: () => clock.wallMs(),
-      node: () => this.#config?.node ?? { id: "", cluster: "", locality: { region: "", zone: "", subZone: "" }, metadata: {} },
+      node: () => this.node(),
       config: () => this.#configView(),
       clusters: () => this.#pool.clusters(),
       listeners: () => this.#pool.listeners(),
@@ -375,6 +406,4 @@ function withoutFailed(snapshot: Snapshot, previous: Snapshot | undefined, faile
 }
 
 // Unlike the clock's timers this one keeps the process alive: nothing else may be left while connections drain.
-function keepAlive(ms: number, fire: () => void): void {
-  setTimeout(fire, ms);
-}
+const wait = (ms: number): Promise<void> => new Promise((resolve) => void setTimeout(resolve, ms));

@@ -6,8 +6,10 @@ import { registerCa } from "./ca.ts";
 import { registerCheck } from "./check.ts";
 import { registerDemo } from "./demo.ts";
 import { registerExplain } from "./explain.ts";
+import { registerInject } from "./inject.ts";
 import { registerIntercept } from "./intercept.ts";
 import { packageVersion } from "./package-version.ts";
+import { registerRequest } from "./request.ts";
 import { registerRun } from "./run.ts";
 import { resolveGateways } from "./resolve-gateways.ts";
 import { registerTranslate } from "./translate.ts";
@@ -17,6 +19,8 @@ export interface CliEdge {
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
   readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Standard input is a terminal, whose signals reach child processes without help. */
+  readonly interactive?: boolean;
   /** Calls back for each delivery of the signal; returns how to stop. */
   readonly onSignal: (signal: NodeJS.Signals, listener: () => void) => () => void;
 }
@@ -48,6 +52,8 @@ const commands: readonly RegisterCommand[] = [
     }),
   registerCa,
   registerIntercept,
+  registerInject,
+  registerRequest,
   registerDemo,
 ];
 

@@ -1,14 +1,16 @@
-// `isthmus run`: options to a running proxy, and signals to what it does. SIGTERM and SIGINT drain and end, the second one
-// at once; SIGHUP loads the configuration and opens the logs again; SIGUSR1 opens the logs again.
+// `isthmus run`: options to a running proxy, with or without its application as a command. SIGTERM and SIGINT drain and end, the
+// second one at once; SIGHUP loads the configuration and opens the logs again; SIGUSR1 opens the logs again. A command gets them too.
 import { availableParallelism } from "node:os";
 import { InvalidArgumentError, Option } from "commander";
 import type { Command } from "commander";
+import { runAgent, type StatusPorts } from "../agent/agent.ts";
+import type { CommandUser } from "../agent/command.ts";
+import { readAgentSettings } from "../agent/settings.ts";
 import { systemClock } from "../clock.ts";
 import type { SocketAddress } from "../envoy/address.ts";
 import { createBootstrapSource } from "../proxy/bootstrap-source.ts";
 import { createMeshSource } from "../proxy/mesh-source.ts";
-import { startProxy } from "../proxy.ts";
-import type { Proxy, ProxyOptions } from "../proxy.ts";
+import type { ProxyOptions } from "../proxy.ts";
 import { virtualAddressesFlag } from "../source/mesh/auto-allocate.ts";
 import { createProcessLogger, logLevels } from "../telemetry/pino-logger.ts";
 import type { LogLevel, LogStyle } from "../telemetry/pino-logger.ts";
@@ -17,7 +19,7 @@ import type { DnsFlags } from "./dns-flags.ts";
 import { packageVersion } from "./package-version.ts";
 import type { CliEdge } from "./program.ts";
 
-interface RunFlags extends DnsFlags {
+interface RunFlags extends DnsFlags, StatusPorts {
   readonly config?: string;
   readonly mesh?: string;
   readonly node?: string;
@@ -33,6 +35,7 @@ interface RunFlags extends DnsFlags {
   readonly dns?: SocketAddress | "off";
   readonly dnsForward?: readonly SocketAddress[];
   readonly certs?: string;
+  readonly commandUser?: CommandUser;
   readonly drainTimeS: number;
   readonly accessLogFlushMs: number;
   readonly logLevel: LogLevel;
@@ -43,7 +46,8 @@ interface RunFlags extends DnsFlags {
 export function registerRun(program: Command, edge: CliEdge, setExit: (code: number) => void): void {
   const command = program
     .command("run")
-    .description("run the proxy from an Envoy bootstrap or a mesh directory")
+    .description("run the proxy from an Envoy bootstrap or a mesh directory; with a command, as long as that runs")
+    .argument("[command...]", "after --: the application, started when the proxy serves; its exit code is that of isthmus")
     .option("-c, --config <file>", "Envoy v3 bootstrap, YAML or JSON")
     .option("--mesh <dir>", "mesh directory of Istio and Kubernetes YAML")
     .option("--node <id>", "who this proxy is: sidecar~IP~POD.NAMESPACE~DOMAIN, router~..., or a name in the mesh's nodes.yaml")
@@ -59,48 +63,44 @@ export function registerRun(program: Command, edge: CliEdge, setExit: (code: num
     .option("--dns <host:port|off>", "DNS for the mesh's names (default: 127.0.0.1:15053 for a sidecar with --mesh)", hostPortOrOff)
     .option("--dns-forward <host:port>", "ask here for other names, may be repeated (default: resolv.conf)", collectHostPorts)
     .option("--certs <dir>", "workload certificate: cert-chain.pem, key.pem, root-cert.pem")
+    .option("--health <host:port|off>", "readiness (default: port 15021 for a mesh's sidecar with interception)", hostPortOrOff)
+    .option("--status <host:port|off>", "merged metrics, probes of the application, /drain (default: likewise, 15020)", hostPortOrOff)
+    .option("--prometheus <host:port|off>", "the proxy's own metrics (default: likewise, 15090)", hostPortOrOff)
+    .option("--command-user <uid[:gid]>", "who runs the command, since traffic of the proxy's own user is not intercepted", userAndGroup)
     .option("--drain-time-s <seconds>", "longest wait for connections to end after SIGTERM", seconds, 5)
     .option("--access-log-flush-ms <ms>", "longest time an access-log record waits in memory", positiveInteger, 100)
     .addOption(new Option("--log-level <level>", "what the process logs on standard error").choices(logLevels).default("info"))
     .addOption(new Option("--log-format <format>", "how").choices(["text", "json"]).default("text"));
   addDnsFlags(command);
-  command.action(async (flags: RunFlags) => {
+  command.action(async (argv: readonly string[], flags: RunFlags) => {
     if ((flags.config === undefined) === (flags.mesh === undefined)) {
       command.error("error: give either --config FILE or --mesh DIR", { exitCode: 2, code: "isthmus.usage" });
     }
-    setExit(await run(flags, edge));
+    setExit(await run(argv, flags, edge));
   });
 }
 
-async function run(flags: RunFlags, edge: CliEdge): Promise<number> {
+async function run(argv: readonly string[], flags: RunFlags, edge: CliEdge): Promise<number> {
+  const { environment, onSignal } = edge;
+  const settings = readAgentSettings(environment);
+  for (const { path, message } of settings.issues) edge.err(`${path.join(".")}: ${message}\n`);
+  if (!settings.ok) return 1;
   const logger = createProcessLogger({ level: flags.logLevel, style: flags.logFormat });
-  // Signals count from the first moment: one that comes during the start is acted on when there is something to act on.
-  let proxy: Proxy | undefined;
-  let endings = 0;
-  const end = (): void => {
-    endings++;
-    if (proxy !== undefined) void (endings > 1 ? proxy.stop() : proxy.drainAndStop());
-  };
-  const off = [
-    edge.onSignal("SIGTERM", end),
-    edge.onSignal("SIGINT", end),
-    edge.onSignal("SIGHUP", () => {
-      proxy?.reopenLogs();
-      void proxy?.reload();
-    }),
-    edge.onSignal("SIGUSR1", () => proxy?.reopenLogs()),
-  ];
-  const result = await startProxy(proxyOptions(flags, edge), { clock: systemClock, logger });
-  if (result.ok) {
-    ({ proxy } = result);
-    if (endings > 0) void proxy.stop();
-    await proxy.stopped;
-  }
-  for (const stop of off) stop();
+  const { health, status, prometheus, commandUser } = flags;
+  const code = await runAgent(
+    {
+      proxy: proxyOptions(flags, edge),
+      ports: { health, status, prometheus },
+      settings: settings.value,
+      command: argv,
+      commandUser,
+      environment,
+      interactive: edge.interactive === true,
+    },
+    { clock: systemClock, logger, onSignal, complain: (problem) => edge.err(`${problem}\n`) },
+  );
   logger.flush();
-  if (result.ok) return 0;
-  for (const problem of result.problems) edge.err(`${problem}\n`);
-  return 1;
+  return code;
 }
 
 // Istio's ports. In a network namespace of its own, as a sidecar usually is, they are free.
@@ -154,6 +154,12 @@ function positiveInteger(text: string): number {
 function seconds(text: string): number {
   if (!/^\d{1,6}(\.\d{1,3})?$/.test(text)) throw new InvalidArgumentError("Expected seconds, e.g. 5.");
   return Number(text);
+}
+
+function userAndGroup(text: string): CommandUser {
+  const [, uid, gid = uid] = /^(\d{1,10})(?::(\d{1,10}))?$/.exec(text) ?? [];
+  if (uid === undefined) throw new InvalidArgumentError("Expected a user by number, and perhaps a group, e.g. 1000:1000.");
+  return { uid: Number(uid), gid: Number(gid) };
 }
 
 function hostPort(text: string): SocketAddress {

@@ -24,7 +24,13 @@ export interface Running {
 
 /** Runs the program; it is killed when the test ends. */
 export function isthmus(t: TestContext, ...args: readonly string[]): Running {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  return isthmusWith(t, {}, args);
+}
+
+/** Runs the program with variables on top of this process' environment; it is killed when the test ends. */
+export function isthmusWith(t: TestContext, environment: Readonly<Record<string, string>>, args: readonly string[]): Running {
+  const env = { ...process.env, ...environment };
+  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "pipe"], env });
   t.after(() => child.kill("SIGKILL"));
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));

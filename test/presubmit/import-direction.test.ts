@@ -28,7 +28,7 @@ const packageHomes: Readonly<Record<string, readonly string[]>> = {
   pino: ["src/telemetry/"],
   re2js: ["src/regex.ts"],
   undici: ["src/upstream/", "src/filter/"],
-  yaml: ["src/source/", "src/cli/"],
+  yaml: ["src/source/", "src/inject/", "src/cli/"],
 };
 
 suite("direction of imports", () => {
