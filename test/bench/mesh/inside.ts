@@ -74,9 +74,10 @@ async function run(): Promise<MeshFigures> {
   await pause(2000);
   await take(traffic);
   await pause(5000);
-  const steady = await take(traffic);
+  const first = await take(traffic);
+  const steady: number[] = [...first.latencies];
   const during: number[] = [];
-  const failures = [...steady.failures];
+  const failures = [...first.failures];
   const change = async (index: number, generation: number): Promise<number> => {
     await take(traffic);
     const writtenAt = performance.now();
@@ -87,7 +88,11 @@ async function run(): Promise<MeshFigures> {
     const taken = await take(traffic);
     during.push(...taken.latencies);
     failures.push(...taken.failures);
-    await pause(300);
+    // As long again without a change, so that what else the machine does falls on both alike.
+    await pause(changeWindowMs);
+    const quiet = await take(traffic);
+    steady.push(...quiet.latencies);
+    failures.push(...quiet.failures);
     return liveMs;
   };
   const newService: number[] = [];
@@ -106,7 +111,7 @@ async function run(): Promise<MeshFigures> {
     rssAtEnd,
     newService,
     movedEndpoints,
-    steadyMs: steady.latencies,
+    steadyMs: steady,
     duringMs: during,
     failures,
   };
