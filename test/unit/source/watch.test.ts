@@ -46,6 +46,11 @@ class Bench {
     await settle();
   }
 
+  /** Time passes within a call. */
+  skip(ms: number): void {
+    this.#now += ms;
+  }
+
   async advance(ms: number): Promise<void> {
     const end = this.#now + ms;
     for (;;) {
@@ -83,6 +88,24 @@ suite("watchFiles", () => {
     await settle();
     bench.content = "2";
     await bench.advance(700);
+    assert.equal(bench.changes, 1);
+  });
+
+  test("polls a folder less often that takes long to look through, and still sees events at once", async () => {
+    const bench = new Bench();
+    let looks = 0;
+    const fingerprint: WatchOptions["fingerprint"] = () => {
+      looks++;
+      bench.skip(300);
+      return Promise.resolve({ text: bench.content, folders: [] });
+    };
+    watchFiles(["/d"], bench.onChange, { ...bench.options, fingerprint });
+    await settle();
+    await bench.advance(12_000);
+    assert.ok(looks >= 3 && looks <= 6, `${looks} looks in 12 s`);
+    bench.content = "2";
+    await bench.event();
+    await bench.advance(400);
     assert.equal(bench.changes, 1);
   });
 
