@@ -11,6 +11,7 @@ import { registerIntercept } from "./intercept.ts";
 import { packageVersion } from "./package-version.ts";
 import { registerRequest } from "./request.ts";
 import { registerRun } from "./run.ts";
+import { registerShell } from "./shell.ts";
 import { resolveGateways } from "./resolve-gateways.ts";
 import { registerTranslate } from "./translate.ts";
 
@@ -55,6 +56,7 @@ const commands: readonly RegisterCommand[] = [
   registerInject,
   registerRequest,
   registerDemo,
+  registerShell,
 ];
 
 /** Runs one command line (without node and script) and gives the exit code. */
@@ -63,6 +65,7 @@ export async function runCli(args: readonly string[], edge: CliEdge, registered:
   const program = new Command("isthmus")
     .description("An Envoy-style L4/L7 data plane for meshes that span clusters.")
     .version(packageVersion(), "-V, --version")
+    .enablePositionalOptions()
     .helpOption("-h, --help", "show what a command does and its options")
     .showSuggestionAfterError(true)
     .showHelpAfterError("(isthmus --help shows what there is)")

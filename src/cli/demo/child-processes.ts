@@ -12,6 +12,9 @@ export interface Child {
 /** Takes one line of a process's output. */
 export type OnLine = (name: string, line: string) => void;
 
+/** Makes of a command one that runs it in its place. */
+export type Place = (command: readonly string[]) => readonly string[];
+
 /** How long a process may take to leave after SIGTERM before it is killed: longer than a proxy's own drain on an idle system. */
 const stopDeadlineMs = 3000;
 
@@ -36,13 +39,13 @@ export class ChildProcesses {
     this.#onDeath = report;
   }
 
-  /** Starts Node with `args` as a process called `name`. */
-  start(name: string, args: readonly string[], env: Readonly<Record<string, string>> = {}): Child {
-    const child = spawn(process.execPath, args, {
+  /** Starts Node with `args` as a process called `name`; `place` makes the command one that runs elsewhere. */
+  start(name: string, args: readonly string[], place: Place = (command) => command): Child {
+    const [file = "", ...rest] = place([process.execPath, ...args]);
+    const child = spawn(file, rest, {
       stdio: ["ignore", "pipe", "pipe"],
       // A group of its own, so that Ctrl-C reaches the demo alone, which then ends the others in order.
       detached: true,
-      env: { ...process.env, ...env },
     });
     this.#running.set(child, name);
     const lines: string[] = [];

@@ -5,7 +5,7 @@ import path from "node:path";
 import { caFileNames } from "../../identity/ca/ca-files.ts";
 import type { AccessLine, AccessLines } from "./access-lines.ts";
 import { askDns, askHttp, knock } from "./questions.ts";
-import type { Screen } from "./screen.ts";
+import { Checks, type Screen } from "./screen.ts";
 import type { DemoProxy, TwoClusters } from "./two-clusters.ts";
 
 /** How long a log record may come after its request. */
@@ -106,37 +106,13 @@ export async function showLimits(world: TwoClusters, screen: Screen): Promise<bo
 }
 
 // The gateway's SNI clusters are named as the SNI they serve; its admin interface counts their connections.
-async function sniConnections({ admin }: DemoProxy): Promise<ReadonlyMap<string, number>> {
-  const [host = "", port = ""] = admin.split(":");
-  const { value } = await askHttp(host, Number(port), admin, "/clusters");
+async function sniConnections({ ask }: DemoProxy): Promise<ReadonlyMap<string, number>> {
+  const value = await ask("/clusters");
   const counts = new Map<string, number>();
   for (const [, name = "", count = ""] of (value?.body ?? "").matchAll(/^(outbound_\.\S+?)::\S+::cx_total::(\d+)$/gm)) {
     counts.set(name, (counts.get(name) ?? 0) + Number(count));
   }
   return counts;
-}
-
-class Checks {
-  readonly #screen: Screen;
-  #failures = 0;
-
-  constructor(screen: Screen) {
-    this.#screen = screen;
-  }
-
-  get allPassed(): boolean {
-    return this.#failures === 0;
-  }
-
-  that(passed: boolean, what: string): void {
-    if (!passed) this.#failures++;
-    this.#screen.check(passed, what);
-  }
-
-  failed(what: string): false {
-    this.that(false, what);
-    return false;
-  }
 }
 
 function identity({ workload: { namespace, serviceAccount } }: DemoProxy): string {

@@ -4,6 +4,7 @@ import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
 import { parse, parseAllDocuments, stringify } from "yaml";
+import { redirectMesh } from "./redirected-mesh.ts";
 
 /** A workload of the mesh, as its Pod says. */
 export interface Workload {
@@ -51,10 +52,19 @@ const networkLabel = "topology.istio.io/network";
 /** Ports tried beside one that is taken. */
 const attempts = 200;
 
-/** Copies `sample` to `folder`; access logs become JSON lines of `accessLogFields` on each proxy's stdout. */
-export async function copyMesh(sample: string, folder: string, accessLogFields: Readonly<Record<string, string>>): Promise<MeshCopy> {
+/**
+ * Copies `sample` to `folder`; access logs become JSON lines of `accessLogFields` on each proxy's stdout.
+ * @param pods each workload has a network namespace of its own, where every port is free, and interception
+ */
+export async function copyMesh(
+  sample: string,
+  folder: string,
+  accessLogFields: Readonly<Record<string, string>>,
+  pods = false,
+): Promise<MeshCopy> {
   fs.cpSync(sample, folder, { recursive: true });
-  const moved = await movePorts(folder, readMesh(folder));
+  if (pods) redirectMesh(folder);
+  const moved = pods ? new Map<number, number>() : await movePorts(folder, readMesh(folder));
   const file = path.join(folder, "meshconfig.yaml");
   const config = fs.existsSync(file) ? (parse(fs.readFileSync(file, "utf8")) as Record<string, unknown> | null) : {};
   const logging = { accessLogFile: "/dev/stdout", accessLogEncoding: "JSON", accessLogFormat: JSON.stringify(accessLogFields) };

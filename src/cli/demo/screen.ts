@@ -54,3 +54,30 @@ export class Screen {
     return this.#colour ? styleText(style, text, { validateStream: false }) : text;
   }
 }
+
+/** Checks that are shown as they are made. */
+export class Checks {
+  readonly #screen: Screen;
+  #failures = 0;
+
+  constructor(screen: Screen) {
+    this.#screen = screen;
+  }
+
+  /** True while none has failed. */
+  get allPassed(): boolean {
+    return this.#failures === 0;
+  }
+
+  /** Shows a check's outcome. */
+  that(passed: boolean, what: string): void {
+    if (!passed) this.#failures++;
+    this.#screen.check(passed, what);
+  }
+
+  /** Shows a check that could not be made. */
+  failed(what: string): false {
+    this.that(false, what);
+    return false;
+  }
+}

@@ -1,4 +1,4 @@
-// The demo's cast: httpbin, four proxies and a cluster DNS server, each a process or socket of its own on loopback.
+// The demo's cast: httpbin, four proxies and a cluster DNS server, each a process or socket of its own: in pods, or on loopback.
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -7,9 +7,10 @@ import { startClusterDns } from "./cluster-dns.ts";
 import type { ClusterDns } from "./cluster-dns.ts";
 import { accessLogFields } from "./access-lines.ts";
 import { issueIdentities } from "./identities.ts";
-import { copyMesh, isFree } from "./mesh-copy.ts";
+import { copyMesh } from "./mesh-copy.ts";
 import type { MeshCopy, MeshService, Workload } from "./mesh-copy.ts";
-import { askHttp } from "./questions.ts";
+import type { HttpAnswer } from "./questions.ts";
+import { freePort, type Stage } from "./stage.ts";
 
 /** One proxy of the demo. */
 export interface DemoProxy {
@@ -20,6 +21,8 @@ export interface DemoProxy {
   readonly admin: string;
   readonly certificates: string;
   readonly pid: number;
+  /** GETs a path of its admin interface; undefined when nothing whole comes back. */
+  readonly ask: (path: string) => Promise<HttpAnswer | undefined>;
 }
 
 /** The keys of the four proxies. */
@@ -29,13 +32,13 @@ export type ProxyKey = "sleep" | "gateway1" | "gateway2" | "httpbin";
 export interface TwoClusters {
   readonly mesh: MeshCopy;
   readonly proxies: Readonly<Record<ProxyKey, DemoProxy>>;
-  readonly app: { readonly name: string; readonly pid: number; readonly port: number };
+  readonly app: { readonly name: string; readonly pid: number; readonly address: string };
   /** The service that only cluster2 has. */
   readonly service: MeshService;
   /** The port of the service, and of the gateways. */
   readonly servicePort: number;
   readonly gatewayPort: number;
-  /** HOST:PORT of isthmus' DNS in sleep's sidecar. */
+  /** HOST:PORT where sleep finds DNS: isthmus' in its sidecar, or the address that leads there by interception. */
   readonly dns: string;
   /** cluster1's own DNS, to which isthmus forwards what it does not know. */
   readonly clusterDns: ClusterDns;
@@ -51,7 +54,6 @@ const cast: Readonly<Record<ProxyKey, { readonly name: string; readonly node: st
 
 /** Where Istio's ports begin; each may be taken, then the next free one is used. */
 const firstAdminPort = 15000;
-const dnsPort = 15053;
 
 /** How long a proxy may take from its start to its first yes on /ready. */
 const readyDeadlineMs = 20_000;
@@ -63,8 +65,8 @@ const loopback = "127.0.0.1";
 const packageRoot = fileURLToPath(new URL("../../../", import.meta.url));
 
 /** Starts everything in `folder` and returns when every proxy is ready. */
-export async function startTwoClusters(folder: string, processes: ChildProcesses, nowMs: number): Promise<TwoClusters> {
-  const mesh = await copyMesh(sampleMesh(), path.join(folder, "mesh"), accessLogFields);
+export async function startTwoClusters(folder: string, stage: Stage, processes: ChildProcesses, nowMs: number): Promise<TwoClusters> {
+  const mesh = await copyMesh(sampleMesh(), path.join(folder, "mesh"), accessLogFields, stage.pods);
   const workloads: Record<ProxyKey, Workload> = {
     sleep: workload(mesh, "cluster1", "sleep"),
     gateway1: workload(mesh, "cluster1", "istio-eastwestgateway"),
@@ -80,26 +82,36 @@ export async function startTwoClusters(folder: string, processes: ChildProcesses
     new Map(own.map((one) => [`${one.name}.${one.namespace}.svc.cluster.local`, one.clusterIp])),
   );
 
-  const { pid } = processes.start("httpbin", [siblingModule("test/apps/httpbin"), "--host", loopback, "--port", String(targetPort)]);
-  const dns = `${loopback}:${await freePort(dnsPort)}`;
+  const appHost = stage.pods ? workloads.httpbin.ip : loopback;
+  const { pid } = processes.start(
+    "httpbin",
+    [siblingModule("test/apps/httpbin"), "--host", appHost, "--port", String(targetPort)],
+    stage.place("httpbin", "application"),
+  );
+  const dns = await stage.dns();
   const started: Partial<Record<ProxyKey, DemoProxy>> = {};
   let adminPort = firstAdminPort;
   for (const key of ["httpbin", "gateway2", "gateway1", "sleep"] as const) {
-    adminPort = await freePort(adminPort);
-    const admin = `${loopback}:${adminPort++}`;
+    if (!stage.pods) adminPort = await freePort(adminPort);
+    const admin = `${loopback}:${stage.pods ? adminPort : adminPort++}`;
     const { name, node } = cast[key];
     const certs = certificates[key] ?? "";
+    const isthmus = [...process.execArgv, process.argv[1] ?? ""];
+    if (stage.pods && (key === "httpbin" || key === "sleep"))
+      await stage.run(key, [process.execPath, ...isthmus, "intercept", "apply", "--mesh", mesh.folder, "--node", node]);
     const run = ["run", "--mesh", mesh.folder, "--node", node, "--certs", certs, "--admin", admin, ...proxyFlags];
-    const withDns = key === "sleep" ? ["--dns", dns, "--dns-forward", `${loopback}:${clusterDns.port}`] : ["--dns", "off"];
-    const child = processes.start(name, [...process.execArgv, process.argv[1] ?? "", ...run, ...withDns]);
-    started[key] = { name, workload: workloads[key], admin, certificates: certs, pid: child.pid };
+    const listen = stage.pods ? [] : ["--dns", dns];
+    const withDns = key === "sleep" ? [...listen, "--dns-forward", `${loopback}:${clusterDns.port}`] : ["--dns", "off"];
+    const child = processes.start(name, [...isthmus, ...run, ...withDns], stage.place(key, "proxy-group"));
+    const ask = (path: string): Promise<HttpAnswer | undefined> => stage.askAdmin(key, admin, path);
+    started[key] = { name, workload: workloads[key], admin, certificates: certs, pid: child.pid, ask };
   }
   const proxies = started as Record<ProxyKey, DemoProxy>;
   await Promise.all(Object.values(proxies).map((proxy) => waitUntilReady(proxy)));
   return {
     mesh,
     proxies,
-    app: { name: "httpbin", pid, port: targetPort },
+    app: { name: "httpbin", pid, address: `${appHost}:${targetPort}` },
     service,
     servicePort,
     gatewayPort: mesh.moved.get(15443) ?? 15443,
@@ -108,20 +120,13 @@ export async function startTwoClusters(folder: string, processes: ChildProcesses
   };
 }
 
-async function waitUntilReady({ name, admin }: DemoProxy): Promise<void> {
-  const [host = "", port = ""] = admin.split(":");
+async function waitUntilReady({ name, ask }: DemoProxy): Promise<void> {
   const until = performance.now() + readyDeadlineMs;
   while (performance.now() < until) {
-    const { value } = await askHttp(host, Number(port), admin, "/ready");
-    if (value?.status === 200) return;
+    if ((await ask("/ready"))?.status === 200) return;
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   throw new Error(`${name} was not ready after ${readyDeadlineMs / 1000} s`);
-}
-
-async function freePort(first: number): Promise<number> {
-  for (let port = first; port < first + 1000; port++) if (await isFree(port, loopback)) return port;
-  throw new Error(`no free port from ${first} on`);
 }
 
 // The sample lies at the same place in a clone and in the published package, whose code is one folder deeper.

@@ -1,4 +1,4 @@
-// The demo as a user runs it: the whole crossing in processes of their own, twice, the second time beside a first that still runs.
+// The demo on loopback: the whole crossing in processes of their own, twice, the second time beside a first that still runs.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -33,7 +33,7 @@ function start(args: readonly string[]): {
   output(): string;
   saw(text: string): Promise<void>;
 } {
-  const child = spawn(program, ["demo", ...args], { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(program, ["demo", "--loopback", ...args], { stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
   const exited = once(child, "close").then(([code]) => code as number | null);

@@ -1,0 +1,61 @@
+// The applications of two-networks.ts: HTTP with bodies of any length and their checksums, and TCP servers that speak first.
+// usage: talker.ts httpbin|plain
+import { createHash } from "node:crypto";
+import { createServer as createHttpServer } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { createServer, type Server } from "node:net";
+
+const chunk = Buffer.alloc(65_536, "0123456789abcdef");
+
+function respond(request: IncomingMessage, response: ServerResponse): void {
+  const [, path = "", count = "0"] = (request.url ?? "/").split("/");
+  if (path === "bytes") return sendBytes(response, Number(count));
+  if (path === "sum") return sum(request, response);
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify({ headers: request.headers, remote: request.socket.remoteAddress, local: request.socket.localAddress }));
+}
+
+function sendBytes(response: ServerResponse, count: number): void {
+  response.setHeader("content-length", count);
+  let left = count;
+  const more = (): void => {
+    while (left > 0) {
+      const part = chunk.subarray(0, Math.min(left, chunk.length));
+      left -= part.length;
+      if (!response.write(part)) return void response.once("drain", more);
+    }
+    response.end();
+  };
+  more();
+}
+
+function sum(request: IncomingMessage, response: ServerResponse): void {
+  const hash = createHash("sha256");
+  request.on("data", (part: Buffer) => hash.update(part));
+  request.on("end", () => response.end(hash.digest("hex")));
+}
+
+// Says who it is and whom it sees at once, then sends back what it gets.
+function greeter(name: string): Server {
+  return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.write(`I am ${name}, you are ${socket.remoteAddress ?? ""}\n`);
+    socket.pipe(socket);
+  });
+}
+
+const servers: readonly (readonly [{ listen(port: number, host: string, backlog: number, done: () => void): unknown }, number])[] =
+  process.argv[2] === "httpbin"
+    ? [
+        [createHttpServer(respond), 8080],
+        [greeter("mysql"), 3306],
+        [greeter("unclaimed"), 9999],
+      ]
+    : [
+        [createHttpServer(respond), 8081],
+        [greeter("a"), 6001],
+        [greeter("b"), 6002],
+        [greeter("smtp"), 2525],
+      ];
+await Promise.all(servers.map(([server, port]) => new Promise<void>((resolve) => server.listen(port, "0.0.0.0", 4096, resolve))));
+console.log("ready");
