@@ -18,8 +18,8 @@ export interface ClusterDns {
   close(): void;
 }
 
-/** Serves `hosts` (name to IPv4 address) on UDP at a free port of `address`. */
-export async function startClusterDns(address: string, hosts: ReadonlyMap<string, string>): Promise<ClusterDns> {
+/** Serves `hosts` (name to IPv4 address) on UDP at `port` of `address`; 0, the default, is a free one. */
+export async function startClusterDns(address: string, hosts: ReadonlyMap<string, string>, port = 0): Promise<ClusterDns> {
   const records = new Map([...hosts].map(([host, ip]) => [encodeName(host)?.toString("latin1") ?? "", encodeAddress(ip)]));
   const socket: Socket = createSocket("udp4");
   let questions = 0;
@@ -35,7 +35,7 @@ export async function startClusterDns(address: string, hosts: ReadonlyMap<string
   });
   // The demo ends when it ends; a name server is no reason to go on.
   socket.unref();
-  socket.bind(0, address);
+  socket.bind(port, address);
   await once(socket, "listening");
   return {
     port: socket.address().port,
