@@ -85,7 +85,9 @@ async function expectSuccess(command) {
 function judge(title, right, otherwise, ms = 0) {
   if (right) passed++;
   else failed++;
-  process.stdout.write(`${right ? "ok   " : "FAIL "} ${(ms / 1000).toFixed(1).padStart(5)} s  ${title}\n${right ? "" : `${otherwise.trimEnd()}\n`}`);
+  process.stdout.write(
+    `${right ? "ok   " : "FAIL "} ${(ms / 1000).toFixed(1).padStart(5)} s  ${title}\n${right ? "" : `${otherwise.trimEnd()}\n`}`,
+  );
 }
 
 // Standard output and error as one, as a person sees them.

@@ -81,7 +81,8 @@ function renderDetails({ cluster, author, year, pages, publisher, language }: De
 
 function renderReviews({ version, cluster, stars, reviews }: Reviews): string {
   const quotes = reviews.map(({ reviewer, text, stars: count }) => {
-    const shown = count === undefined ? "" : `<span class="stars ${escape(stars)}" title="${count} of ${mostStars}">${starsOf(count)}</span>`;
+    const shown =
+      count === undefined ? "" : `<span class="stars ${escape(stars)}" title="${count} of ${mostStars}">${starsOf(count)}</span>`;
     return `<blockquote>${escape(text)} <cite>${escape(reviewer)}</cite>${shown}</blockquote>`;
   });
   return `${quotes.join("")}<p class="served">reviews ${escape(version)} in ${escape(cluster)}: ${escape(stars)} stars</p>`;

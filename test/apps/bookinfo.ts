@@ -37,12 +37,16 @@ type Service = (request: IncomingMessage, response: ServerResponse) => Promise<v
 const services: Readonly<Record<string, Service>> = {
   productpage: async (request, response) => {
     if (!/^\/(productpage)?(\?|$)/.test(request.url ?? "")) return void response.writeHead(404).end("no such page\n");
-    const [details, reviews] = await Promise.all([ask<Details>(request, "details", "/details/0"), ask<Reviews>(request, "reviews", "/reviews/0")]);
+    const [details, reviews] = await Promise.all([
+      ask<Details>(request, "details", "/details/0"),
+      ask<Reviews>(request, "reviews", "/reviews/0"),
+    ]);
     const page = renderPage({ cluster, details, reviews });
     response.writeHead(200, { "content-type": "text/html; charset=utf-8", "content-length": Buffer.byteLength(page) }).end(page);
   },
   reviews: async (request, response) => {
-    const ratings = stars === "no" ? undefined : await ask<{ readonly ratings: Readonly<Record<string, number>> }>(request, "ratings", "/ratings/0");
+    const ratings =
+      stars === "no" ? undefined : await ask<{ readonly ratings: Readonly<Record<string, number>> }>(request, "ratings", "/ratings/0");
     const found = ratings !== undefined && "value" in ratings ? ratings.value.ratings : {};
     const review = (reviewer: string, text: string) => ({ reviewer, text, ...(reviewer in found ? { stars: found[reviewer] } : {}) });
     json(response, {
@@ -87,7 +91,9 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 
 // The JSON of another service, or one line that says why there is none.
 function ask<T>(from: IncomingMessage, host: string, path: string): Promise<Answer<T>> {
-  const headers = Object.fromEntries(forwardedHeaders.flatMap((name) => (from.headers[name] === undefined ? [] : [[name, from.headers[name]]])));
+  const headers = Object.fromEntries(
+    forwardedHeaders.flatMap((name) => (from.headers[name] === undefined ? [] : [[name, from.headers[name]]])),
+  );
   return new Promise((resolve) => {
     const failed = (problem: string): void => resolve({ problem: `${host}: ${problem}` });
     const asked = http.get({ host, port: servicePort, path, headers, signal: AbortSignal.timeout(deadlineMs) }, (answer) => {
