@@ -92,10 +92,7 @@ function judge(title, right, otherwise, ms = 0) {
 
 // Standard output and error as one, as a person sees them.
 function run(command) {
-  const spelled = command
-    .replaceAll("docker compose exec ", `${compose} exec -T `)
-    .replaceAll("docker compose ", `${compose} `)
-    .replace(/ --quiet-pull/, compose === "docker-compose" ? " --quiet-pull" : " --quiet-pull --no-build");
+  const spelled = command.replaceAll("docker compose exec ", `${compose} exec -T `).replaceAll("docker compose ", `${compose} `);
   return new Promise((resolve) => {
     const child = spawn("bash", ["-c", `exec 2>&1; ${spelled}`], { cwd: root, env, stdio: ["ignore", "pipe", "pipe"], timeout: commandMs });
     let output = "";
@@ -106,12 +103,14 @@ function run(command) {
 }
 
 // The plugin of today's Docker, or the program of older ones, which takes the same commands.
+/** @returns {string} */
 function composeProgram() {
   const works = (program, ...args) => spawnSync(program, args, { stdio: "ignore" }).status === 0;
   if (!works("docker", "version")) quit("no Docker engine answers");
   if (works("docker", "compose", "version")) return "docker compose";
   if (works("docker-compose", "version")) return "docker-compose";
-  return quit("Docker has no compose here");
+  quit("Docker has no compose here");
+  return "";
 }
 
 function quit(reason) {

@@ -37,8 +37,8 @@ const style = `
   :root { --cluster1: #1565c0; --cluster2: #c25a00; color-scheme: light }
   * { box-sizing: border-box }
   body { margin: 0; font: 16px/1.5 system-ui, sans-serif; color: #1c1c1e; background: #f4f5f7 }
-  header { padding: 2.5rem 1rem; color: #fff; background: var(--here) }
-  header div, main { max-width: 58rem; margin: 0 auto }
+  header { padding: 2.5rem 0; color: #fff; background: var(--here) }
+  header div, main { max-width: 58rem; margin: 0 auto; padding: 0 1rem }
   h1 { margin: 0; font-size: 2rem; font-weight: 650 }
   h2 { margin: 0 0 .75rem; font-size: 1.1rem }
   main { display: grid; gap: 1rem; grid-template-columns: 1fr 2fr; padding: 1.5rem 1rem }
