@@ -19,7 +19,13 @@ const settleMs = 90_000;
 const againMs = 500;
 
 const { values } = parseArgs({ options: { keep: { type: "boolean", default: false } } });
-const env = { COMPOSE_PROJECT_NAME: "isthmus-demo-check", ...process.env, COMPOSE_ANSI: "never", BUILDKIT_PROGRESS: "plain" };
+const env = {
+  COMPOSE_PROJECT_NAME: "isthmus-demo-check",
+  ...process.env,
+  COMPOSE_ANSI: "never",
+  COMPOSE_HTTP_TIMEOUT: "300",
+  BUILDKIT_PROGRESS: "plain",
+};
 const meshFolder = path.join(root, "config", "mesh", "bookinfo");
 const compose = composeProgram();
 
