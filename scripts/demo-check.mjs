@@ -40,7 +40,7 @@ try {
   await buildImages();
   for (const step of steps) {
     if (interrupted || failed > 0) break;
-    await walk(step);
+    if (!values.keep || !/^docker compose down\b/.test(step.command)) await walk(step);
   }
 } finally {
   for (const [file, text] of before) if (fs.readFileSync(file, "utf8") !== text) fs.writeFileSync(file, text);
