@@ -15,8 +15,11 @@ const maxImageMegabytes = 250;
 const commandMs = 300_000;
 
 /** How long the right output may take to come. A machine under load stops for a minute now and then. */
-const settleMs = 90_000;
+const settleMs = 150_000;
 const againMs = 500;
+
+/** How long one try may take before the next; what hangs shows as a try more. */
+const tryMs = 45_000;
 
 const { values } = parseArgs({ options: { keep: { type: "boolean", default: false } } });
 const env = {
@@ -32,7 +35,13 @@ const compose = composeProgram();
 let failed = 0;
 let passed = 0;
 let interrupted = false;
-for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => (interrupted = true));
+let endCurrent = () => undefined;
+for (const signal of ["SIGINT", "SIGTERM"]) {
+  process.once(signal, () => {
+    interrupted = true;
+    endCurrent();
+  });
+}
 
 const before = readFiles(meshFolder);
 const steps = readSteps(fs.readFileSync(path.join(root, "README.md"), "utf8"));
@@ -70,13 +79,18 @@ async function buildImages() {
 async function walk({ command, expected }) {
   if (expected.length === 0) return expectSuccess(command);
   const startedAt = performance.now();
-  for (;;) {
-    const { output } = await run(command);
+  for (let tries = 1; ; tries++) {
+    const { output } = await run(command, tryMs);
     const got = output.trimEnd().split("\n");
     const right = got.length === expected.length && expected.every((line, at) => matches(line, got[at]));
     const waitedMs = performance.now() - startedAt;
     if (right || waitedMs > settleMs || interrupted) {
-      return judge(command, right, `expected\n${expected.join("\n")}\ngot\n${output}`, waitedMs);
+      return judge(
+        tries > 1 ? `${command}   (${tries} tries)` : command,
+        right,
+        `expected\n${expected.join("\n")}\ngot\n${output}`,
+        waitedMs,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, againMs));
   }
@@ -96,15 +110,28 @@ function judge(title, right, otherwise, ms = 0) {
   );
 }
 
-// Standard output and error as one, as a person sees them.
-function run(command) {
+// Standard output and error as one, as a person sees them. What takes too long is ended with all that it started.
+function run(command, limitMs = commandMs) {
   const spelled = command.replaceAll("docker compose exec ", `${compose} exec -T `).replaceAll("docker compose ", `${compose} `);
   return new Promise((resolve) => {
-    const child = spawn("bash", ["-c", `exec 2>&1; ${spelled}`], { cwd: root, env, stdio: ["ignore", "pipe", "pipe"], timeout: commandMs });
+    const child = spawn("bash", ["-c", `exec 2>&1; ${spelled}`], { cwd: root, env, stdio: ["ignore", "pipe", "pipe"], detached: true });
     let output = "";
+    endCurrent = () => void (child.pid !== undefined && process.kill(-child.pid, "SIGKILL"));
+    const timer = setTimeout(() => {
+      output += `(ended after ${limitMs / 1000} s)\n`;
+      endCurrent();
+    }, limitMs);
+    const end = (status) => {
+      clearTimeout(timer);
+      endCurrent = () => undefined;
+      resolve({ status, output });
+    };
     child.stdout.setEncoding("utf8").on("data", (text) => (output += text));
-    child.on("error", (error) => resolve({ status: -1, output: error.message }));
-    child.on("close", (status) => resolve({ status: status ?? -1, output }));
+    child.on("error", (error) => {
+      output += error.message;
+      end(-1);
+    });
+    child.on("close", (status) => end(status ?? -1));
   });
 }
 
