@@ -7,7 +7,8 @@ import path from "node:path";
 import { suite, test } from "node:test";
 import { filesUnder, readText, repositoryRoot } from "./source-tree.ts";
 
-const bootstraps = filesUnder("config").filter((name) => /\.(ya?ml|json)$/.test(name) && !/^config\/(?:mesh|kubernetes)\//.test(name));
+// config/mesh has mesh directories, config/demo and config/kubernetes what other programs are given.
+const bootstraps = filesUnder("config").filter((name) => /\.(ya?ml|json)$/.test(name) && !/^config\/(?:mesh|demo|kubernetes)\//.test(name));
 const meshes = [...new Set(filesUnder("config/mesh").map((name) => name.split("/").slice(0, 3).join("/")))];
 
 suite("sample configurations", () => {

@@ -18,7 +18,7 @@ export interface ClusterDns {
   close(): void;
 }
 
-/** Serves `hosts` (name to IPv4 address) on UDP at `address`; port 0 is a free one. */
+/** Serves `hosts` (name to IPv4 address) on UDP at `port` of `address`; 0, the default, is a free one. */
 export async function startClusterDns(address: string, hosts: ReadonlyMap<string, string>, port = 0): Promise<ClusterDns> {
   const records = new Map([...hosts].map(([host, ip]) => [encodeName(host)?.toString("latin1") ?? "", encodeAddress(ip)]));
   const socket: Socket = createSocket("udp4");
