@@ -1,9 +1,9 @@
 // Sorts accepted objects into the view of a mesh.
+import { keepList } from "../../../kept-list.ts";
 import { joinDelegates } from "../istio/join-delegates.ts";
 import type { MeshConfig } from "../mesh-config.ts";
 import type { MeshNetworks } from "../mesh-networks.ts";
 import { byAge, type MeshView } from "../mesh-view.ts";
-import { keepList } from "../object/kept.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { KubernetesCluster, KubernetesEndpointSlice } from "../registry/kubernetes-objects.ts";
 import { compileDiscovery } from "./discovery.ts";

@@ -1,5 +1,6 @@
 // What is made again on every load though most of what it is made from stayed the same: kept for as long as its ingredients are
 // the same objects. A load that changed one file then makes one thing new, and everything behind it can tell by identity.
+import { sameItems } from "../../../kept-list.ts";
 
 /** Values by owner, each good for as long as what it was made from is the same, object by object. */
 export class Kept<Owner extends object, Value> {
@@ -32,14 +33,4 @@ export class KeptByText<Value extends object> {
       return kept.value;
     });
   }
-}
-
-/** True when both lists hold the same objects in the same order. */
-export function sameItems(left: readonly unknown[], right: readonly unknown[]): boolean {
-  return left.length === right.length && left.every((item, index) => item === right[index]);
-}
-
-/** The list of before when the new one holds the same objects, so that whoever compares lists need not look into them. */
-export function keepList<T>(before: readonly T[] | undefined, next: readonly T[]): readonly T[] {
-  return before !== undefined && sameItems(before, next) ? before : next;
 }

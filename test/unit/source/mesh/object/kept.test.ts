@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
-import { Kept, KeptByText, keepList, sameItems } from "../../../../../src/source/mesh/object/kept.ts";
+import { keepList, sameItems } from "../../../../../src/kept-list.ts";
+import { Kept, KeptByText } from "../../../../../src/source/mesh/object/kept.ts";
 
 suite("kept values", () => {
   const [owner, other, a, b] = [{}, {}, { name: "a" }, { name: "a" }];
