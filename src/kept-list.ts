@@ -61,6 +61,37 @@ function remap<Item, Value>(before: KeptValues<Item, Value>, items: readonly Ite
   return before.values.slice(0, start).concat(middle, before.values.slice(from));
 }
 
+/** The items of a list by a key of theirs. Asked about a list much like the one before, it changes one table instead of making another. */
+export class KeptIndex<Item, Key> {
+  readonly #keyOf: (item: Item) => Key;
+  #items: readonly Item[] = [];
+  #byKey = new Map<Key, Item>();
+  /** False: two items of the list share a key. */
+  #unique = true;
+
+  constructor(keyOf: (item: Item) => Key) {
+    this.#keyOf = keyOf;
+  }
+
+  /** The item of a list with this key; call `isUnique` first. */
+  get(items: readonly Item[], key: Key): Item | undefined {
+    return this.isUnique(items) ? this.#byKey.get(key) : items.find((item) => this.#keyOf(item) === key);
+  }
+
+  /** True when no two items of the list share a key. */
+  isUnique(items: readonly Item[]): boolean {
+    if (items === this.#items) return this.#unique;
+    const before = this.#unique ? this.#items : [];
+    if (!this.#unique) this.#byKey = new Map();
+    this.#items = items;
+    const { start, end } = alignLists(before, items);
+    for (let at = start; at < before.length - end; at++) this.#byKey.delete(this.#keyOf(before[at] as Item));
+    for (let at = start; at < items.length - end; at++) this.#byKey.set(this.#keyOf(items[at] as Item), items[at] as Item);
+    this.#unique = this.#byKey.size === items.length;
+    return this.#unique;
+  }
+}
+
 /** Lists of lists made flat, once for as long as the outer list is the same object. */
 export class KeptFlat<Value> {
   readonly #known = new WeakMap<readonly (readonly Value[])[], readonly Value[]>();

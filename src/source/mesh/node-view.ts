@@ -1,6 +1,7 @@
 // One node's view of the mesh: the services it sees, their addresses as seen from its cluster, its own ports.
 // Built once per translation; every builder reads from it.
 import { isIP } from "node:net";
+import { KeptMap } from "../../kept-list.ts";
 import type { Node } from "../../envoy/bootstrap.ts";
 import { type AddressFamily, chooseAddresses, familyOf } from "./address-family.ts";
 import type { ConnectionPool } from "./istio/connection-pool.ts";
@@ -56,6 +57,11 @@ export interface NodeView {
    * made of a service and its rule in the same context it need not make again.
    */
   readonly context: object;
+  /**
+   * The same list from load to load while `context`, the rules of the mesh and the definitions of all services the node sees stay
+   * the same: then its listeners, routes and names do as well.
+   */
+  readonly definitions: object;
   readonly mesh: MeshView;
   readonly proxy: Proxy;
   readonly family: AddressFamily;
@@ -88,6 +94,20 @@ export interface NodeView {
 }
 
 const contexts = new Kept<MeshConfig, object>();
+const definitions = new Kept<object, object>();
+const definitionLists = new KeptMap<MeshService, object>();
+
+function definitionsOf(mesh: MeshView, scope: SidecarScope, context: object, aliases: readonly ServiceAlias[]): readonly unknown[] {
+  const lists = [{ listener: context, services: scope.byHost.services }, ...scope.egress];
+  return [
+    mesh.virtualServices,
+    mesh.destinationRules,
+    aliases,
+    ...lists.map(({ listener, services }) => definitionLists.map(listener, services, [], (service) => service.definition)),
+  ];
+}
+
+const aliasMaps = new Kept<readonly ServiceAlias[], ReadonlyMap<string, ServiceAlias>>();
 
 /** Looks at the mesh from one node. */
 export function viewFromNode(mesh: MeshView, node: Node): NodeView {
@@ -117,13 +137,14 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   const ranges = workload?.pod.meta.annotations["traffic.sidecar.istio.io/includeOutboundIPRanges"];
   return {
     context,
+    definitions: definitions.get(context, definitionsOf(mesh, scope, context, registry.aliases), () => ({})),
     mesh,
     proxy,
     family,
     networks: registry.networks,
-    services: [...scope.byHost.values()],
+    services: scope.byHost.services,
     scope,
-    aliases: new Map(registry.aliases.map((alias) => [alias.hostname, alias])),
+    aliases: aliasMaps.get(registry.aliases, [], () => new Map(registry.aliases.map((alias) => [alias.hostname, alias]))),
     clusterLocal: compileClusterLocal(mesh.config),
     caller,
     ownPorts: openedPorts(scope.sidecar, proxy, findOwnPorts(registry.services, proxy, workload, findMachine(mesh, proxy))),
@@ -187,6 +208,11 @@ function findServers(mesh: MeshView, proxy: Proxy): readonly OwnServer[] {
     .flatMap((gateway) => gateway.spec.servers.map((server) => ({ gateway, server })));
 }
 
+/** Tells most of a mesh's services apart from those that the proxy's workload can be behind. */
+function mayBeOwn(service: MeshService, proxy: Proxy): boolean {
+  return service.registry === "Kubernetes" ? service.namespace === proxy.namespace && service.targets.has(proxy.cluster) : true;
+}
+
 function findOwnPorts(
   services: readonly MeshService[],
   proxy: Proxy,
@@ -202,9 +228,10 @@ function findOwnPorts(
     else byTarget.set(targetPort, { service, port, targetPort, services: [service] });
   };
   // What Kubernetes says of a port goes before what a ServiceEntry says.
+  const candidates = services.filter((service) => mayBeOwn(service, proxy));
   const ordered = [
-    ...services.filter((each) => each.registry === "Kubernetes"),
-    ...services.filter((each) => each.registry !== "Kubernetes"),
+    ...candidates.filter((each) => each.registry === "Kubernetes"),
+    ...candidates.filter((each) => each.registry !== "Kubernetes"),
   ];
   for (const service of ordered) {
     const targets = service.targets.get(proxy.cluster);

@@ -8,12 +8,12 @@ import { buildBoundInbound, buildIngressListeners, buildVirtualInbound } from ".
 import type { MeshView } from "./mesh-view.ts";
 import { buildNameTable } from "./nds/name-table.ts";
 import { buildServicePorts } from "./nds/service-ports.ts";
-import { KeptByText } from "./object/kept.ts";
+import { Kept, KeptByText } from "./object/kept.ts";
 import { type NodeView, viewFromNode } from "./node-view.ts";
 import { buildAssignments } from "./outbound/assignments.ts";
 import { buildOutboundClusters, buildSniDnatClusters } from "./outbound/clusters.ts";
 import { blackHoleCluster, passthroughCluster } from "./outbound/fixed-clusters.ts";
-import { buildOutboundListeners, buildVirtualOutbound } from "./outbound/listeners.ts";
+import { buildOutboundListeners, buildVirtualOutbound, type OutboundListener } from "./outbound/listeners.ts";
 import { buildRoutes } from "./outbound/routes.ts";
 import { compareText } from "./registry/service.ts";
 
@@ -28,9 +28,13 @@ export function translateWithPorts(
   node: Node,
 ): { readonly translation: Translation; readonly servicePorts: ReturnType<typeof buildServicePorts> } {
   const view = viewFromNode(mesh, node);
-  return { translation: translateView(view), servicePorts: view.proxy.dnsCapture ? buildServicePorts(view) : {} };
+  const servicePorts = view.proxy.dnsCapture ? keptPorts.get(view.definitions, [], () => buildServicePorts(view)) : {};
+  return { translation: translateView(view), servicePorts };
 }
 
+const keptPorts = new Kept<object, ReturnType<typeof buildServicePorts>>();
+const keptNames = new Kept<object, Json>();
+const keptOutbound = new Kept<object, { readonly listeners: readonly OutboundListener[]; readonly routes: readonly Json[] }>();
 const keptListeners = new KeptByText<Json>();
 
 function translateView(view: NodeView): Translation {
@@ -44,7 +48,7 @@ function translateView(view: NodeView): Translation {
       keptListeners.getAll(view.context, sortedBy("name", listeners), (listener) => String(listener["name"])),
     ),
     rds: list("rds", sortedBy("name", routes)),
-    nds: list("nds", view.proxy.dnsCapture ? [buildNameTable(view)] : []),
+    nds: list("nds", view.proxy.dnsCapture ? [keptNames.get(view.definitions, [], () => buildNameTable(view))] : []),
   };
 }
 
@@ -55,7 +59,7 @@ interface Parts {
 }
 
 function translateSidecar(view: NodeView): Parts {
-  const outbound = buildOutboundListeners(view);
+  const outbound = keptOutbound.get(view.definitions, [], () => buildOutbound(view));
   const redirected = view.proxy.interception !== "NONE";
   return {
     clusters: [
@@ -66,13 +70,21 @@ function translateSidecar(view: NodeView): Parts {
       ...buildOutboundClusters(view),
     ],
     listeners: [
-      ...outbound.map((listener) => listener.json),
+      ...outbound.listeners.map((listener) => listener.json),
       ...(redirected ? [buildVirtualOutbound(view), buildVirtualInbound(view)] : buildBoundInbound(view)),
       ...buildIngressListeners(view),
     ],
+    routes: outbound.routes,
+  };
+}
+
+function buildOutbound(view: NodeView): { readonly listeners: readonly OutboundListener[]; readonly routes: readonly Json[] } {
+  const listeners = buildOutboundListeners(view);
+  return {
+    listeners,
     routes: buildRoutes(
       view,
-      outbound.flatMap((listener) => listener.routeName ?? []),
+      listeners.flatMap((listener) => listener.routeName ?? []),
     ),
   };
 }

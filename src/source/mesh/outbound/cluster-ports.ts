@@ -1,4 +1,5 @@
 // Which ports get an outbound cluster, and how such a cluster finds its endpoints.
+import { KeptFlat, KeptMap } from "../../../kept-list.ts";
 import type { Json } from "../envoy-json.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { NodeView } from "../node-view.ts";
@@ -28,7 +29,14 @@ export function* clusterPorts(view: NodeView, service: MeshService): Generator<C
  */
 export function forEachService(build: (view: NodeView, service: MeshService) => readonly Json[]): (view: NodeView) => readonly Json[] {
   const kept = new Kept<MeshService, readonly Json[]>();
-  return (view) => view.services.flatMap((service) => kept.get(service, [view.context, view.ruleOf(service)], () => build(view, service)));
+  const inPlace = new KeptMap<MeshService, readonly Json[]>();
+  const flat = new KeptFlat<Json>();
+  return (view) =>
+    flat.of(
+      inPlace.map(view.context, view.services, [view.mesh.destinationRules], (service) =>
+        kept.get(service, [view.context, view.ruleOf(service)], () => build(view, service)),
+      ),
+    );
 }
 
 /** How a cluster finds its endpoints. */

@@ -1,4 +1,5 @@
 // ExternalName services: other names of a service of the mesh. One that leads out of the mesh is left to DNS, as in Istio.
+import { Kept } from "../object/kept.ts";
 import type { KubernetesCluster } from "./kubernetes-objects.ts";
 import { protocolOfPort } from "./protocol.ts";
 import { compareText, type ServicePort } from "./service.ts";
@@ -18,8 +19,10 @@ export interface ServiceAlias {
 
 /** True when a cluster has an ExternalName service at all; most meshes have none. */
 export function hasAliases(clusters: readonly KubernetesCluster[]): boolean {
-  return clusters.some((cluster) => cluster.services.some(({ spec }) => spec.type === "ExternalName"));
+  return clusters.some(({ services }) => withAliases.get(services, [], () => services.some(({ spec }) => spec.type === "ExternalName")));
 }
+
+const withAliases = new Kept<KubernetesCluster["services"], boolean>();
 
 /**
  * Every ExternalName service, sorted by namespace and name; `hostnames` are the services that an alias can lead to. A cluster where

@@ -25,6 +25,7 @@ function join(first: MeshService, later: MeshService): MeshService {
   for (const [cluster, more] of later.addresses) addresses.set(cluster, [...new Set([...(addresses.get(cluster) ?? []), ...more])]);
   return {
     ...first,
+    definition: {},
     ports: [...first.ports, ...later.ports.filter((port) => !numbers.has(port.port))],
     addresses,
     allocated: [...new Set([...first.allocated, ...later.allocated])],

@@ -12,7 +12,10 @@ import { parseLocality, withTopology } from "./topology-labels.ts";
 
 /** One cluster's part of a service. */
 export interface ClusterService {
+  /** The Service that it was read from. */
+  readonly object: MeshObject<KubernetesService>;
   readonly cluster: string;
+  readonly hostname: string;
   readonly name: string;
   readonly namespace: string;
   readonly createdAt: number;
@@ -37,6 +40,8 @@ export interface Workload {
 
 const clusterServices = new Kept<KubernetesCluster, readonly ClusterService[]>();
 const readServices = new Kept<MeshObject<KubernetesService>, ClusterService>();
+const servicePorts = new Kept<MeshObject<KubernetesService>, readonly ServicePort[]>();
+const noIngredients: readonly unknown[] = [];
 const workloadIndexes = new Kept<KubernetesCluster["pods"], WorkloadIndex>();
 
 /** The pods of a cluster, indexed once for as long as they stay. */
@@ -83,7 +88,9 @@ const noMachines: readonly WorkloadEntry[] = [];
 
 function readClusterService(service: MeshObject<KubernetesService>, slices: readonly Slice[], sources: ClusterSources): ClusterService {
   const { cluster } = sources;
-  const ports = service.spec.ports.map((port) => ({ name: port.name, port: port.port, protocol: protocolOfPort(port) }));
+  const ports = servicePorts.get(service, noIngredients, () =>
+    service.spec.ports.map((port) => ({ name: port.name, port: port.port, protocol: protocolOfPort(port) })),
+  );
   const names = new Set(ports.map((port) => port.name));
   const persistentSessions = (service.meta.labels[persistentSessionLabel] ?? "") !== "";
   const endpoints: MeshEndpoint[] = [];
@@ -127,7 +134,9 @@ function readClusterService(service: MeshObject<KubernetesService>, slices: read
     }
   }
   return {
-    cluster: cluster,
+    object: service,
+    cluster,
+    hostname: `${service.meta.name}.${service.meta.namespace}.svc.cluster.local`,
     name: service.meta.name,
     namespace: service.meta.namespace,
     createdAt: service.meta.createdAt,

@@ -3,7 +3,7 @@ import { BlockList, isIP } from "node:net";
 import type { MeshView } from "../mesh-view.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import { Kept } from "../object/kept.ts";
-import type { KubernetesService } from "./kubernetes-objects.ts";
+import type { KubernetesCluster, KubernetesService } from "./kubernetes-objects.ts";
 import { compareText } from "./service.ts";
 
 /** A way into a network. */
@@ -85,13 +85,20 @@ function givenGateways(mesh: MeshView): readonly NetworkGateway[] {
     for (const { address, port } of description.gateways) if (address !== "") given.push({ network, cluster: "", address, port });
   }
   for (const cluster of mesh.clusters) {
-    for (const service of cluster.services) {
+    for (const service of mesh.networks.size === 0 ? labelledServices(cluster.services) : cluster.services) {
       const ways = waysThrough(mesh, service);
       for (const address of ways.length === 0 ? [] : externalAddresses(service.spec))
         given.push(...ways.map((way) => ({ ...way, cluster: cluster.name, address })));
     }
   }
   return given;
+}
+
+const labelled = new Kept<KubernetesCluster["services"], KubernetesCluster["services"]>();
+
+/** Without networks.yaml a service is a gateway by its label alone, which few have. */
+function labelledServices(services: KubernetesCluster["services"]): KubernetesCluster["services"] {
+  return labelled.get(services, [], () => services.filter(({ meta }) => (meta.labels[networkLabel] ?? "") !== ""));
 }
 
 /** The networks that a service leads into. Its own label says it alone; only without one does networks.yaml. */

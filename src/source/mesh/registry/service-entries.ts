@@ -80,6 +80,7 @@ function readServiceEntry(entry: MeshObject<ServiceEntrySpec>, sources: EntrySou
     // DNS without endpoints names the host itself; a wildcard cannot be looked up.
     const unresolvable = resolution.startsWith("DNS") && hostname.startsWith("*") && endpoints.length === 0;
     return {
+      definition: {},
       hostname,
       name: hostname,
       namespace: entry.meta.namespace,

@@ -57,6 +57,11 @@ export type ServiceResolution = "eds" | "dns" | "dns-round-robin" | "passthrough
 
 /** A service of the mesh. */
 export interface MeshService {
+  /**
+   * The same object from load to load for as long as nothing differs but endpoints and their identities: what is made of the rest
+   * need not be made again. A headless service's names and listeners are made of its endpoints, so for one it is never kept.
+   */
+  readonly definition: object;
   readonly hostname: string;
   /** Short name; the hostname for services outside Kubernetes. */
   readonly name: string;

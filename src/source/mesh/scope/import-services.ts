@@ -1,16 +1,42 @@
 // Services of one host name made one: a sidecar has one set of clusters for a name, whoever else claims it.
+import { KeptIndex } from "../../../kept-list.ts";
 import type { MeshService } from "../registry/service.ts";
+
+/** Services of which no two have a name. */
+export interface ServicesByHost {
+  /** In the order in which they were imported. */
+  readonly services: readonly MeshService[];
+  get(hostname: string): MeshService | undefined;
+}
+
+const byName = new KeptIndex<MeshService, string>((service) => service.hostname);
 
 /** Services by host name, in the order in which they were imported. */
 export class ImportedServices {
-  readonly #byHost = new Map<string, MeshService>();
+  /** Imported together and no two of a name: the common case, which needs no table of its own. */
+  #together: readonly MeshService[] | undefined;
+  #byHost = new Map<string, MeshService>();
 
-  get byHost(): ReadonlyMap<string, MeshService> {
-    return this.#byHost;
+  get byHost(): ServicesByHost {
+    const together = this.#together;
+    if (together !== undefined) return { services: together, get: (hostname) => byName.get(together, hostname) };
+    const imported = this.#byHost;
+    return { services: [...imported.values()], get: (hostname) => imported.get(hostname) };
+  }
+
+  /** Adds many, as by one `add` each. */
+  addAll(services: readonly MeshService[]): void {
+    if (this.#byHost.size === 0 && this.#together === undefined && byName.isUnique(services)) this.#together = services;
+    else for (const service of services) this.add(service);
   }
 
   /** Adds a service: the first of a name stays, unless a Kubernetes service comes after another; ports of equals are joined. */
   add(service: MeshService): void {
+    if (this.#together !== undefined) {
+      if (byName.get(this.#together, service.hostname) === service) return;
+      this.#byHost = new Map(this.#together.map((each) => [each.hostname, each]));
+      this.#together = undefined;
+    }
     const known = this.#byHost.get(service.hostname);
     if (known === undefined) {
       this.#byHost.set(service.hostname, service);
@@ -27,6 +53,7 @@ export class ImportedServices {
 
 /** Of the services of one name the imported ones of a single namespace: the client's own, else the first one's, Kubernetes preferred. */
 export function oneNamespacePerName(services: readonly MeshService[], namespace: string): readonly MeshService[] {
+  if (byName.isUnique(services)) return services;
   const chosen = new Map<string, MeshService>();
   for (const service of services) {
     const known = chosen.get(service.hostname);
@@ -43,7 +70,7 @@ export function oneNamespacePerName(services: readonly MeshService[], namespace:
 export function withPorts(service: MeshService, wanted: (port: number) => boolean): MeshService | undefined {
   const ports = service.ports.filter((port) => wanted(port.port));
   if (ports.length === 0) return undefined;
-  return ports.length === service.ports.length ? service : { ...service, ports };
+  return ports.length === service.ports.length ? service : { ...service, definition: {}, ports };
 }
 
 function canJoin(a: MeshService, b: MeshService): boolean {
@@ -62,5 +89,5 @@ function join(known: MeshService, service: MeshService): MeshService {
   if (added.length === 0) return known;
   // Parts of one service (its ports split over listeners) have the same endpoints already.
   const endpoints = known.endpoints === service.endpoints ? known.endpoints : [...known.endpoints, ...service.endpoints];
-  return { ...known, ports: [...known.ports, ...added], endpoints };
+  return { ...known, definition: {}, ports: [...known.ports, ...added], endpoints };
 }

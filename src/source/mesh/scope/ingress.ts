@@ -77,6 +77,7 @@ function endpointAddress(host: DefaultEndpoint["host"], proxy: Proxy): string {
 /** A port that no service has still needs one for its cluster. */
 function standIn({ meta }: MeshObject<SidecarSpec>, proxy: Proxy, hostname: string): MeshService {
   return {
+    definition: {},
     hostname,
     name: meta.name,
     namespace: proxy.namespace,

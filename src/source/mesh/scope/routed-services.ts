@@ -9,18 +9,18 @@ import { withPorts } from "./import-services.ts";
 
 /**
  * The destinations of a listener's VirtualServices, with the ports that are routed to or that of the listener (0: it has none);
- * `byHost` holds every service of the mesh.
+ * `servicesNamed` finds among all services of the mesh.
  */
 export function routedServices(
   mesh: MeshView,
   virtualServices: readonly VirtualService[],
   listenerPort: number,
   namespace: string,
-  byHost: ReadonlyMap<string, readonly MeshService[]>,
+  servicesNamed: (hostname: string) => readonly MeshService[],
 ): readonly MeshService[] {
   return virtualServices.flatMap((virtualService) =>
     [...destinationPorts(virtualService, namespace)].flatMap(([host, ports]) => {
-      const service = pickService(mesh, byHost.get(host) ?? [], namespace);
+      const service = pickService(mesh, servicesNamed(host), namespace);
       if (service === undefined) return [];
       if (listenerPort !== 0) return withPorts(service, (port) => port === listenerPort) ?? [];
       // A destination without a port may mean any of them.

@@ -1,5 +1,6 @@
 // What one proxy sees of the mesh: its egress listeners with the services and VirtualServices each imports, and all of them together.
 // Compiled once for a translation; without a Sidecar one listener imports everything that is exported to the namespace.
+import { KeptIndex, KeptMap } from "../../../kept-list.ts";
 import type { EgressListener, SidecarSpec } from "../istio/sidecar.ts";
 import { meshGateway, type VirtualService, virtualServicesOf } from "../istio/virtual-services.ts";
 import type { MeshView } from "../mesh-view.ts";
@@ -8,8 +9,8 @@ import type { Proxy } from "../proxy.ts";
 import { joinEntries } from "../registry/join-entries.ts";
 import { labelsMatch, type MeshService } from "../registry/service.ts";
 import { compileEgressHosts } from "./egress-hosts.ts";
-import { exportRank } from "./exports.ts";
-import { ImportedServices, oneNamespacePerName, withPorts } from "./import-services.ts";
+import { type ExportRank, exportRank } from "./exports.ts";
+import { ImportedServices, oneNamespacePerName, type ServicesByHost, withPorts } from "./import-services.ts";
 import { routedServices } from "./routed-services.ts";
 
 /** One egress listener and what it imports; two of them may see different services on different ports. */
@@ -26,7 +27,7 @@ export interface SidecarScope {
   /** Empty for a gateway, which has servers instead. */
   readonly egress: readonly EgressScope[];
   /** Every imported service once by name, those that routes lead to included. */
-  readonly byHost: ReadonlyMap<string, MeshService>;
+  readonly byHost: ServicesByHost;
   /** The cluster for destinations that no service claims: onward as they are, through an egress proxy, or nowhere. */
   readonly unclaimedCluster: string;
 }
@@ -46,16 +47,16 @@ export function compileScope(
   const exported = joinEntries(servicesFor(mesh, services, proxy.namespace));
   const imported = new ImportedServices();
   if (proxy.type === "router") {
-    for (const service of exported) imported.add(service);
+    imported.addAll(exported);
     return { sidecar: undefined, egress: [], byHost: imported.byHost, unclaimedCluster: unclaimedCluster(mesh, undefined) };
   }
   const sidecar = findSidecar(mesh, proxy.namespace, labels);
   const listeners = sidecar === undefined || sidecar.spec.egress.length === 0 ? [everything] : sidecar.spec.egress;
   const rules = virtualServicesOf(mesh, proxy, meshGateway);
-  const everyHost = rules.length === 0 ? noHosts : indexByHost(services);
+  const everyHost = rules.length === 0 ? (): readonly MeshService[] => [] : servicesNamed(services);
   const egress = listeners.map((listener): EgressScope => {
     const scope = compileEgress(listener, proxy.namespace, exported, rules);
-    for (const service of scope.services) imported.add(service);
+    imported.addAll(scope.services);
     for (const service of routedServices(mesh, scope.virtualServices, listener.port?.number ?? 0, proxy.namespace, everyHost))
       imported.add(service);
     return scope;
@@ -69,12 +70,18 @@ function unclaimedCluster(mesh: MeshView, sidecar: SidecarSpec | undefined): str
   return egressProxy === undefined ? "PassthroughCluster" : `outbound|${egressProxy.port}|${egressProxy.subset}|${egressProxy.host}`;
 }
 
+const exportRanks = new KeptMap<MeshService, ExportRank | undefined>();
+
 /** The services exported to a namespace: those meant for it before those for all. */
 function servicesFor(mesh: MeshView, services: readonly MeshService[], namespace: string): readonly MeshService[] {
+  const ranks = exportRanks.map(mesh.config, services, [namespace], (service) =>
+    exportRank(service.exportTo, mesh.config.serviceExportTo, service.namespace, namespace),
+  );
+  if (ranks.every((rank) => rank === 2)) return services;
   const forIt: MeshService[] = [];
   const forAll: MeshService[] = [];
-  for (const service of services) {
-    const rank = exportRank(service.exportTo, mesh.config.serviceExportTo, service.namespace, namespace);
+  for (const [index, service] of services.entries()) {
+    const rank = ranks[index];
     if (rank !== undefined) (rank === 2 ? forAll : forIt).push(service);
   }
   return [...forIt, ...forAll];
@@ -113,14 +120,16 @@ function compileEgress(
   };
 }
 
-const noHosts: ReadonlyMap<string, readonly MeshService[]> = new Map();
+const allByName = new KeptIndex<MeshService, string>((service) => service.hostname);
 
-function indexByHost(services: readonly MeshService[]): ReadonlyMap<string, readonly MeshService[]> {
-  const index = new Map<string, MeshService[]>();
-  for (const service of services) {
-    const known = index.get(service.hostname);
-    if (known === undefined) index.set(service.hostname, [service]);
-    else known.push(service);
+/** Every service of a name, whichever namespace it is from. */
+function servicesNamed(services: readonly MeshService[]): (hostname: string) => readonly MeshService[] {
+  if (!allByName.isUnique(services)) {
+    const index = Map.groupBy(services, (service) => service.hostname);
+    return (hostname) => index.get(hostname) ?? [];
   }
-  return index;
+  return (hostname) => {
+    const service = allByName.get(services, hostname);
+    return service === undefined ? [] : [service];
+  };
 }
