@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { alignLists, keepList, KeptFlat, KeptMap, KeptOrder } from "../../src/kept-list.ts";
+import { alignLists, keepList, KeptFlat, KeptIndex, KeptMap, KeptOrder } from "../../src/kept-list.ts";
 import { seededRandom } from "../support/cluster-models.ts";
 
 const owner = {};
@@ -50,6 +50,7 @@ describe("lists that change in one place", () => {
     const pool = items("abcdefghijklmnopqrstuvwxyz");
     const names = new KeptMap<{ readonly name: string }, string>();
     const order = new KeptOrder<{ readonly name: string }>((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    const index = new KeptIndex<{ readonly name: string }, string>(({ name }) => name);
     let list = pool.slice(0, 10);
     for (let round = 0; round < 500; round++) {
       const at = Math.floor(random() * (list.length + 1));
@@ -64,6 +65,9 @@ describe("lists that change in one place", () => {
         order.of(owner, list).map(({ name }) => name),
         list.map(({ name }) => name).toSorted(),
       );
+      const repeated = random() < 0.2 ? [...list, { name: list[0]?.name ?? "none" }] : list;
+      assert.equal(index.isUnique(repeated), new Set(repeated.map(({ name }) => name)).size === repeated.length);
+      for (const each of pool) assert.equal(index.get(repeated, each.name), repeated.find(({ name }) => name === each.name));
     }
   });
 

@@ -1,5 +1,6 @@
 // The mesh, seen from one node, as Envoy v3 resources. Pure and deterministic: the same view and node give the same bytes.
 import type { Node } from "../../envoy/bootstrap.ts";
+import { KeptOrder } from "../../kept-list.ts";
 import { type Json, type ResourceList, type Translation, typeUrls } from "./envoy-json.ts";
 import { buildGatewayRoutes } from "./gateway/http-routes.ts";
 import { buildGatewayListeners } from "./gateway/listeners.ts";
@@ -36,18 +37,23 @@ const keptPorts = new Kept<object, ReturnType<typeof buildServicePorts>>();
 const keptNames = new Kept<object, Json>();
 const keptOutbound = new Kept<object, { readonly listeners: readonly OutboundListener[]; readonly routes: readonly Json[] }>();
 const keptListeners = new KeptByText<Json>();
+const keptOwnClusters = new KeptByText<Json>();
+const [clusterOrder, listenerOrder, routeOrder, assignmentOrder] = [
+  orderBy("name"),
+  orderBy("name"),
+  orderBy("name"),
+  orderBy("cluster_name"),
+];
+const nameOf = (resource: Json): string => String(resource["name"]);
 
 function translateView(view: NodeView): Translation {
   const { clusters, listeners, routes } = view.proxy.type === "router" ? translateRouter(view) : translateSidecar(view);
   return {
-    cds: list("cds", sortedBy("name", clusters)),
-    eds: list("eds", sortedBy("cluster_name", buildAssignments(view))),
+    cds: list("cds", clusterOrder.of(view.context, clusters)),
+    eds: list("eds", assignmentOrder.of(view.context, buildAssignments(view))),
     // Most listeners are of a few services each, which says little of what would have to change for them to.
-    lds: list(
-      "lds",
-      keptListeners.getAll(view.context, sortedBy("name", listeners), (listener) => String(listener["name"])),
-    ),
-    rds: list("rds", sortedBy("name", routes)),
+    lds: list("lds", keptListeners.getAll(view.context, listenerOrder.of(view.context, listeners), nameOf)),
+    rds: list("rds", routeOrder.of(view.context, routes)),
     nds: list("nds", view.proxy.dnsCapture ? [keptNames.get(view.definitions, [], () => buildNameTable(view))] : []),
   };
 }
@@ -62,13 +68,7 @@ function translateSidecar(view: NodeView): Parts {
   const outbound = keptOutbound.get(view.definitions, [], () => buildOutbound(view));
   const redirected = view.proxy.interception !== "NONE";
   return {
-    clusters: [
-      blackHoleCluster(view),
-      passthroughCluster(view),
-      inboundPassthroughCluster(view),
-      ...buildInboundClusters(view),
-      ...buildOutboundClusters(view),
-    ],
+    clusters: [...keptOwnClusters.getAll(view.context, ownClusters(view), nameOf), ...buildOutboundClusters(view)],
     listeners: [
       ...outbound.listeners.map((listener) => listener.json),
       ...(redirected ? [buildVirtualOutbound(view), buildVirtualInbound(view)] : buildBoundInbound(view)),
@@ -76,6 +76,10 @@ function translateSidecar(view: NodeView): Parts {
     ],
     routes: outbound.routes,
   };
+}
+
+function ownClusters(view: NodeView): readonly Json[] {
+  return [blackHoleCluster(view), passthroughCluster(view), inboundPassthroughCluster(view), ...buildInboundClusters(view)];
 }
 
 function buildOutbound(view: NodeView): { readonly listeners: readonly OutboundListener[]; readonly routes: readonly Json[] } {
@@ -101,6 +105,6 @@ function list(kind: keyof typeof typeUrls, resources: readonly Json[]): Resource
   return { type_url: typeUrls[kind], resources };
 }
 
-function sortedBy(key: string, resources: readonly Json[]): readonly Json[] {
-  return resources.toSorted((a, b) => compareText(String(a[key]), String(b[key])));
+function orderBy(key: string): KeptOrder<Json> {
+  return new KeptOrder((a, b) => compareText(String(a[key]), String(b[key])));
 }

@@ -1,25 +1,28 @@
 // The name table: every mesh name that the proxy's DNS answers, with the addresses as seen from its cluster.
 import { isIP } from "node:net";
+import { KeptFlat, KeptIndex, KeptMap, KeptOrder } from "../../../kept-list.ts";
 import type { Json } from "../envoy-json.ts";
 import type { NodeView } from "../node-view.ts";
-import { Kept } from "../object/kept.ts";
 import { inNetwork } from "../proxy.ts";
 import { compareText, type MeshEndpoint, type MeshService } from "../registry/service.ts";
 
 type NamedHost = readonly [hostname: string, info: Json];
 
-const keptHosts = new Kept<MeshService, readonly NamedHost[]>();
+const keptHosts = new KeptMap<MeshService, readonly NamedHost[]>();
+const flatHosts = new KeptFlat<NamedHost>();
+const byName = new KeptIndex<NamedHost, string>(([hostname]) => hostname);
+const compareHosts = ([a]: NamedHost, [b]: NamedHost): number => compareText(a, b);
+const inOrder = new KeptOrder<NamedHost>(compareHosts);
 
 /** The table as one resource; an unset table when nothing has an address. */
 export function buildNameTable(view: NodeView): Json {
-  const table = new Map<string, Json>();
-  for (const { services } of view.scope.egress) {
-    for (const service of services) {
-      for (const [hostname, info] of keptHosts.get(service, [view.context], () => hostsOf(view, service))) table.set(hostname, info);
-    }
-  }
-  if (table.size === 0) return {};
-  return { table: Object.fromEntries([...table].toSorted(([a], [b]) => compareText(a, b))) };
+  const named = view.scope.egress.flatMap(({ listener, services }) =>
+    flatHosts.of(keptHosts.map(listener, services, [view.context], (service) => hostsOf(view, service))),
+  );
+  if (named.length === 0) return {};
+  // Of a name that several have, the last one holds.
+  const sorted = byName.isUnique(named) ? inOrder.of(view.context, named) : named.toSorted(compareHosts);
+  return { table: Object.fromEntries(sorted) };
 }
 
 function hostsOf(view: NodeView, service: MeshService): readonly NamedHost[] {

@@ -26,8 +26,9 @@ export class KeptByText<Value extends object> {
     const now = new Map<string, { readonly text: string; readonly value: Value }>();
     this.#known.set(owner, now);
     return values.map((value) => {
-      const [name, text] = [nameOf(value), JSON.stringify(value)];
+      const name = nameOf(value);
       const known = before?.get(name);
+      const text = known?.value === value ? known.text : JSON.stringify(value);
       const kept = known?.text === text ? known : { text, value };
       now.set(name, kept);
       return kept.value;

@@ -1,6 +1,7 @@
 // Outbound listeners of a sidecar: HTTP ports share one listener a port number, everything else has one an address.
 // With interception NONE nothing is redirected, so each listener binds the service address it stands for.
 import { isIP } from "node:net";
+import { KeptMap } from "../../../kept-list.ts";
 import { additionalAddresses } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
@@ -8,6 +9,7 @@ import { httpInspector, tlsInspector } from "../chain/listener-filters.ts";
 import { blackHole, outboundHttp, tcpProxy } from "../chain/network-filters.ts";
 import type { EgressListener } from "../istio/sidecar.ts";
 import type { NodeView } from "../node-view.ts";
+import { Kept } from "../object/kept.ts";
 import { tcpProxyFields } from "../policy/hash-policy.ts";
 import { serverNames } from "./domains.ts";
 import { speaksFamily } from "../proxy.ts";
@@ -36,6 +38,22 @@ interface Slot {
   readonly more: readonly string[];
   readonly port: number;
   readonly kind: "http" | "tcp" | "auto";
+  /** Who share it; the first one decides what is spoken there. */
+  readonly claims: Claim[];
+}
+
+/** A service on an address. */
+interface Claim {
+  /** Names the listener. */
+  readonly name: string;
+  readonly kind: Slot["kind"];
+  readonly service: MeshService;
+  readonly port: ServicePort;
+  readonly target: BindTarget;
+}
+
+/** The filter chains of a listener being gathered. */
+interface Chains {
   readonly routeName?: string;
   readonly chains: Json[];
   readonly matches: Set<string>;
@@ -47,18 +65,13 @@ interface Slot {
 export function buildOutboundListeners(view: NodeView): readonly OutboundListener[] {
   if (view.proxy.interception === "NONE" && view.outboundDisabled) return [];
   const slots = new Map<string, Slot>();
+  const routers = new Map(view.scope.egress.map((egress) => [egress, egressRouter(view, egress)]));
   for (const egress of view.scope.egress) {
-    const place = { view, slots, egress, route: connectionRouter(view, egress.virtualServices) };
-    for (const service of egress.services) {
-      for (const servicePort of service.ports) {
-        // A listener with a port says itself what is spoken there.
-        const port = { ...servicePort, protocol: egress.listener.port?.protocol ?? servicePort.protocol };
-        if (port.protocol === "UDP") continue;
-        for (const target of bindTargets(view, egress.listener, service, port)) claim(place, service, port, target);
-      }
-    }
+    const { listener, services } = egress;
+    for (const claims of keptClaims.map(listener, services, [view.context], (service) => claimsOf(view, listener, service)))
+      for (const each of claims) claim(slots, egress, each);
   }
-  return [...slots.values()].map((slot) => encodeSlot(view, slot));
+  return [...slots.values()].map((slot) => keepSlot(view, slot, routers.get(slot.egress) ?? unrouted));
 }
 
 const isWildcard = (address: string): boolean => address === "0.0.0.0" || address === "::";
@@ -108,51 +121,84 @@ function headlessTargets(view: NodeView, service: MeshService, port: ServicePort
     .map((bind) => ({ bind, more: [] }));
 }
 
-/** Where services of one egress listener claim addresses. */
-interface ClaimPlace {
-  readonly view: NodeView;
-  readonly slots: Map<string, Slot>;
-  readonly egress: EgressScope;
-  readonly route: ConnectionRouter;
+const keptClaims = new KeptMap<MeshService, readonly Claim[]>();
+
+/** The addresses that a service asks for at one egress listener. */
+function claimsOf(view: NodeView, listener: EgressListener, service: MeshService): readonly Claim[] {
+  return service.ports.flatMap((servicePort) => {
+    // A listener with a port says itself what is spoken there.
+    const spoken = listener.port?.protocol;
+    const port = spoken === undefined ? servicePort : { ...servicePort, protocol: spoken };
+    if (port.protocol === "UDP") return [];
+    const kind = isHttp(port.protocol) ? "http" : port.protocol === "AUTO" ? "auto" : "tcp";
+    return bindTargets(view, listener, service, port).map((target) => ({
+      name: `${target.bind}_${port.port}`,
+      kind,
+      service,
+      port,
+      target,
+    }));
+  });
 }
 
-function claim({ view, slots, egress, route }: ClaimPlace, service: MeshService, port: ServicePort, target: BindTarget): void {
-  const key = `${target.bind}_${port.port}`;
-  const kind = isHttp(port.protocol) ? "http" : port.protocol === "AUTO" ? "auto" : "tcp";
-  const existing = slots.get(key);
+function claim(slots: Map<string, Slot>, egress: EgressScope, own: Claim): void {
+  const { name, kind, port, target } = own;
+  const existing = slots.get(name);
+  if (existing === undefined) slots.set(name, { egress, bind: target.bind, more: target.more, port: port.port, kind, claims: [own] });
   // The first service to claim an address decides what is spoken there; Istio drops later ones in the same way.
-  if (existing !== undefined && (existing.egress !== egress || existing.kind !== kind || kind === "auto")) return;
-  if (kind === "http") {
-    if (existing === undefined) slots.set(key, httpSlot(view, egress, target, port.port));
-    return;
-  }
-  const { chains, rest } = connectionChains(view, service, port, route);
+  else if (kind === "tcp" && existing.egress === egress && existing.kind === kind) existing.claims.push(own);
+}
+
+/** How connections are routed at one egress listener. */
+interface EgressRouter {
+  readonly route: ConnectionRouter;
+  /** False: no VirtualService of it has a say in connections. */
+  readonly routes: boolean;
+}
+
+const unrouted: EgressRouter = { route: () => ({ chains: [], final: false }), routes: false };
+
+function egressRouter(view: NodeView, { virtualServices }: EgressScope): EgressRouter {
+  const routes = virtualServices.some(({ spec }) => spec.tcp.length + spec.tls.length > 0);
+  return { route: connectionRouter(view, virtualServices), routes };
+}
+
+const keptSlots = new Kept<ServicePort, OutboundListener>();
+
+/** The listener of before while it is of the same services; where VirtualServices lead to others, those have a say as well. */
+function keepSlot(view: NodeView, slot: Slot, { route, routes }: EgressRouter): OutboundListener {
+  const [first] = slot.claims;
+  if (first === undefined || routes) return encodeSlot(view, slot, route);
+  const { egress, bind, more, claims } = slot;
+  const claimants = claims.flatMap(({ service, port, target }) => [service.definition, port, target.cidr, view.ruleOf(service)]);
+  const ingredients = [view.context, view.scope.unclaimedCluster, egress.listener, bind, ...more, ...claimants];
+  return keptSlots.get(first.port, ingredients, () => encodeSlot(view, slot, route));
+}
+
+function gatherChains(view: NodeView, slot: Slot, route: ConnectionRouter): Chains {
+  const { bind, more, kind } = slot;
+  const [first] = slot.claims;
+  if (first === undefined) return { chains: [], matches: new Set(), needsTlsInspector: false };
+  const { service, port, target } = first;
+  if (kind === "http") return httpChains(view, { bind, more }, port.port);
+  const gathered: Chains = { chains: [], matches: new Set(), needsTlsInspector: false };
   if (kind === "auto") {
-    const routeName = isWildcard(target.bind) ? String(port.port) : `${service.hostname}:${port.port}`;
-    const http = httpSlot(view, egress, target, port.port, routeName, true);
-    const auto: Slot = { ...http, kind, chains: [] };
-    for (const chain of chains) addChain(auto, chain, chainMatch(view, service, port, target, chain));
+    const { chains, rest } = connectionChains(view, service, port, route);
+    const routeName = isWildcard(bind) ? String(port.port) : `${service.hostname}:${port.port}`;
+    for (const chain of chains) addChain(gathered, chain, chainMatch(view, service, port, target, chain));
     const own = { json: rest ?? {}, serverNames: [], subnets: [] };
     const ranges = chainMatch(view, service, port, target, own);
-    if (ranges === undefined) auto.defaultChain = { ...rest, ...handshakeTimeout };
-    else addChain(auto, own, ranges);
-    auto.chains.push(...http.chains);
-    slots.set(key, auto);
-    return;
+    if (ranges === undefined) gathered.defaultChain = { ...rest, ...handshakeTimeout };
+    else addChain(gathered, own, ranges);
+    gathered.chains.push(...httpChains(view, { bind, more }, port.port, routeName, true).chains);
+    return { ...gathered, routeName };
   }
-  const slot = existing ?? {
-    egress,
-    bind: target.bind,
-    more: target.more,
-    port: port.port,
-    kind,
-    chains: [],
-    matches: new Set<string>(),
-    needsTlsInspector: false,
-  };
-  if (existing === undefined) slots.set(key, slot);
-  for (const chain of [...chains, ...(rest === undefined ? [] : [{ json: rest, serverNames: [], subnets: [] }])])
-    addChain(slot, chain, chainMatch(view, service, port, target, chain));
+  for (const each of slot.claims) {
+    const { chains, rest } = connectionChains(view, each.service, each.port, route);
+    for (const chain of [...chains, ...(rest === undefined ? [] : [{ json: rest, serverNames: [], subnets: [] }])])
+      addChain(gathered, chain, chainMatch(view, each.service, each.port, each.target, chain));
+  }
+  return gathered;
 }
 
 /** The chains for parts of a port's connections, and the one for the rest of them, unless TLS routes leave none. */
@@ -170,7 +216,7 @@ function connectionChains(
   return { chains, rest: { filters: [tcpProxy(view.mesh.config, cluster, tcpProxyFields(view.ruleOf(service)))] } };
 }
 
-function addChain(slot: Slot, { json }: RoutedChain, match: Json | undefined): void {
+function addChain(slot: Chains, { json }: RoutedChain, match: Json | undefined): void {
   const key = JSON.stringify(match ?? null);
   if (slot.matches.has(key)) return;
   slot.matches.add(key);
@@ -196,36 +242,20 @@ function prefixRange(cidr: string): Json {
   return { address_prefix: prefix, prefix_len: length === undefined ? (isIP(prefix) === 6 ? 128 : 32) : Number(length) };
 }
 
-function httpSlot(
-  view: NodeView,
-  egress: EgressScope,
-  { bind, more }: BindTarget,
-  port: number,
-  routeName = String(port),
-  sniffed = isWildcard(bind),
-): Slot {
+function httpChains(view: NodeView, { bind }: BindTarget, port: number, routeName = String(port), sniffed = isWildcard(bind)): Chains {
   const filters = [outboundHttp(view.mesh.config, `outbound_${bind}_${port};`, routeName)];
   const match = sniffed ? { filter_chain_match: { transport_protocol: "raw_buffer", application_protocols: plaintextHttpAlpn } } : {};
-  return {
-    egress,
-    bind,
-    more,
-    port,
-    kind: "http",
-    routeName,
-    chains: [{ ...match, filters, ...handshakeTimeout }],
-    matches: new Set(),
-    needsTlsInspector: false,
-  };
+  return { routeName, chains: [{ ...match, filters, ...handshakeTimeout }], matches: new Set(), needsTlsInspector: false };
 }
 
-function encodeSlot(view: NodeView, slot: Slot): OutboundListener {
+function encodeSlot(view: NodeView, slot: Slot, route: ConnectionRouter): OutboundListener {
   const { config } = view.mesh;
+  const gathered = gatherChains(view, slot, route);
   const name = `${slot.bind}_${slot.port}`;
   const shared = isWildcard(slot.bind);
   const sniffsHttp = slot.kind === "auto" || (slot.kind === "http" && shared);
-  const listenerFilters = [...(slot.needsTlsInspector ? [tlsInspector] : []), ...(sniffsHttp ? [httpInspector] : [])];
-  const { chains, defaultChain } = splitChains(view, slot);
+  const listenerFilters = [...(gathered.needsTlsInspector ? [tlsInspector] : []), ...(sniffsHttp ? [httpInspector] : [])];
+  const { chains, defaultChain } = splitChains(view, gathered);
   const json: Json = {
     name,
     address: socketAddress(slot.bind, slot.port),
@@ -240,11 +270,11 @@ function encodeSlot(view: NodeView, slot: Slot): OutboundListener {
       ? { ...listenerAccessLog(config), max_connections_to_accept_per_socket_event: 1 }
       : { bind_to_port: false }),
   };
-  return { name, json, ...(slot.routeName === undefined ? {} : { routeName: slot.routeName }) };
+  return { name, json, ...(gathered.routeName === undefined ? {} : { routeName: gathered.routeName }) };
 }
 
 /** Among several chains the one without a match is the default; without any such the rest is no service's own. */
-function splitChains(view: NodeView, { chains, defaultChain }: Slot): { readonly chains: readonly Json[]; readonly defaultChain?: Json } {
+function splitChains(view: NodeView, { chains, defaultChain }: Chains): { readonly chains: readonly Json[]; readonly defaultChain?: Json } {
   if (defaultChain !== undefined) return { chains, defaultChain };
   const takesRest = chains.find((chain) => chain["filter_chain_match"] === undefined);
   if (takesRest === undefined) return { chains, defaultChain: unclaimedChain(view) };

@@ -1,9 +1,10 @@
 // Outbound route configurations: one for each HTTP port number, and one for each sniffed port of a service.
 import type { Json } from "../envoy-json.ts";
 import type { NodeView } from "../node-view.ts";
+import { Kept } from "../object/kept.ts";
 import { routeConfiguration } from "../route/route-configuration.ts";
 import { blackHole } from "../scope/sidecar-scope.ts";
-import { VirtualHostBuilder } from "./virtual-hosts.ts";
+import { type PortHosts, VirtualHostBuilder } from "./virtual-hosts.ts";
 
 /** Builds the configurations that the node's listeners name. */
 export function buildRoutes(view: NodeView, names: Iterable<string>): readonly Json[] {
@@ -13,18 +14,26 @@ export function buildRoutes(view: NodeView, names: Iterable<string>): readonly J
     const port = Number(name.slice(colon + 1));
     // The listeners that name a port stand before the one for all the others.
     const egress = view.scope.egress.find(({ listener }) => listener.port === undefined || listener.port.number === port);
-    const hosts = (egress && builders.get(egress)?.hostsOf(port)) ?? new Map<string, Json>();
+    const hosts = (egress && builders.get(egress)?.hostsOf(port)) ?? noHosts;
     if (colon < 0) {
-      return [routeConfiguration(name, [...hosts.values(), ...(hosts.has(`*:${port}`) ? [] : [unknownHost(view)])])];
+      return [routeConfiguration(name, hosts.get(`*:${port}`) === undefined ? [...hosts.hosts, unknownHost(view)] : hosts.hosts)];
     }
     // A sniffed port has an address of its own, so whatever host is asked for is the service's.
     const host = hosts.get(name);
-    return host === undefined ? [] : [routeConfiguration(name, [{ ...host, domains: ["*"] }])];
+    return host === undefined ? [] : [sniffed.get(host, [name], () => routeConfiguration(name, [{ ...host, domains: ["*"] }]))];
   });
 }
 
+const noHosts: PortHosts = { hosts: [], get: () => undefined };
+const sniffed = new Kept<Json, Json>();
+const unknownHosts = new Kept<object, Json>();
+
 function unknownHost(view: NodeView): Json {
   const cluster = view.scope.unclaimedCluster;
+  return unknownHosts.get(view.context, [cluster], () => buildUnknownHost(cluster));
+}
+
+function buildUnknownHost(cluster: string): Json {
   const allowed = cluster !== blackHole;
   const name = allowed ? "allow_any" : "block_all";
   const action = allowed ? { route: { cluster, timeout: "0s", max_grpc_timeout: "0s" } } : { direct_response: { status: 502 } };

@@ -1,23 +1,33 @@
 // The virtual hosts of a sidecar's port: those of VirtualServices first, then each service that none of them speaks for.
-import { requestHash, routeHashFields } from "../policy/hash-policy.ts";
 import { isIPv6 } from "node:net";
+import { KeptIndex, KeptMap } from "../../../kept-list.ts";
 import type { Json } from "../envoy-json.ts";
 import type { DestinationRule } from "../istio/destination-rules.ts";
 import { bySpecificity, hostCovers } from "../istio/host-name.ts";
 import { meshGateway, type VirtualService } from "../istio/virtual-services.ts";
-import type { MeshConfig } from "../mesh-config.ts";
 import type { NodeView } from "../node-view.ts";
-import { Kept } from "../object/kept.ts";
 import { isHttp } from "../registry/protocol.ts";
 import type { ServiceAlias } from "../registry/aliases.ts";
-import { clusterName, compareText, type MeshService, type ServicePort } from "../registry/service.ts";
+import { compareText, type MeshService, type ServicePort } from "../registry/service.ts";
 import { buildHttpRoutes } from "../route/http-routes.ts";
 import { ruleLookup, serviceLookup } from "../route/forward.ts";
-import { retryField } from "../route/policies.ts";
 import type { EgressScope } from "../scope/sidecar-scope.ts";
+import { DefaultHosts, defaultHost, type PortTarget, type VirtualHostJson } from "./default-hosts.ts";
 import { hostDomains, serviceDomains } from "./domains.ts";
 
-type PortServices = ReadonlyMap<string, { readonly service: MeshService; readonly port: ServicePort }>;
+/** The services of one port, the first of each name. */
+interface PortServices {
+  readonly targets: readonly PortTarget[];
+  get(hostname: string): PortTarget | undefined;
+}
+
+const noServices: PortServices = { targets: [], get: () => undefined };
+
+/** Virtual hosts in the order of their names. */
+export interface PortHosts {
+  readonly hosts: readonly VirtualHostJson[];
+  get(name: string): VirtualHostJson | undefined;
+}
 
 // Hosts that no service has are served on the port of plain HTTP alone: which other would they be called on?
 const plainHttpPort = 80;
@@ -25,24 +35,20 @@ const plainHttpPort = 80;
 /** Builds the virtual hosts of any port of one egress listener. */
 export class VirtualHostBuilder {
   readonly #view: NodeView;
-  readonly #byPort = new Map<number, Map<string, { readonly service: MeshService; readonly port: ServicePort }>>();
+  readonly #byPort: ReadonlyMap<number, PortServices>;
+  readonly #memory: Map<number, DefaultHosts>;
   readonly #virtualServices: readonly VirtualService[];
   /** Exact hosts, then wildcards by specificity, each with the VirtualService that owns it. */
   readonly #exact = new Map<string, VirtualService>();
   readonly #wildcards: readonly (readonly [string, VirtualService])[];
-  readonly #built = new Map<number, ReadonlyMap<string, Json>>();
+  readonly #built = new Map<number, PortHosts>();
   readonly #ruleOf: (hostname: string) => DestinationRule | undefined;
 
   constructor(view: NodeView, egress: EgressScope) {
     this.#view = view;
     this.#ruleOf = ruleLookup(view, serviceLookup(view));
-    for (const service of egress.services) {
-      for (const port of service.ports) {
-        const services = this.#byPort.get(port.port);
-        if (services === undefined) this.#byPort.set(port.port, new Map([[service.hostname, { service, port }]]));
-        else if (!services.has(service.hostname)) services.set(service.hostname, { service, port });
-      }
-    }
+    this.#byPort = servicesByPort(egress);
+    this.#memory = memoryOf(view.context, egress.listener);
     this.#virtualServices = egress.virtualServices.filter(({ spec }) => spec.http.length > 0);
     const wildcards = new Map<string, VirtualService>();
     for (const virtualService of this.#virtualServices) {
@@ -54,26 +60,34 @@ export class VirtualHostBuilder {
     this.#wildcards = [...wildcards].toSorted(([a], [b]) => bySpecificity(a, b));
   }
 
-  /** Virtual hosts by name, in its order; no two share a domain, as Envoy refuses a configuration in which they do. */
-  hostsOf(port: number): ReadonlyMap<string, Json> {
+  /** The virtual hosts of a port; no two share a domain, as Envoy refuses a configuration in which they do. */
+  hostsOf(port: number): PortHosts {
     const known = this.#built.get(port);
     if (known !== undefined) return known;
-    const built = new Map(this.#build(port).map((host) => [String(host["name"]), host]));
+    const hosts = this.#build(port);
+    const built = { hosts, get: (name: string) => findHost(hosts, name) };
     this.#built.set(port, built);
     return built;
   }
 
-  #build(port: number): readonly Json[] {
-    const services: PortServices = this.#byPort.get(port) ?? new Map();
+  #build(port: number): readonly VirtualHostJson[] {
+    const services = this.#byPort.get(port) ?? noServices;
     const table = new HostTable(this.#view, port);
     const spokenFor = new Set<string>();
     for (const virtualService of this.#virtualServices) {
       for (const hostname of this.#addVirtualService(table, virtualService, services, port)) spokenFor.add(hostname);
     }
-    for (const [hostname, target] of services) {
-      if (!spokenFor.has(hostname) && carriesHttp(target.port)) table.addKept(defaultHost(this.#view, target.service, target.port));
-    }
-    return table.hosts.toSorted((a, b) => compareText(a.name, b.name));
+    const others = services.targets.filter((target) => carriesHttp(target.port) && !spokenFor.has(target.service.hostname));
+    const defaults = this.#defaultsOf(port).disjoint(this.#view, others, table.hosts);
+    if (defaults === undefined) for (const target of others) table.addKept(defaultHost(this.#view, target));
+    else if (table.hosts.length === 0) return defaults;
+    return [...(defaults ?? []), ...table.hosts].toSorted((a, b) => compareText(a.name, b.name));
+  }
+
+  #defaultsOf(port: number): DefaultHosts {
+    let defaults = this.#memory.get(port);
+    if (defaults === undefined) this.#memory.set(port, (defaults = new DefaultHosts()));
+    return defaults;
   }
 
   /** Adds the hosts of one VirtualService, and says which services it speaks for. */
@@ -112,10 +126,10 @@ export class VirtualHostBuilder {
     const owned: string[] = [];
     for (const host of virtualService.spec.hosts) {
       if (!host.startsWith("*")) {
-        (services.has(host) ? owned : this.#aliasOn(port, host) !== undefined ? aliases : others).push(host);
+        (services.get(host) !== undefined ? owned : this.#aliasOn(port, host) !== undefined ? aliases : others).push(host);
         continue;
       }
-      const covered = [...services.keys()].filter((hostname) => hostCovers(host, hostname));
+      const covered = services.targets.map(({ service }) => service.hostname).filter((hostname) => hostCovers(host, hostname));
       if (covered.length === 0) others.push(host);
       owned.push(...covered.filter((hostname) => this.#ownerOf(hostname) === virtualService));
     }
@@ -131,6 +145,70 @@ export class VirtualHostBuilder {
   #ownerOf(hostname: string): VirtualService | undefined {
     return this.#exact.get(hostname) ?? this.#wildcards.find(([host]) => hostCovers(host, hostname))?.[1];
   }
+}
+
+// By context and egress listener.
+const memories = new WeakMap<object, WeakMap<object, Map<number, DefaultHosts>>>();
+
+function memoryOf(context: object, listener: object): Map<number, DefaultHosts> {
+  const ofContext = memories.get(context) ?? new WeakMap<object, Map<number, DefaultHosts>>();
+  memories.set(context, ofContext);
+  const memory = ofContext.get(listener) ?? new Map<number, DefaultHosts>();
+  ofContext.set(listener, memory);
+  return memory;
+}
+
+const targetsOfServices = new KeptMap<MeshService, readonly PortTarget[]>();
+const byName = new KeptIndex<MeshService, string>((service) => service.hostname);
+
+function servicesByPort({ listener, services }: EgressScope): ReadonlyMap<number, PortServices> {
+  const byPort = new Map<number, PortTarget[]>();
+  for (const targets of targetsOfServices.map(listener, services, [], onePerNumber)) {
+    for (const target of targets) {
+      const known = byPort.get(target.port.port);
+      if (known === undefined) byPort.set(target.port.port, [target]);
+      else known.push(target);
+    }
+  }
+  return new Map(
+    [...byPort].map(([port, targets]) => [port, byName.isUnique(services) ? indexed(services, port, targets) : firstOfName(targets)]),
+  );
+}
+
+/** TCP and UDP may have a number each; the first one stands for the service. */
+function onePerNumber(service: MeshService): readonly PortTarget[] {
+  const { ports } = service;
+  return ports.flatMap((port, index) => (ports.findIndex((each) => each.port === port.port) === index ? [{ service, port }] : []));
+}
+
+function indexed(services: readonly MeshService[], number: number, targets: readonly PortTarget[]): PortServices {
+  return {
+    targets,
+    get: (hostname) => {
+      const service = byName.get(services, hostname);
+      const port = service?.ports.find((each) => each.port === number);
+      return service === undefined || port === undefined ? undefined : { service, port };
+    },
+  };
+}
+
+function firstOfName(targets: readonly PortTarget[]): PortServices {
+  const byHost = new Map<string, PortTarget>();
+  for (const target of targets) if (!byHost.has(target.service.hostname)) byHost.set(target.service.hostname, target);
+  return { targets: [...byHost.values()], get: (hostname) => byHost.get(hostname) };
+}
+
+function findHost(hosts: readonly VirtualHostJson[], name: string): VirtualHostJson | undefined {
+  let [low, high] = [0, hosts.length - 1];
+  while (low <= high) {
+    const middle = (low + high) >>> 1;
+    const host = hosts[middle] as VirtualHostJson;
+    const order = compareText(host.name, name);
+    if (order === 0) return host;
+    if (order < 0) low = middle + 1;
+    else high = middle - 1;
+  }
+  return undefined;
 }
 
 /** The virtual hosts of one port being gathered. */
@@ -176,37 +254,6 @@ class HostTable {
   }
 }
 
-type VirtualHostJson = Json & { readonly name: string; readonly domains: readonly string[]; readonly routes: readonly Json[] };
-
-// By port, as a service has a host on each of them.
-const defaultHosts = new Kept<ServicePort, VirtualHostJson>();
-
-/** The host of a service that no VirtualService speaks for. */
-function defaultHost(view: NodeView, service: MeshService, port: ServicePort): VirtualHostJson {
-  const rule = view.ruleOf(service);
-  return defaultHosts.get(port, [view.context, service, rule], () => ({
-    name: `${service.hostname}:${port.port}`,
-    domains: serviceDomains(service, view.proxy.domainNamespace, view.addressesOf(service)),
-    routes: [defaultRoute(view.mesh.config, service.hostname, port.port, routeHashFields(requestHash(rule, port.port)))],
-    include_request_attempt_count: true,
-  }));
-}
-
 function carriesHttp(port: ServicePort | undefined): boolean {
   return port !== undefined && (isHttp(port.protocol) || port.protocol === "AUTO");
-}
-
-function defaultRoute(config: MeshConfig, hostname: string, port: number, hashFields: Json): Json {
-  return {
-    name: "default",
-    match: { prefix: "/" },
-    route: {
-      cluster: clusterName("outbound", undefined, hostname, port),
-      timeout: "0s",
-      ...retryField(config.retries, false),
-      ...hashFields,
-      max_grpc_timeout: "0s",
-    },
-    decorator: { operation: `${hostname}:${port}/*` },
-  };
 }
