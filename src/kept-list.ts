@@ -92,6 +92,43 @@ export class KeptIndex<Item, Key> {
   }
 }
 
+/** Keys that items of a list claim, followed from list to list. Tells whether every key is claimed once. */
+export class KeptClaims<Item, Key> {
+  readonly #keysOf: (item: Item) => readonly Key[];
+  #items: readonly Item[] = [];
+  #claimed = new Set<Key>();
+  #disjoint = true;
+
+  constructor(keysOf: (item: Item) => readonly Key[]) {
+    this.#keysOf = keysOf;
+  }
+
+  /** True when no key is claimed twice; only then `has` may be asked. */
+  follow(items: readonly Item[]): boolean {
+    if (items === this.#items) return this.#disjoint;
+    const before = this.#disjoint ? this.#items : [];
+    if (!this.#disjoint) this.#claimed = new Set();
+    this.#items = items;
+    const { start, end } = alignLists(before, items);
+    for (let at = start; at < before.length - end; at++) for (const key of this.#keysOf(before[at] as Item)) this.#claimed.delete(key);
+    this.#disjoint = true;
+    for (let at = start; at < items.length - end && this.#disjoint; at++) this.#claim(items[at] as Item);
+    return this.#disjoint;
+  }
+
+  /** True when an item of the list claims the key. */
+  has(key: Key): boolean {
+    return this.#claimed.has(key);
+  }
+
+  #claim(item: Item): void {
+    for (const key of this.#keysOf(item)) {
+      this.#disjoint &&= !this.#claimed.has(key);
+      this.#claimed.add(key);
+    }
+  }
+}
+
 /** Lists of lists made flat, once for as long as the outer list is the same object. */
 export class KeptFlat<Value> {
   readonly #known = new WeakMap<readonly (readonly Value[])[], readonly Value[]>();

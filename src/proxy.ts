@@ -18,6 +18,7 @@ import type { Secret } from "./envoy/tls/tls.ts";
 import { watchFiles } from "./source/watch.ts";
 import type { FileWatch } from "./source/watch.ts";
 import { diffSnapshots, isEmptyUpdate } from "./snapshot/diff.ts";
+import { ResourceTable } from "./snapshot/resource-table.ts";
 import { buildSnapshot } from "./snapshot/snapshot.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import type { LogLevel, LogStyle, ProcessLogger } from "./telemetry/pino-logger.ts";
@@ -396,13 +397,11 @@ const addressText = ({ address, port }: SocketAddress): string => (address.inclu
 
 // What is in force after listeners failed: their version of before, if there was one, so that the next load tries them again.
 function withoutFailed(snapshot: Snapshot, previous: Snapshot | undefined, failed: readonly { readonly name: string }[]): Snapshot {
-  const listeners = new Map(snapshot.listeners);
-  for (const { name } of failed) {
-    const kept = previous?.listeners.get(name);
-    if (kept) listeners.set(name, kept);
-    else listeners.delete(name);
-  }
-  return { ...snapshot, listeners };
+  const names = new Set(failed.map(({ name }) => name));
+  const list = snapshot.listeners.list.flatMap((listener) =>
+    names.has(listener.name) ? (previous?.listeners.get(listener.name) ?? []) : [listener],
+  );
+  return { ...snapshot, listeners: new ResourceTable(list) };
 }
 
 // Unlike the clock's timers this one keeps the process alive: nothing else may be left while connections drain.

@@ -6,7 +6,7 @@ import type { Bootstrap, Node, Resources } from "./bootstrap.ts";
 import { decodeCluster } from "./cluster/cluster-decoder.ts";
 import { Cursor, type DecodeContext, type Decoder, describe, isObject } from "./decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "./decode/message.ts";
-import { remembered } from "./decode/remembered.ts";
+import { decodeEntries, remembered } from "./decode/remembered.ts";
 import { list, nonEmpty, struct, text } from "./decode/scalars.ts";
 import { decodeClusterLoadAssignment, decodeLocality, noLocality } from "./cluster/endpoint.ts";
 import type { Listener } from "./listener/listener.ts";
@@ -59,17 +59,12 @@ function accepting<T>(kind: ResourceKind, decoder: Decoder<T>, refusals: Refusal
       at.error(`expected a list, got ${describe(json)}`);
       return [];
     }
-    const accepted: T[] = [];
-    for (const [index, entry] of json.entries()) {
-      const before = at.errors;
-      const value = at.in(index, decoder, entry);
-      if (at.errors === before) accepted.push(value);
-      else {
-        refusals.rejected.push({ kind, name: nameOf(entry) });
-        refusals.errors += at.errors - before;
-      }
-    }
-    return accepted;
+    const before = at.errors;
+    const { values, refused } = decodeEntries(decoder, json, at);
+    if (refused.size === 0) return values;
+    for (const index of refused) refusals.rejected.push({ kind, name: nameOf(json[index]) });
+    refusals.errors += at.errors - before;
+    return values.filter((_value, index) => !refused.has(index));
   };
 }
 

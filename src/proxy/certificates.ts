@@ -4,6 +4,9 @@ import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Resources } from "../envoy/bootstrap.ts";
+import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { Listener } from "../envoy/listener/listener.ts";
+import { KeptFlat, KeptMap } from "../kept-list.ts";
 import type { CommonTlsContext, Secret, TlsCertificate } from "../envoy/tls/tls.ts";
 
 /** The secrets of a folder, or one sentence for each thing wrong. */
@@ -61,23 +64,47 @@ export async function loadCertificates(folder: string, nowMs: number): Promise<C
 /** What keeps any own certificate of the configuration from serving now. */
 export function checkCertificates(resources: Resources, nowMs: number): readonly string[] {
   const problems = new Set<string>();
-  const check = (certificates: readonly TlsCertificate[], where: string): void => {
-    for (const certificate of certificates) for (const problem of checkCertificate(certificate, where, nowMs)) problems.add(problem);
-  };
-  const checkSocket = (socket: { readonly kind: string; readonly tls?: { readonly common: CommonTlsContext } }, where: string): void => {
-    if (socket.tls) check(socket.tls.common.certificates, where);
-  };
-  for (const { name, certificate } of resources.secrets) if (certificate) check([certificate], `of secret ${name}`);
-  for (const { name, filterChains, defaultFilterChain } of resources.listeners) {
-    for (const chain of defaultFilterChain ? [...filterChains, defaultFilterChain] : filterChains)
-      checkSocket(chain.transportSocket, `of listener ${name}`);
-  }
-  for (const { name, transportSocket, transportSocketMatches } of resources.clusters) {
-    for (const socket of [transportSocket, ...transportSocketMatches.map((match) => match.transportSocket)])
-      checkSocket(socket, `of cluster ${name}`);
-  }
+  const ofSecrets = resources.secrets.flatMap(({ name, certificate }) =>
+    certificate ? [{ certificate, where: `of secret ${name}` }] : [],
+  );
+  const all = [
+    ...ofSecrets,
+    ...flat.of(ofListeners.map(checkCertificates, resources.listeners, [], listenerCertificates)),
+    ...flat.of(ofClusters.map(checkCertificates, resources.clusters, [], clusterCertificates)),
+  ];
+  for (const { certificate, where } of all) for (const problem of checkCertificate(certificate, where, nowMs)) problems.add(problem);
   return [...problems];
 }
+
+/** A certificate and how messages name it. */
+interface PlacedCertificate {
+  readonly certificate: TlsCertificate;
+  readonly where: string;
+}
+
+// Few of a mesh's thousands of resources bring a certificate of their own.
+const ofListeners = new KeptMap<Listener, readonly PlacedCertificate[]>();
+const ofClusters = new KeptMap<Cluster, readonly PlacedCertificate[]>();
+const flat = new KeptFlat<PlacedCertificate>();
+
+function listenerCertificates({ name, filterChains, defaultFilterChain }: Listener): readonly PlacedCertificate[] {
+  const chains = defaultFilterChain ? [...filterChains, defaultFilterChain] : filterChains;
+  return chains.flatMap(({ transportSocket }) => socketCertificates(transportSocket, `of listener ${name}`));
+}
+
+function clusterCertificates({ name, transportSocket, transportSocketMatches }: Cluster): readonly PlacedCertificate[] {
+  const sockets = [transportSocket, ...transportSocketMatches.map((match) => match.transportSocket)];
+  return sockets.flatMap((socket) => socketCertificates(socket, `of cluster ${name}`));
+}
+
+function socketCertificates(
+  socket: { readonly kind: string; readonly tls?: { readonly common: CommonTlsContext } },
+  where: string,
+): readonly PlacedCertificate[] {
+  return socket.tls === undefined ? none : socket.tls.common.certificates.map((certificate) => ({ certificate, where }));
+}
+
+const none: readonly PlacedCertificate[] = [];
 
 /** What keeps a certificate from serving now: unreadable, expired, not yet valid, another key. `where` names it in messages. */
 export function checkCertificate(certificate: TlsCertificate, where: string, nowMs: number): readonly string[] {

@@ -1,14 +1,19 @@
 // What changed from one snapshot to the next, as the workers get it.
 import { isDeepStrictEqual } from "node:util";
 import type { RouteConfiguration } from "../envoy/route/route.ts";
-import type { ResourceMap, Snapshot } from "./snapshot.ts";
+import { alignLists } from "../kept-list.ts";
+import type { ResourceTable } from "./resource-table.ts";
+import type { Snapshot } from "./snapshot.ts";
 import type { ResourceUpdate, RoutePatch, RouteUpdate, SnapshotUpdate, Versioned } from "./update.ts";
 
-function diff<T>(previous: ResourceMap<T> | undefined, next: ResourceMap<T>): ResourceUpdate<T> {
-  return {
-    set: [...next.values()].filter((resource) => previous?.get(resource.name)?.version !== resource.version),
-    removed: [...(previous?.keys() ?? [])].filter((name) => !next.has(name)),
-  };
+function diff<T>(previous: ResourceTable<T> | undefined, next: ResourceTable<T>): ResourceUpdate<T> {
+  const before = previous?.list ?? [];
+  const { start, end } = alignLists(before, next.list);
+  const gone = new Map(before.slice(start, before.length - end).map((resource) => [resource.name, resource]));
+  const come = next.list.slice(start, next.list.length - end);
+  const set = come.filter((resource) => gone.get(resource.name)?.version !== resource.version);
+  for (const { name } of come) gone.delete(name);
+  return { set, removed: [...gone.keys()] };
 }
 
 /** The difference; everything when there is no snapshot before. */
@@ -23,7 +28,7 @@ export function diffSnapshots(previous: Snapshot | undefined, next: Snapshot): S
   };
 }
 
-function diffRoutes(previous: ResourceMap<RouteConfiguration> | undefined, next: ResourceMap<RouteConfiguration>): RouteUpdate {
+function diffRoutes(previous: ResourceTable<RouteConfiguration> | undefined, next: ResourceTable<RouteConfiguration>): RouteUpdate {
   const { set, removed } = diff(previous, next);
   const whole: Versioned<RouteConfiguration>[] = [];
   const patched: RoutePatch[] = [];
@@ -36,22 +41,22 @@ function diffRoutes(previous: ResourceMap<RouteConfiguration> | undefined, next:
   return { set: whole, removed, patched };
 }
 
-// Most virtual hosts are the same objects as before, where the source remembers what it decoded.
+// Most virtual hosts are the same objects as before, where the source remembers what it decoded. Their names differ, as the decoder
+// refuses a table in which two are the same.
 function patchOf(before: Versioned<RouteConfiguration>, after: Versioned<RouteConfiguration>): RoutePatch | undefined {
   const { virtualHosts: hostsBefore, ...levelBefore } = before.value;
   const { virtualHosts: hosts, ...level } = after.value;
   if (!isDeepStrictEqual(levelBefore, level)) return undefined;
-  const known = new Map(hostsBefore.map((host) => [host.name, host]));
-  const names = new Set(hosts.map((host) => host.name));
-  // Without a name of its own a host cannot be told from others.
-  if (known.size !== hostsBefore.length || names.size !== hosts.length) return undefined;
-  const set = hosts.filter((host) => {
-    const same = known.get(host.name);
+  const { start, end } = alignLists(hostsBefore, hosts);
+  const gone = new Map(hostsBefore.slice(start, hostsBefore.length - end).map((host) => [host.name, host]));
+  const come = hosts.slice(start, hosts.length - end);
+  const set = come.filter((host) => {
+    const same = gone.get(host.name);
     return same === undefined || !isDeepStrictEqual(same, host);
   });
   if (set.length > hosts.length / 2) return undefined;
-  const removed = [...known.keys()].filter((name) => !names.has(name));
-  return { name: after.name, version: after.version, set, removed };
+  for (const { name } of come) gone.delete(name);
+  return { name: after.name, version: after.version, set, removed: [...gone.keys()] };
 }
 
 /** True when nothing changed. */

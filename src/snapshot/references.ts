@@ -9,14 +9,20 @@ import type { Issue } from "../error.ts";
 import { chainsOf, connectionManagerOf, tcpProxy } from "./filter-support.ts";
 import type { ResourceIssues } from "./resource-issue.ts";
 
+interface Names {
+  has(name: string): boolean;
+}
+
 /** What there is to refer to. */
 export interface KnownNames {
-  readonly clusters: ReadonlySet<string>;
+  readonly clusters: Names;
   /** Clusters that were refused and have no earlier version. */
-  readonly refusedClusters: ReadonlySet<string>;
-  readonly routes: ReadonlySet<string>;
-  readonly endpoints: ReadonlySet<string>;
+  readonly refusedClusters: Names;
+  readonly routes: Names;
+  readonly endpoints: Names;
   readonly secrets: (name: string) => boolean;
+  /** Secrets that were reported to be missing: thousands of clusters may wait for one, and one of them says so. */
+  readonly missingSecrets: Set<string>;
 }
 
 function targets(action: ForwardAction): readonly string[] {
@@ -56,7 +62,9 @@ export function checkRoutes(
 function checkSecrets(tls: CommonTlsContext, known: KnownNames, issues: ResourceIssues, path: Issue["path"]): void {
   const names = tls.validationSecret === undefined ? tls.certificateSecrets : [...tls.certificateSecrets, tls.validationSecret];
   for (const name of names) {
-    if (!known.secrets(name)) issues.warn(`the secret ${name} does not exist (yet): no handshake succeeds without it`, path);
+    if (known.secrets(name) || known.missingSecrets.has(name)) continue;
+    known.missingSecrets.add(name);
+    issues.warn(`the secret ${name} does not exist (yet): no handshake succeeds without it`, path);
   }
 }
 

@@ -8,24 +8,23 @@ import type { ClusterLoadAssignment } from "../envoy/cluster/endpoint.ts";
 import type { Listener } from "../envoy/listener/listener.ts";
 import type { RouteConfiguration } from "../envoy/route/route.ts";
 import type { Secret } from "../envoy/tls/tls.ts";
-import { overlappingChains } from "./filter-chain-overlap.ts";
 import { checkFilters, type SupportedFilters } from "./filter-support.ts";
 import { checkClusterReferences, checkListenerReferences, checkRoutes, type KnownNames } from "./references.ts";
+import { checkAddresses, checkChains } from "./listener-checks.ts";
+import { nextVersion, noteSound, patchSnapshot } from "./patch.ts";
 import { type ResourceIssue, ResourceIssues } from "./resource-issue.ts";
+import { ResourceTable } from "./resource-table.ts";
 import type { Versioned } from "./update.ts";
-
-/** Resources of one type by name. */
-export type ResourceMap<T> = ReadonlyMap<string, Versioned<T>>;
 
 /** An immutable view of everything configured. */
 export interface Snapshot {
   /** Grows by one with each snapshot built on the one before. */
   readonly version: number;
-  readonly listeners: ResourceMap<Listener>;
-  readonly clusters: ResourceMap<Cluster>;
-  readonly routes: ResourceMap<RouteConfiguration>;
-  readonly endpoints: ResourceMap<ClusterLoadAssignment>;
-  readonly secrets: ResourceMap<Secret>;
+  readonly listeners: ResourceTable<Listener>;
+  readonly clusters: ResourceTable<Cluster>;
+  readonly routes: ResourceTable<RouteConfiguration>;
+  readonly endpoints: ResourceTable<ClusterLoadAssignment>;
+  readonly secrets: ResourceTable<Secret>;
 }
 
 /** What a snapshot is built with. */
@@ -83,8 +82,8 @@ function settle<T>(
   kind: ResourceKind,
   candidates: ReadonlyMap<string, Candidate<T>>,
   options: SnapshotOptions,
-  previous: ResourceMap<T> | undefined,
-): ResourceMap<T> {
+  previous: ResourceTable<T> | undefined,
+): ResourceTable<T> {
   const version = String(nextVersion(options.previous));
   const settled = new Map<string, Versioned<T>>();
   for (const [name, { value, issues }] of candidates) {
@@ -97,13 +96,20 @@ function settle<T>(
     const kept = refused.kind === kind && !settled.has(refused.name) ? previous?.get(refused.name) : undefined;
     if (kept) settled.set(refused.name, kept);
   }
-  return settled;
+  return new ResourceTable([...settled.values()]);
 }
-
-const nextVersion = (previous: Snapshot | undefined): number => (previous?.version ?? 0) + 1;
 
 /** Builds a snapshot of `resources`. Issues come in the order clusters, endpoints, secrets, routes, listeners. */
 export function buildSnapshot(resources: Resources, options: SnapshotOptions): SnapshotResult {
+  const patched = patchSnapshot(resources, options);
+  if (patched !== undefined) return patched;
+  const missingSecrets = new Set<string>();
+  const result = buildWhole(resources, options, missingSecrets);
+  if (result.issues.length === missingSecrets.size) noteSound(result, missingSecrets, resources, options);
+  return result;
+}
+
+function buildWhole(resources: Resources, options: SnapshotOptions, missingSecrets: Set<string>): SnapshotResult {
   const { previous } = options;
   const all: ResourceIssues[] = [];
   const clusters = byName("clusters", resources.clusters, (cluster) => cluster.name, all);
@@ -121,6 +127,7 @@ export function buildSnapshot(resources: Resources, options: SnapshotOptions): S
     refusedClusters: new Set(refused.map((entry) => entry.name)),
     routes: new Set([...routes.keys(), ...namesKept("routes", options)]),
     endpoints: new Set(settledEndpoints.keys()),
+    missingSecrets,
     secrets: (name) => settledSecrets.has(name) || options.externalSecret?.(name) === true,
   };
   for (const { value, issues } of clusters.values()) checkClusterReferences(value, known, issues);
@@ -150,33 +157,16 @@ function checkListeners(
   listeners: ReadonlyMap<string, Candidate<Listener>>,
   options: SnapshotOptions,
   known: KnownNames,
-  routes: ResourceMap<RouteConfiguration>,
+  routes: ResourceTable<RouteConfiguration>,
 ): ReadonlyMap<string, Candidate<Listener>> {
   const addresses = new Map<string, string>();
   const checked = new Map<string, Candidate<Listener>>();
   for (const [name, { value, issues }] of listeners) {
     const listener = checkFilters(value, options, (route) => routes.get(route)?.value, issues);
     checkListenerReferences(listener, known, issues);
-    if (value.filterChains.length === 0 && value.defaultFilterChain === undefined)
-      issues.error("a listener needs at least one filter chain");
-    for (const [later, earlier] of overlappingChains(value.filterChains)) {
-      issues.error(`matches the same connections as filter_chains[${earlier}]`, ["filter_chains", later]);
-    }
+    checkChains(value, issues);
     checkAddresses(value, addresses, issues);
     checked.set(name, { value: listener, issues });
   }
   return checked;
-}
-
-function checkAddresses(listener: Listener, taken: Map<string, string>, issues: ResourceIssues): void {
-  if (!listener.bindToPort) return;
-  listener.addresses.forEach(({ address, port }, index) => {
-    // Port 0 is a port of the kernel's choosing, different each time.
-    if (port === 0) return;
-    const key = `${address} ${port}`;
-    const owner = taken.get(key);
-    const path = index === 0 ? ["address"] : ["additional_addresses", index - 1];
-    if (owner !== undefined) issues.error(`${address}:${port} is already the address of listener ${owner}`, path);
-    else if (!issues.failed) taken.set(key, listener.name);
-  });
 }

@@ -67,7 +67,11 @@ describe("lists that change in one place", () => {
       );
       const repeated = random() < 0.2 ? [...list, { name: list[0]?.name ?? "none" }] : list;
       assert.equal(index.isUnique(repeated), new Set(repeated.map(({ name }) => name)).size === repeated.length);
-      for (const each of pool) assert.equal(index.get(repeated, each.name), repeated.find(({ name }) => name === each.name));
+      for (const each of pool)
+        assert.equal(
+          index.get(repeated, each.name),
+          repeated.find(({ name }) => name === each.name),
+        );
     }
   });
 

@@ -69,6 +69,11 @@ export class Cursor {
     this.#report("warning", message, below);
   }
 
+  /** The current path as one text, to know a place of the document by. */
+  get place(): string {
+    return this.#path.join("/");
+  }
+
   /** Runs `decoder` one step deeper. */
   in<T>(step: string | number, decoder: Decoder<T>, json: unknown): T {
     this.#path.push(step);

@@ -2,7 +2,8 @@
 import { decodeMetadata } from "../address.ts";
 import type { Cursor, Decoder } from "../decode/cursor.ts";
 import { emptyMessage, message } from "../decode/message.ts";
-import { remembered } from "../decode/remembered.ts";
+import { KeptClaims, KeptMap } from "../../kept-list.ts";
+import { remembered, rememberedEntries } from "../decode/remembered.ts";
 import { bool, enumeration, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodePerFilterConfig } from "../listener/filter-config.ts";
 import { decodeHeaderMutations } from "./header-mutations.ts";
@@ -71,7 +72,7 @@ const decodeVirtualHost: Decoder<VirtualHost> = message("envoy.config.route.v3.V
 });
 
 // A change mostly concerns one host of thousands.
-const rememberedVirtualHost = remembered(decodeVirtualHost);
+const virtualHosts = rememberedEntries(remembered(decodeVirtualHost));
 
 /**
  * route.v3.RouteConfiguration.
@@ -85,7 +86,7 @@ function routeConfiguration(validateByDefault: boolean): Decoder<RouteConfigurat
     m.refuse("path parameters take part in matching", "ignore_path_parameters_in_path_matching");
     const config = {
       name: m.field("name", text, ""),
-      virtualHosts: m.field("virtual_hosts", list(rememberedVirtualHost), []),
+      virtualHosts: m.field("virtual_hosts", virtualHosts, []),
       headers: decodeHeaderMutations(m),
       mostSpecificHeaderMutationsWins: m.field("most_specific_header_mutations_wins", bool, false),
       validateClusters: m.field("validate_clusters", bool, validateByDefault),
@@ -100,7 +101,7 @@ function routeConfiguration(validateByDefault: boolean): Decoder<RouteConfigurat
 }
 
 function checkTable(config: RouteConfiguration, at: Cursor): void {
-  if (!hasRepeats(config) && config.virtualHosts.every((host) => repliesFit(host, config.maxDirectResponseBodySizeBytes))) return;
+  if (tableOf(at).isSound(config)) return;
   const names = new Set<string>();
   const domains = new Map<string, string>();
   config.virtualHosts.forEach((host, index) => {
@@ -122,32 +123,27 @@ function checkTable(config: RouteConfiguration, at: Cursor): void {
 }
 
 // Thousands of hosts are looked through on every change of one: first whether there is anything to say, then what.
-function hasRepeats({ virtualHosts }: RouteConfiguration): boolean {
-  const names = new Set<string>();
-  const domains = new Set<string>();
-  let named = 0;
-  let given = 0;
-  for (const host of virtualHosts) {
-    if (host.name !== "") {
-      names.add(host.name);
-      named += 1;
-    }
-    for (const domain of host.domains) domains.add(domain);
-    given += host.domains.length;
+class SoundTable {
+  readonly #names = new KeptClaims<VirtualHost, string>(({ name }) => (name === "" ? [] : [name]));
+  readonly #domains = new KeptClaims<VirtualHost, string>(({ domains }) => domains);
+  readonly #longest = new KeptMap<VirtualHost, number>();
+
+  isSound({ virtualHosts: hosts, maxDirectResponseBodySizeBytes: limit }: RouteConfiguration): boolean {
+    const [named, apart] = [this.#names.follow(hosts), this.#domains.follow(hosts)];
+    return named && apart && this.#longest.map(this, hosts, [], longestReply).every((length) => length <= limit);
   }
-  return names.size !== named || domains.size !== given;
 }
 
-const fitting = new WeakMap<VirtualHost, number>();
+function tableOf({ context: { memory }, place }: Cursor): SoundTable {
+  const known = memory?.tables.get(place);
+  if (known instanceof SoundTable) return known;
+  const table = new SoundTable();
+  memory?.tables.set(place, table);
+  return table;
+}
 
-function repliesFit(host: VirtualHost, limit: number): boolean {
-  if ((fitting.get(host) ?? Infinity) <= limit) return true;
-  const longest = host.routes.reduce(
-    (most, { action }) => (action.kind === "direct_response" ? Math.max(most, action.body.length) : most),
-    0,
-  );
-  fitting.set(host, longest);
-  return longest <= limit;
+function longestReply({ routes }: VirtualHost): number {
+  return routes.reduce((most, { action }) => (action.kind === "direct_response" ? Math.max(most, action.body.length) : most), 0);
 }
 
 /** A route configuration within a connection manager. */

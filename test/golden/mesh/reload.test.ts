@@ -6,7 +6,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import { fileURLToPath } from "node:url";
+import { isDeepStrictEqual } from "node:util";
+import { decodeResources } from "../../../src/envoy/bootstrap-decoder.ts";
+import { DecodeMemory } from "../../../src/envoy/decode/remembered.ts";
+import { extensions } from "../../../src/envoy/extensions.ts";
+import { filterSupport } from "../../../src/filter/registry.ts";
+import { diffSnapshots } from "../../../src/snapshot/diff.ts";
+import { buildSnapshot, type Snapshot } from "../../../src/snapshot/snapshot.ts";
 import { type LoadedMesh, loadMeshDirectory } from "../../../src/source/mesh/directory/load.ts";
+import type { Translation } from "../../../src/source/mesh/envoy-json.ts";
 import { translateWithPorts } from "../../../src/source/mesh/translate.ts";
 import { formatIssue } from "../../../src/source/yaml-document.ts";
 
@@ -65,9 +73,49 @@ async function changeSomething(dir: string, files: readonly string[], random: ()
   return assert.fail("nothing to change");
 }
 
-function sayAll(loaded: LoadedMesh): unknown {
-  const translations = [...loaded.nodes].map(([name, node]) => [name, translateWithPorts(loaded.mesh, node)]);
-  return JSON.parse(JSON.stringify({ translations, issues: loaded.issues.map(formatIssue) }));
+/** What a proxy remembers of the loads before. */
+interface ProxyMemory {
+  readonly decoded: DecodeMemory;
+  snapshot?: Snapshot;
+}
+
+type Memories = Map<string, ProxyMemory>;
+
+function sayAll(loaded: LoadedMesh, memories: Memories = new Map()): unknown {
+  const nodes = [...loaded.nodes].map(([name, node]) => {
+    const { translation, servicePorts } = translateWithPorts(loaded.mesh, node);
+    const memory = memories.get(name) ?? { decoded: new DecodeMemory() };
+    memories.set(name, memory);
+    return [name, translation, servicePorts, decodeAll(translation, memory)];
+  });
+  return JSON.parse(JSON.stringify({ nodes, issues: loaded.issues.map(formatIssue) }));
+}
+
+function decodeAll({ cds, eds, lds, rds }: Translation, memory: ProxyMemory): unknown {
+  const json = { clusters: cds.resources, endpoints: eds.resources, listeners: lds.resources, routes: rds.resources };
+  const { resources, issues, rejected } = decodeResources(json, { extensions, memory: memory.decoded });
+  const previous = memory.snapshot;
+  const built = buildSnapshot(resources, { ...filterSupport, rejected, ...(previous ? { previous } : {}) });
+  memory.snapshot = built.snapshot;
+  const kinds = ["listeners", "clusters", "routes", "endpoints"] as const;
+  if (previous !== undefined) {
+    const update = diffSnapshots(previous, built.snapshot);
+    for (const kind of kinds) checkUpdate(kind, previous[kind], built.snapshot[kind], update[kind]);
+  }
+  const values = kinds.map((kind) => built.snapshot[kind].list.map(({ value }) => value));
+  return { issues, rejected, values, checked: built.issues.map(({ message }) => message).toSorted() };
+}
+
+function checkUpdate(
+  kind: string,
+  before: Snapshot["clusters" | "listeners" | "routes" | "endpoints"],
+  next: Snapshot["clusters" | "listeners" | "routes" | "endpoints"],
+  update: { readonly set: readonly { readonly name: string }[]; readonly removed: readonly string[]; readonly patched?: readonly { readonly name: string }[] },
+): void {
+  const sent = new Set([...update.set, ...(update.patched ?? [])].map(({ name }) => name));
+  assert.deepEqual([...update.removed].toSorted(), [...before.keys()].filter((name) => !next.has(name)).toSorted(), kind);
+  for (const { name, value } of next.list)
+    assert.equal(sent.has(name), !isDeepStrictEqual(before.get(name)?.value, value), `${kind} ${name} is sent when it is another`);
 }
 
 suite("a mesh loaded again", async () => {
@@ -81,7 +129,8 @@ suite("a mesh loaded again", async () => {
       const files = await yamlFiles(dir);
       const originals = new Map(await Promise.all(files.map(async (name) => [name, await readFile(join(dir, name), "utf8")] as const)));
       let loaded = await loadMeshDirectory(dir);
-      sayAll(loaded);
+      const memories: Memories = new Map();
+      sayAll(loaded, memories);
       let compared = 0;
       for (let step = 0; step < changesEach; step++) {
         const [name, text] = await changeSomething(dir, files, random);
@@ -95,7 +144,7 @@ suite("a mesh loaded again", async () => {
           loaded = await loadMeshDirectory(dir, { previous: loaded });
           continue;
         }
-        assert.deepEqual(sayAll(loaded), sayAll(fresh), `after change ${step} in ${name}`);
+        assert.deepEqual(sayAll(loaded, memories), sayAll(fresh), `after change ${step} in ${name}`);
         compared++;
       }
       assert.ok(compared > 2, `only ${compared} of the changes were valid`);

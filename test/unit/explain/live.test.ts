@@ -4,6 +4,7 @@ import { after, suite, test } from "node:test";
 import type { NameTableJson } from "../../../src/dns/name-table.ts";
 import { explainLive } from "../../../src/explain/live.ts";
 import { explainMesh } from "../../../src/explain/mesh/load.ts";
+import { ResourceTable } from "../../../src/snapshot/resource-table.ts";
 import { loadMeshDirectory } from "../../../src/source/mesh/directory/load.ts";
 import { translate } from "../../../src/source/mesh/translate.ts";
 import { askMesh, writeExplainedMesh } from "../../support/explained-mesh.ts";
@@ -39,7 +40,14 @@ suite("explainLive", () => {
     const answer = explainLive(
       {
         node: { id: "", cluster: "", locality: { region: "", zone: "", subZone: "" }, metadata: {} },
-        snapshot: { version: 1, listeners: new Map(), clusters: new Map(), routes: new Map(), endpoints: new Map(), secrets: new Map() },
+        snapshot: {
+          version: 1,
+          listeners: new ResourceTable([]),
+          clusters: new ResourceTable([]),
+          routes: new ResourceTable([]),
+          endpoints: new ResourceTable([]),
+          secrets: new ResourceTable([]),
+        },
         nameTable: undefined,
       },
       { target: "ftp://a/" },

@@ -7,6 +7,7 @@ import { overlappingChains } from "../../../src/snapshot/filter-chain-overlap.ts
 import { buildSnapshot, type Snapshot, type SnapshotOptions } from "../../../src/snapshot/snapshot.ts";
 import { formatPath } from "../../../src/source/yaml-document.ts";
 import { anyFilterChainMatch } from "../../../src/envoy/listener/listener-decoder.ts";
+import { seededRandom } from "../../support/cluster-models.ts";
 import { address, any, connectionManager, context, filter, router, staticCluster, tcpProxy } from "../envoy/decoding.ts";
 
 const supported = {
@@ -334,6 +335,68 @@ suite("diffSnapshots of route configurations", () => {
     });
   }
 });
+
+suite("a snapshot made from the one before", () => {
+  test("is what a whole check gives, after each of many changes, good and bad", () => {
+    const random = seededRandom(3);
+    const pick = (count: number): number => Math.floor(random() * count);
+    const memory = new DecodeMemory();
+    const eds = (name: string): object => ({
+      name,
+      type: "EDS",
+      eds_cluster_config: { eds_config: { ads: {} }, service_name: random() < 0.05 ? "elsewhere" : name },
+      ...(random() < 0.1 ? { connect_timeout: "7s" } : {}),
+    });
+    const assignment = (name: string): object => ({
+      cluster_name: name,
+      endpoints: [{ priority: 0 }, ...(random() < 0.3 ? [{ priority: 1 }] : [])],
+    });
+    const host = (name: string): object => ({
+      name,
+      domains: [random() < 0.1 ? "shared" : name],
+      routes: [{ match: { prefix: "/" }, route: { cluster: random() < 0.1 ? "gone" : name } }],
+    });
+    const bad = { name: 7 };
+    type Lists = Record<"clusters" | "endpoints" | "listeners", readonly object[]> & { readonly hosts: readonly object[] };
+    const names = Array.from({ length: 12 }, (_, index) => `c${index}`);
+    let lists: Lists = { clusters: names.map(eds), endpoints: names.map(assignment), listeners: [], hosts: names.map(host) };
+    let previous: Snapshot | undefined;
+    let patches = 0;
+    for (let step = 0; step < 600; step++) {
+      const kind = (["clusters", "endpoints", "listeners", "hosts"] as const)[pick(4)] ?? "hosts";
+      const name = names[pick(names.length)] ?? "c0";
+      const made = { clusters: eds, endpoints: assignment, hosts: host, listeners: (to: string) => listener(to, tcpProxy(to)) }[kind](name);
+      const without = lists[kind].filter((each) => !Object.values(each).includes(name));
+      // Mostly sound: what is wrong is taken away again.
+      const repaired = { ...lists, [kind]: without.filter((each) => each !== bad).toSpliced(pick(without.length + 1), 0, made) };
+      lists =
+        random() < 0.05 ? { ...repaired, [kind]: [...repaired[kind], bad] } : random() < 0.05 ? { ...repaired, [kind]: without } : repaired;
+      if (random() < 0.1) lists = { clusters: names.map(eds), endpoints: names.map(assignment), listeners: [], hosts: names.map(host) };
+      const json = {
+        clusters: lists.clusters,
+        endpoints: lists.endpoints,
+        listeners: lists.listeners,
+        routes: [{ name: "80", virtual_hosts: lists.hosts }],
+      };
+      const remembered = decodeResources(json, { ...context, memory });
+      const fresh = decodeResources(json, context);
+      assert.deepEqual(remembered, fresh, `decoded at step ${step}`);
+      const options = { ...supported, rejected: fresh.rejected };
+      const patched = buildSnapshot(remembered.resources, { ...options, ...(previous ? { previous } : {}) });
+      // A copy is not known to be sound.
+      const whole = buildSnapshot(fresh.resources, { ...options, ...(previous ? { previous: { ...previous } } : {}) });
+      assert.deepEqual(resourcesOf(patched.snapshot), resourcesOf(whole.snapshot), `step ${step}`);
+      assert.deepEqual(patched.issues, whole.issues, `issues at step ${step}`);
+      if (patched.issues.length === 0) patches += 1;
+      previous = patched.snapshot;
+    }
+    assert.ok(patches > 50, `only ${patches} of the states were sound`);
+  });
+});
+
+function resourcesOf(snapshot: Snapshot): unknown {
+  return [snapshot.clusters, snapshot.endpoints, snapshot.routes, snapshot.listeners, snapshot.secrets].map(({ list }) => list);
+}
 
 suite("overlappingChains", () => {
   const match = (fields: object): typeof anyFilterChainMatch => ({ ...anyFilterChainMatch, ...fields });

@@ -1,6 +1,6 @@
 // The virtual hosts of the services of a port that no VirtualService speaks for: most of a mesh, so from load to load only what
 // came or went is looked at.
-import { alignLists, KeptMap, KeptOrder } from "../../../kept-list.ts";
+import { KeptClaims, KeptMap, KeptOrder } from "../../../kept-list.ts";
 import type { Json } from "../envoy-json.ts";
 import type { MeshConfig } from "../mesh-config.ts";
 import type { NodeView } from "../node-view.ts";
@@ -56,9 +56,7 @@ function defaultRoute(config: MeshConfig, hostname: string, port: number, hashFi
 export class DefaultHosts {
   readonly #made = new KeptMap<PortTarget, VirtualHostJson>();
   readonly #order = new KeptOrder<VirtualHostJson>((a, b) => compareText(a.name, b.name));
-  #hosts: readonly VirtualHostJson[] = [];
-  #owners = new Map<string, VirtualHostJson>();
-  #disjoint = true;
+  readonly #domains = new KeptClaims<VirtualHostJson, string>((host) => host.domains);
 
   /**
    * The hosts in the order of their names, when no domain is claimed twice: by two of them, or by one and one of `taken`. Undefined
@@ -66,30 +64,8 @@ export class DefaultHosts {
    */
   disjoint(view: NodeView, targets: readonly PortTarget[], taken: readonly VirtualHostJson[]): readonly VirtualHostJson[] | undefined {
     const made = this.#made.map(this, targets, [view.context, view.mesh.destinationRules], (target) => defaultHost(view, target));
-    if (!this.#follow(made)) return undefined;
-    if (taken.some(({ domains }) => domains.some((domain) => this.#owners.has(domain)))) return undefined;
+    if (!this.#domains.follow(made)) return undefined;
+    if (taken.some(({ domains }) => domains.some((domain) => this.#domains.has(domain)))) return undefined;
     return this.#order.of(this, made);
-  }
-
-  #follow(made: readonly VirtualHostJson[]): boolean {
-    if (made === this.#hosts) return this.#disjoint;
-    if (!this.#disjoint) {
-      this.#owners = new Map();
-      this.#hosts = [];
-    }
-    const before = this.#hosts;
-    const { start, end } = alignLists(before, made);
-    this.#hosts = made;
-    for (const host of before.slice(start, before.length - end)) for (const domain of host.domains) this.#owners.delete(domain);
-    this.#disjoint = made.slice(start, made.length - end).every((host) => this.#claim(host));
-    return this.#disjoint;
-  }
-
-  #claim(host: VirtualHostJson): boolean {
-    for (const domain of host.domains) {
-      if (this.#owners.has(domain)) return false;
-      this.#owners.set(domain, host);
-    }
-    return true;
   }
 }
