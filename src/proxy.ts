@@ -315,13 +315,17 @@ class Runner implements Proxy {
     const previous = this.#snapshot;
     const update = diffSnapshots(previous, snapshot);
     this.#snapshot = snapshot;
+    const changes = !isEmptyUpdate(update) || this.#publishedMs === 0;
+    if (changes) this.#publishedMs = this.#deps.clock.wallMs();
+    const published = changes
+      ? this.#pool.publish(update, (failed) => {
+          this.#snapshot = withoutFailed(snapshot, previous, failed);
+          return diffSnapshots(undefined, this.#snapshot);
+        })
+      : [];
+    // On their way to the workers listeners overtake the names that lead to them.
     if (this.#config) this.#dns?.setNames(this.#config);
-    if (isEmptyUpdate(update) && this.#publishedMs > 0) return [];
-    this.#publishedMs = this.#deps.clock.wallMs();
-    const failures = await this.#pool.publish(update, (failed) => {
-      this.#snapshot = withoutFailed(snapshot, previous, failed);
-      return diffSnapshots(undefined, this.#snapshot);
-    });
+    const failures = await published;
     return failures.map((failure) => failure.message);
   }
 
@@ -397,6 +401,7 @@ const addressText = ({ address, port }: SocketAddress): string => (address.inclu
 
 // What is in force after listeners failed: their version of before, if there was one, so that the next load tries them again.
 function withoutFailed(snapshot: Snapshot, previous: Snapshot | undefined, failed: readonly { readonly name: string }[]): Snapshot {
+  if (failed.length === 0) return snapshot;
   const names = new Set(failed.map(({ name }) => name));
   const list = snapshot.listeners.list.flatMap((listener) =>
     names.has(listener.name) ? (previous?.listeners.get(listener.name) ?? []) : [listener],
