@@ -1,5 +1,6 @@
 // Joins one cluster's Kubernetes objects into services with endpoints: slices with their pods, pods with their nodes.
 import type { Locality } from "../../../envoy/cluster/endpoint.ts";
+import { alignLists, keepList, sameItems } from "../../../kept-list.ts";
 import { Kept } from "../object/kept.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { KubernetesCluster, KubernetesEndpoint, KubernetesPod, KubernetesService } from "./kubernetes-objects.ts";
@@ -38,8 +39,6 @@ export interface Workload {
   readonly locality: Locality;
 }
 
-const clusterServices = new Kept<KubernetesCluster, readonly ClusterService[]>();
-const readServices = new Kept<MeshObject<KubernetesService>, ClusterService>();
 const servicePorts = new Kept<MeshObject<KubernetesService>, readonly ServicePort[]>();
 const noIngredients: readonly unknown[] = [];
 const workloadIndexes = new Kept<KubernetesCluster["pods"], WorkloadIndex>();
@@ -60,6 +59,19 @@ interface ClusterSources {
 
 type Slice = KubernetesCluster["endpointSlices"][number];
 
+/** What a cluster's services were read from, and what came of it. */
+interface ReadCluster {
+  readonly sources: ClusterSources;
+  readonly services: KubernetesCluster["services"];
+  readonly slices: KubernetesCluster["endpointSlices"];
+  readonly read: readonly (ClusterService | undefined)[];
+  readonly all: readonly ClusterService[];
+}
+
+const readServices = new Kept<MeshObject<KubernetesService>, ClusterService>();
+// By networks, then by the cluster's name.
+const readClusters = new WeakMap<Networks, Map<string, ReadCluster>>();
+
 /** Services of one cluster in file order; ExternalName services are left out: those are aliases of others (aliases.ts). */
 export function readClusterServices(
   cluster: KubernetesCluster,
@@ -67,20 +79,58 @@ export function readClusterServices(
   dualStack: boolean,
   machines: readonly WorkloadEntry[] = noMachines,
 ): readonly ClusterService[] {
-  return clusterServices.get(cluster, [networks, dualStack, machines], () => {
-    const slices = Map.groupBy(
-      cluster.endpointSlices.filter((slice) => !slice.spec.byName),
-      (slice) => `${slice.meta.namespace}/${slice.spec.serviceName}`,
-    );
-    const sources = { cluster: cluster.name, networks, dualStack, workloads: workloadsOf(cluster), machines };
-    return cluster.services
-      .filter((service) => service.spec.type !== "ExternalName")
-      .map((service) => {
-        const own = slices.get(`${service.meta.namespace}/${service.meta.name}`) ?? [];
-        return readServices.get(service, [cluster.name, networks, dualStack, sources.workloads, machines, ...own], () =>
-          readClusterService(service, own, sources),
-        );
-      });
+  const byName = readClusters.get(networks) ?? new Map<string, ReadCluster>();
+  readClusters.set(networks, byName);
+  const { name, services, endpointSlices: slices } = cluster;
+  const sources = { cluster: name, networks, dualStack, workloads: workloadsOf(cluster), machines };
+  const known = byName.get(name);
+  const before = known !== undefined && sameItems(Object.values(known.sources), Object.values(sources)) ? known : undefined;
+  if (before?.services === services && before.slices === slices) return before.all;
+  const read = before === undefined ? readAll(services, slices, sources) : readAgain(before, services, slices, sources);
+  const present = read.filter((service) => service !== undefined);
+  const all = keepList(before?.all, present);
+  byName.set(name, { sources, services, slices, read, all });
+  return all;
+}
+
+function readAll(services: ReadCluster["services"], slices: readonly Slice[], sources: ClusterSources): ReadCluster["read"] {
+  const byService = Map.groupBy(
+    slices.filter((slice) => !slice.spec.byName),
+    (slice) => `${slice.meta.namespace}/${slice.spec.serviceName}`,
+  );
+  return services.map((service) => readOne(service, byService.get(`${service.meta.namespace}/${service.meta.name}`) ?? [], sources));
+}
+
+function readOne(service: MeshObject<KubernetesService>, slices: readonly Slice[], sources: ClusterSources): ClusterService | undefined {
+  if (service.spec.type === "ExternalName") return undefined;
+  return readServices.get(service, [...Object.values(sources), ...slices], () => readClusterService(service, slices, sources));
+}
+
+/** Reads what a changed Service or slice concerns. */
+function readAgain(
+  before: ReadCluster,
+  services: ReadCluster["services"],
+  slices: readonly Slice[],
+  sources: ClusterSources,
+): ReadCluster["read"] {
+  const ofServices = alignLists(before.services, services);
+  const ofSlices = alignLists(before.slices, slices);
+  const changed = [
+    ...before.slices.slice(ofSlices.start, before.slices.length - ofSlices.end),
+    ...slices.slice(ofSlices.start, slices.length - ofSlices.end),
+  ];
+  const concerned = new Set(changed.map(({ spec }) => spec.serviceName));
+  const shift = before.services.length - services.length;
+  const to = services.length - ofServices.end;
+  const again = services.filter(({ meta }, index) => (index >= ofServices.start && index < to) || concerned.has(meta.name));
+  // Beyond a few it costs less to sort all slices by their service once.
+  if (again.length > 20) return readAll(services, slices, sources);
+  const wanted = new Set(again);
+  return services.map((service, index) => {
+    if (!wanted.has(service)) return before.read[index < ofServices.start ? index : index + shift];
+    const { namespace, name } = service.meta;
+    const own = slices.filter(({ meta, spec }) => spec.serviceName === name && meta.namespace === namespace && !spec.byName);
+    return readOne(service, own, sources);
   });
 }
 
