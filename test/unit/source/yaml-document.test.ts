@@ -140,8 +140,34 @@ suite("parsing again", () => {
 
 suite("parsing again after random edits", () => {
   // What makes borders between documents, or looks like it.
-  const tokens = ["---\n", "---", "--- \n", "---\r\n", "---\r", "--- {b: 1}\n", "----\n", "...\n", "...", "%YAML 1.2\n", "# c\n", "\n", "\r", " ", "-"];
-  const contents = ["a: 1\n", "b: [1, 2]\n", "- x\n", "c: {d: e}\n", "k: |\n  ---\n  text\n", "broken: [\n", "é: ü\n", "a: &x 1\nb: *x\n", "\u2028"];
+  const tokens = [
+    "---\n",
+    "---",
+    "--- \n",
+    "---\r\n",
+    "---\r",
+    "--- {b: 1}\n",
+    "----\n",
+    "...\n",
+    "...",
+    "%YAML 1.2\n",
+    "# c\n",
+    "\n",
+    "\r",
+    " ",
+    "-",
+  ];
+  const contents = [
+    "a: 1\n",
+    "b: [1, 2]\n",
+    "- x\n",
+    "c: {d: e}\n",
+    "k: |\n  ---\n  text\n",
+    "broken: [\n",
+    "é: ü\n",
+    "a: &x 1\nb: *x\n",
+    "\u2028",
+  ];
   // The rarer a token, the likelier a text of which something can be taken over.
   const usual = [...Array<string>(12).fill("---\n"), ...Array.from({ length: 12 }, (_, index) => `n: ${index}\n`)];
 
