@@ -196,7 +196,7 @@ suite("parsing again after random edits", () => {
       const below = (limit: number): number => Math.floor(random() * limit);
       const some = (most: number): string => Array.from({ length: below(most) }, () => words[below(words.length)] ?? "").join("");
       let kept = 0;
-      for (let round = 0; round < 150; round++) {
+      for (let round = 0; round < 60; round++) {
         let text = some(60);
         let parsed = parseYaml(text, "f.yaml");
         for (let step = 0; step < 12; step++) {
