@@ -3,6 +3,7 @@
 import { type Alias, type Document, isScalar, LineCounter, parseAllDocuments, visit } from "yaml";
 import type { Issue, Severity } from "../error.ts";
 import { readPlainContent } from "./yaml-content.ts";
+import { isBareMarker, resplitDocuments } from "./yaml-pieces.ts";
 import { offsetOf } from "./yaml-place.ts";
 
 /** A place in a file, counted from 1. */
@@ -48,55 +49,95 @@ interface Positions {
 export interface ParsedFile {
   readonly documents: readonly YamlDocument[];
   readonly issues: readonly LocatedIssue[];
-  /** By their text. */
-  readonly parts: ReadonlyMap<string, FilePart>;
+  /** What the next parse of the file may take over. */
+  readonly pieces: FilePieces;
+}
+
+/** The text of a file and the pieces it was parsed in; of the lists each has one item for every piece. */
+export interface FilePieces {
+  readonly text: string;
+  /** Offsets in the text. */
+  readonly starts: readonly number[];
+  /** Lines before each. */
+  readonly lines: readonly number[];
+  /** How many documents there are before each. */
+  readonly documents: readonly number[];
+  readonly parts: readonly FilePart[];
 }
 
 // How often anchors may be used in all, weighted by what they hold: far above real files, far below what exhausts memory.
 const maxAliasCount = 10_000;
 
+const noPieces: FilePieces = { text: "", starts: [], lines: [], documents: [], parts: [] };
+
+/** Markers between documents hold none. */
+const marker: FilePart = { text: "---\n", contents: [], issues: [], positions: () => ({ roots: [], lines: new LineCounter() }) };
+
 /**
  * Parses every document of `text`. Syntax errors and duplicate keys are errors; a document with one is not returned.
- * @param previous an earlier parse of the same file: what has the same text is not parsed again and keeps its `json`
+ * @param previous an earlier parse of the same file: what has the same text is not parsed again and keeps its `json`, and documents
+ *   that stayed in their place are the same objects
  */
 export function parseYaml(text: string, file: string, previous?: ParsedFile): ParsedFile {
+  if (previous?.pieces.text === text) return previous;
+  const before = previous?.pieces ?? noPieces;
+  const { head, tail, middle } = resplitDocuments(before.text, before.starts, text);
+  const kept = before.parts.length - tail;
+  const end = tail === 0 ? text.length : (before.starts[kept] ?? 0) + text.length - before.text.length;
+  const take = partsByText(before.parts.slice(head, kept));
+  const firstDocument = itemAt(before.documents, head, previous?.documents.length);
+  const lines: number[] = [];
+  const counts: number[] = [];
+  const parts: FilePart[] = [];
   const documents: YamlDocument[] = [];
-  const issues: LocatedIssue[] = [];
-  const parts = new Map<string, FilePart>();
-  let linesBefore = 0;
-  for (const piece of splitDocuments(text)) {
-    if (bareMarker.test(piece)) {
-      linesBefore += 1;
-      continue;
-    }
-    // Of two documents with one text each has objects of its own: whoever remembers something by them means one place.
-    const part = (parts.has(piece) ? undefined : previous?.parts.get(piece)) ?? parsePart(detached(piece));
-    parts.set(part.text, part);
-    for (const [index, json] of part.contents.entries()) documents.push({ file, json, linesBefore, part, index });
-    for (const issue of part.issues) issues.push({ ...issue, file, line: issue.line + linesBefore });
+  let linesBefore = before.lines[head] ?? 0;
+  for (const [index, start] of middle.entries()) {
+    const piece = text.slice(start, middle[index + 1] ?? end);
+    const part = isBareMarker(piece) ? marker : (take(piece) ?? parsePart(detached(piece)));
+    lines.push(linesBefore);
+    counts.push(firstDocument + documents.length);
+    parts.push(part);
+    for (const [place, json] of part.contents.entries()) documents.push({ file, json, linesBefore, part, index: place });
     linesBefore += countLines(piece);
   }
-  return { documents, issues, parts };
+  const documentsKept = itemAt(before.documents, kept, previous?.documents.length);
+  const movedLines = linesBefore - (before.lines[kept] ?? linesBefore);
+  const pieces: FilePieces = {
+    text,
+    starts: joinMoved(before.starts, head, middle, kept, text.length - before.text.length),
+    lines: joinMoved(before.lines, head, lines, kept, movedLines),
+    documents: joinMoved(before.documents, head, counts, kept, firstDocument + documents.length - documentsKept),
+    parts: before.parts.slice(0, head).concat(parts, before.parts.slice(kept)),
+  };
+  const after = (previous?.documents ?? []).slice(documentsKept);
+  return {
+    documents: (previous?.documents ?? []).slice(0, firstDocument).concat(documents, moveDocuments(after, movedLines)),
+    issues: previous?.issues.length === 0 ? locateParts(parts, lines, file) : locateParts(pieces.parts, pieces.lines, file),
+    pieces,
+  };
 }
 
-// A marker alone on its line belongs to no document, so that a document does not change when another one comes before it.
-const documentStart = /^---(?:[ \t]*\r?\n|(?=\s|$))/gm;
-const bareMarker = /^---[ \t]*\r?\n?$/;
+// Each once: of two documents with one text each has objects of its own, as whoever remembers something by them means one place.
+function partsByText(parts: readonly FilePart[]): (text: string) => FilePart | undefined {
+  const byText = Map.groupBy(parts, (part) => part.text);
+  return (text) => byText.get(text)?.shift();
+}
 
-/** A file with directives or document ends stays in one piece: what they concern is not for a glance to say. */
-function splitDocuments(text: string): readonly string[] {
-  if (/^(?:%|\.\.\.(?:\s|$))/m.test(text)) return [text];
-  const pieces: string[] = [];
-  let from = 0;
-  for (const { index, 0: marker } of text.matchAll(documentStart)) {
-    if (index > from) pieces.push(text.slice(from, index));
-    from = index;
-    if (!bareMarker.test(marker) || !marker.endsWith("\n")) continue;
-    pieces.push(marker);
-    from += marker.length;
-  }
-  pieces.push(text.slice(from));
-  return pieces;
+const itemAt = (numbers: readonly number[], index: number, end = 0): number => numbers[index] ?? end;
+
+/** The first numbers as they were, then the new ones, and from `to` on those of before with `by` added. */
+function joinMoved(numbers: readonly number[], from: number, middle: readonly number[], to: number, by: number): readonly number[] {
+  const after = numbers.slice(to);
+  return numbers.slice(0, from).concat(middle, by === 0 ? after : after.map((each) => each + by));
+}
+
+function moveDocuments(documents: readonly YamlDocument[], by: number): readonly YamlDocument[] {
+  if (by === 0) return documents;
+  return documents.map(({ file, json, linesBefore, part, index }) => ({ file, json, linesBefore: linesBefore + by, part, index }));
+}
+
+function locateParts(parts: readonly FilePart[], lines: readonly number[], file: string): readonly LocatedIssue[] {
+  return parts.flatMap((part, index) => part.issues.map((issue) => ({ ...issue, file, line: issue.line + (lines[index] ?? 0) })));
 }
 
 // A piece cut out of a text keeps all of it in memory; parts live on from load to load.

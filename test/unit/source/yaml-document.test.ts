@@ -137,3 +137,95 @@ suite("parsing again", () => {
     );
   });
 });
+
+suite("parsing again after random edits", () => {
+  // What makes borders between documents, or looks like it.
+  const tokens = [
+    "---\n",
+    "---",
+    "--- \n",
+    "---\r\n",
+    "---\r",
+    "--- {b: 1}\n",
+    "----\n",
+    "...\n",
+    "...",
+    "%YAML 1.2\n",
+    "# c\n",
+    "\n",
+    "\r",
+    " ",
+    "-",
+  ];
+  const contents = [
+    "a: 1\n",
+    "b: [1, 2]\n",
+    "- x\n",
+    "c: {d: e}\n",
+    "k: |\n  ---\n  text\n",
+    "broken: [\n",
+    "é: ü\n",
+    "a: &x 1\nb: *x\n",
+    "\u2028",
+  ];
+  // The rarer a token, the likelier a text of which something can be taken over.
+  const usual = [...Array<string>(12).fill("---\n"), ...Array.from({ length: 12 }, (_, index) => `n: ${index}\n`)];
+
+  /** Numbers in [0, 1), the same on every run. */
+  function seeded(seed: number): () => number {
+    let state = seed >>> 0;
+    return () => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state / 2 ** 32;
+    };
+  }
+
+  const facts = ({ documents, issues, pieces }: ReturnType<typeof parseYaml>): unknown => ({
+    documents: documents.map(({ file, json, linesBefore, index, part }) => ({ file, json, linesBefore, index, text: part.text })),
+    issues,
+    pieces: { ...pieces, parts: pieces.parts.map(({ text }) => text) },
+  });
+
+  for (const [title, words] of [
+    ["usual texts", usual],
+    ["texts with a few oddities", [...usual, ...usual, ...tokens, ...contents]],
+    ["odd texts", [...tokens, ...contents]],
+  ] as const) {
+    test(`${title}: gives what a first parse gives, and objects of its own for each document`, () => {
+      const random = seeded(words.length);
+      const below = (limit: number): number => Math.floor(random() * limit);
+      const some = (most: number): string => Array.from({ length: below(most) }, () => words[below(words.length)] ?? "").join("");
+      let kept = 0;
+      for (let round = 0; round < 60; round++) {
+        let text = some(60);
+        let parsed = parseYaml(text, "f.yaml");
+        for (let step = 0; step < 12; step++) {
+          const [from, length] = [below(text.length + 1), below(4) === 0 ? below(40) : below(4)];
+          const moved = below(5) === 0 ? text.slice(from, from + length) : "";
+          text = text.slice(0, from) + some(4) + text.slice(from + length);
+          const place = below(text.length + 1);
+          text = text.slice(0, place) + moved + text.slice(place);
+          const before = new Set(parsed.documents);
+          parsed = parseYaml(text, "f.yaml", parsed);
+          kept += parsed.documents.filter((document) => before.has(document)).length;
+          assert.deepEqual(facts(parsed), facts(parseYaml(text, "f.yaml")), JSON.stringify(text));
+          const objects = parsed.documents.map(({ json }) => json).filter((json) => typeof json === "object");
+          assert.equal(new Set(objects).size, objects.length, JSON.stringify(text));
+        }
+      }
+      assert.ok(kept > 0, "nothing was taken over");
+    });
+  }
+
+  test("keeps documents above the change as they are, and the contents of those below", () => {
+    const text = Array.from({ length: 50 }, (_, index) => `n: ${index}\n`).join("---\n");
+    const first = parseYaml(text, "f.yaml");
+    assert.equal(parseYaml(text, "f.yaml", first), first);
+    const second = parseYaml(text.replace("n: 25\n", "n: 25\nm: 1\n"), "f.yaml", first);
+    const kept = second.documents.filter((document, index) => document === first.documents[index]);
+    const sameContent = second.documents.filter(({ json }, index) => json === first.documents[index]?.json);
+    assert.deepEqual([kept.length > 20, sameContent.length, second.documents[49]?.linesBefore], [true, 49, 99]);
+    const third = parseYaml(text.replace("n: 25\n", "n: 99\n"), "f.yaml", first);
+    assert.ok(third.documents.filter((document, index) => document === first.documents[index]).length > 45);
+  });
+});

@@ -7,15 +7,16 @@ import type { FieldPath } from "../object/fields.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import { isHttp, isTls, parseProtocol } from "../registry/protocol.ts";
 import { allocateAddresses, type VirtualAddresses, wantsAddress } from "../registry/virtual-addresses.ts";
+import type { FoundIssue } from "./object-issue.ts";
 
 type Entry = MeshObject<ServiceEntrySpec>;
 type Warn = (entry: Entry, path: FieldPath, message: string) => void;
 
 /** Everything to be said of the mesh's entries; `configFile` is where the range of addresses is set. */
-export function checkEntries(mesh: MeshView, configFile: string): readonly LocatedIssue[] {
+export function checkEntries(mesh: MeshView, configFile: string): readonly FoundIssue[] {
   if (mesh.serviceEntries.length === 0) return [];
-  const issues: LocatedIssue[] = [];
-  const warn: Warn = ({ meta }, path, message) => void issues.push({ severity: "warning", ...meta.source, path, message });
+  const issues: FoundIssue[] = [];
+  const warn: Warn = ({ meta }, path, message) => void issues.push({ severity: "warning", meta, path, message });
   const addresses = allocateAddresses(mesh);
   if (addresses.unserved.length > 0) issues.push(rangeTooSmall(mesh, addresses, configFile));
   checkEndpoints(mesh, warn);

@@ -4,17 +4,9 @@ import { mergeServers, type OwnServer } from "../gateway/merge-servers.ts";
 import { asksForCertificate, terminatesTls } from "../istio/server-tls.ts";
 import type { MeshView } from "../mesh-view.ts";
 import type { FieldPath } from "../object/fields.ts";
-import type { ObjectMeta } from "../object/mesh-object.ts";
 import type { KubernetesSecret } from "../registry/kubernetes-secret.ts";
 import { compareText, labelsMatch } from "../registry/service.ts";
-
-/** An issue about an object, by the path inside of it. */
-export interface ObjectIssue {
-  readonly meta: ObjectMeta;
-  readonly severity: "error" | "warning";
-  readonly path: FieldPath;
-  readonly message: string;
-}
+import type { ObjectIssue } from "./object-issue.ts";
 
 /** Labels of gateway proxies, and where they run. */
 export interface GatewayWorkload {

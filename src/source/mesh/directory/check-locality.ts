@@ -1,22 +1,22 @@
 // Locality failover that would never happen: without outlier detection nobody learns that an endpoint has failed, so traffic
 // stays with the first priority for ever. Istio accepts that, hence a warning.
-import type { LocatedIssue } from "../../yaml-document.ts";
 import type { PolicySettings } from "../istio/destination-rule.ts";
 import { effectivePolicy } from "../istio/effective-policy.ts";
 import type { LocalitySetting } from "../istio/locality-setting.ts";
 import type { MeshView } from "../mesh-view.ts";
 import type { FieldPath } from "../object/fields.ts";
+import type { FoundIssue } from "./object-issue.ts";
 
 const consequence = "without outlierDetection: a failed endpoint is never noticed, so there is no failover";
 
 /** Every failover without outlier detection, in rules and in MeshConfig. */
-export function checkLocality(mesh: MeshView, configFile: string): readonly LocatedIssue[] {
-  const issues: LocatedIssue[] = [];
+export function checkLocality(mesh: MeshView, configFile: string): readonly FoundIssue[] {
+  const issues: FoundIssue[] = [];
   for (const rule of mesh.destinationRules) {
     const warn = (path: FieldPath): void => {
       issues.push({
         severity: "warning",
-        ...rule.meta.source,
+        meta: rule.meta,
         path: [...path, "loadBalancer", "localityLbSetting"],
         message: `fails over ${consequence}`,
       });

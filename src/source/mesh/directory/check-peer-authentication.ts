@@ -1,20 +1,20 @@
 // PeerAuthentications that Istio accepts and does not act on, in whole or for some workload: whoever wrote one believes in a mode
 // that does not hold. Each is a warning.
-import type { LocatedIssue } from "../../yaml-document.ts";
 import { type PeerAuthentication, scopeOf } from "../istio/peer-authentications.ts";
 import type { MeshView } from "../mesh-view.ts";
 import type { FieldPath } from "../object/fields.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { KubernetesPod } from "../registry/kubernetes-objects.ts";
 import { labelsMatch } from "../registry/service.ts";
+import type { ObjectIssue } from "./object-issue.ts";
 
 /** Every policy, or part of one, without effect. */
-export function checkPeerAuthentication(mesh: MeshView): readonly LocatedIssue[] {
-  const issues: LocatedIssue[] = [];
+export function checkPeerAuthentication(mesh: MeshView): readonly ObjectIssue[] {
+  const issues: ObjectIssue[] = [];
   const before: PeerAuthentication[] = [];
   for (const policy of mesh.peerAuthentications) {
     const warn = (path: FieldPath, message: string): void => {
-      issues.push({ severity: "warning", ...policy.meta.source, path, message });
+      issues.push({ severity: "warning", meta: policy.meta, path, message });
     };
     const scope = scopeOf(policy, mesh.config.rootNamespace);
     if (scope === "ignored")

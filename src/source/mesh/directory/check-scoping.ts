@@ -1,5 +1,4 @@
 // Sidecars and selectors that have less effect than they look like. Each is a warning: Istio accepts them too.
-import type { LocatedIssue } from "../../yaml-document.ts";
 import type { MeshView } from "../mesh-view.ts";
 import type { ObjectMeta } from "../object/mesh-object.ts";
 import type { FieldPath } from "../object/fields.ts";
@@ -7,18 +6,23 @@ import { compileEgressHosts } from "../scope/egress-hosts.ts";
 import { resolveHost } from "../istio/host-name.ts";
 import { compileDiscovery } from "./discovery.ts";
 import type { LoadedObject } from "./assemble.ts";
+import type { ObjectIssue } from "./object-issue.ts";
 
-/** Egress hosts that name nothing, Sidecars behind an older one, and Istio's resources in namespaces that are not discovered. */
-export function checkScoping(mesh: MeshView, objects: readonly LoadedObject[]): readonly LocatedIssue[] {
-  const issues: LocatedIssue[] = [];
+/**
+ * Egress hosts that name nothing, Sidecars behind an older one, and Istio's resources in namespaces that are not discovered.
+ * @param istio what was accepted of Istio's resources
+ * @param first what was accepted of the first cluster, whose namespaces decide
+ */
+export function checkScoping(mesh: MeshView, istio: readonly LoadedObject[], first: readonly LoadedObject[]): readonly ObjectIssue[] {
+  const issues: ObjectIssue[] = [];
   const warn = (meta: ObjectMeta, path: FieldPath, message: string): void => {
-    issues.push({ severity: "warning", ...meta.source, path, message });
+    issues.push({ severity: "warning", meta, path, message });
   };
   if (mesh.sidecars.length > 0) {
     checkEgressHosts(mesh, warn);
     checkRivals(mesh, warn);
   }
-  if (mesh.config.discoverySelectors.length > 0) checkDiscovery(mesh, objects, warn);
+  if (mesh.config.discoverySelectors.length > 0) checkDiscovery(mesh, istio, first, warn);
   return issues;
 }
 
@@ -93,14 +97,13 @@ function checkRivals(mesh: MeshView, warn: Warn): void {
   }
 }
 
-function checkDiscovery(mesh: MeshView, objects: readonly LoadedObject[], warn: Warn): void {
-  const [first] = mesh.clusters;
+function checkDiscovery(mesh: MeshView, istio: readonly LoadedObject[], first: readonly LoadedObject[], warn: Warn): void {
   const isDiscovered = compileDiscovery(
     mesh.config,
-    objects.filter((object) => object.cluster === first?.name).map((object) => object.known),
+    first.map((object) => object.known),
   );
-  for (const { cluster, known } of objects) {
-    if (cluster !== "" || isDiscovered(known)) continue;
+  for (const { known } of istio) {
+    if (isDiscovered(known)) continue;
     const { meta } = known.object;
     warn(meta, ["metadata", "namespace"], `is ${meta.namespace}, which discoverySelectors leave out: the ${meta.kind} has no effect`);
   }

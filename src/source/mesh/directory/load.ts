@@ -15,15 +15,13 @@ import { Kept } from "../object/kept.ts";
 import type { ObjectMeta } from "../object/mesh-object.ts";
 import { describeProxy } from "../proxy.ts";
 import { assembleMesh, type LoadedObject } from "./assemble.ts";
-import { checkEntries } from "./check-entries.ts";
-import { checkDelegates } from "./check-delegates.ts";
-import { checkCredentials, checkServers, type ObjectIssue } from "./check-gateways.ts";
-import { checkLocality } from "./check-locality.ts";
-import { checkPeerAuthentication } from "./check-peer-authentication.ts";
-import { checkReferences } from "./check-references.ts";
-import { checkScoping } from "./check-scoping.ts";
+import { checkCredentials, checkServers } from "./check-gateways.ts";
+import { checkMesh } from "./check-mesh.ts";
+import { type ClusterFile, type ClusterObjects, gatherObjects } from "./cluster-objects.ts";
+import { type FileObjects, isBroken, readFileObjects } from "./file-objects.ts";
 import { MeshFiles } from "./files.ts";
-import { DocumentReader } from "./reading.ts";
+import type { ObjectIssue } from "./object-issue.ts";
+import { type DocumentPlace, DocumentReader } from "./reading.ts";
 
 /** A loaded directory. */
 export interface LoadedMesh {
@@ -36,8 +34,10 @@ export interface LoadedMesh {
   readonly unfinished: boolean;
   /** Errors about what a gateway misses and what may still come: all else is served without it. */
   readonly missing: readonly LocatedIssue[];
-  /** Every accepted object, for the next load. */
+  /** Every accepted object. */
   readonly objects: readonly LoadedObject[];
+  /** By cluster, Istio's under the empty name: for the next load. */
+  readonly objectsOf: ReadonlyMap<string, readonly LoadedObject[]>;
   /** What the next load need not read again. */
   readonly memory: LoadMemory;
 }
@@ -48,6 +48,9 @@ export interface LoadMemory {
   readonly reader: DocumentReader;
   /** What meshconfig.yaml and its like said, by their content. */
   readonly singles: WeakMap<object, SingleFile>;
+  /** What the files and clusters held, by their names; Istio's folder has the empty one. */
+  objects: ReadonlyMap<string, FileObjects>;
+  clusters: Map<string, ClusterObjects>;
 }
 
 interface SingleFile {
@@ -69,11 +72,19 @@ export interface LoadMeshDeps {
 
 /** Reads the directory; whatever is wrong is in `issues`, never thrown. */
 export async function loadMeshDirectory(dir: string, deps: LoadMeshDeps = {}): Promise<LoadedMesh> {
-  const memory = deps.previous?.memory ?? { files: new MeshFiles(), reader: new DocumentReader(), singles: new WeakMap() };
+  const memory = deps.previous?.memory ?? newMemory();
   const loader = new Loader(dir, deps, memory);
   await loader.run();
   return loader.result();
 }
+
+const newMemory = (): LoadMemory => ({
+  files: new MeshFiles(),
+  reader: new DocumentReader(),
+  singles: new WeakMap(),
+  objects: new Map(),
+  clusters: new Map(),
+});
 
 class Loader {
   readonly #dir: string;
@@ -81,14 +92,13 @@ class Loader {
   readonly #memory: LoadMemory;
   readonly #variables: Readonly<Record<string, string | undefined>>;
   readonly #issues: LocatedIssue[] = [];
-  readonly #objects = new Map<string, LoadedObject>();
+  readonly #objects = new Map<string, FileObjects>();
+  readonly #clusters = new Map<string, ClusterObjects>();
   #unfinished = false;
-  /** Where each Gateway of this load stands, for issues that only the whole mesh shows. */
-  readonly #places = new Map<ObjectMeta, { readonly document: YamlDocument; readonly at: FieldPath }>();
+  #gateways: GatewayPlaces | undefined;
   #config: MeshConfig;
   #networks: MeshNetworks;
   #nodes: ReadonlyMap<string, Node>;
-  #clusters: readonly string[] = [];
 
   constructor(dir: string, { previous, variables = noVariables }: LoadMeshDeps, memory: LoadMemory) {
     this.#dir = dir;
@@ -104,7 +114,9 @@ class Loader {
   async run(): Promise<void> {
     const entries = await this.#list("");
     if (entries === undefined) {
-      this.#problem(this.#dir, "cannot be read as a directory, expected a mesh directory with meshconfig.yaml, k8s/ and istio/");
+      this.#issues.push(
+        problemOf(this.#dir, "cannot be read as a directory, expected a mesh directory with meshconfig.yaml, k8s/ and istio/"),
+      );
       return;
     }
     this.#config = await this.#single("meshconfig.yaml", entries, readMeshConfig, this.#config, emptyMeshView.config);
@@ -129,71 +141,76 @@ class Loader {
       if (known === undefined) clusters.set(name, yaml);
       else known.push(...yaml);
     }
-    this.#clusters = [...clusters.keys()];
-    for (const [cluster, files] of clusters) for (const file of files) await this.#objectsOf(file, "k8s", cluster);
-    for (const entry of (await this.#list("istio")) ?? []) if (isConfigFile(entry)) await this.#objectsOf(`istio/${entry}`, "istio", "");
+    for (const [cluster, files] of clusters) await this.#cluster(cluster, "k8s", files);
+    const istio = ((await this.#list("istio")) ?? []).filter(isConfigFile);
+    await this.#cluster(
+      "",
+      "istio",
+      istio.map((entry) => `istio/${entry}`),
+    );
   }
 
   result(): LoadedMesh {
-    const objects = [...this.#objects.values()];
-    const mesh = assembleMesh(this.#config, this.#networks, this.#clusters, objects, this.#previous?.mesh);
+    const objectsOf = new Map([...this.#clusters].map(([name, { objects }]) => [name, objects]));
+    const mesh = assembleMesh(this.#config, this.#networks, objectsOf, this.#previous?.mesh);
+    const memory = this.#memory;
+    memory.objects = this.#objects;
+    memory.clusters = this.#clusters;
     const issues = [
-      ...this.#issues,
-      ...checkReferences(mesh, join(this.#dir, "networks.yaml")),
-      ...checkLocality(mesh, join(this.#dir, "meshconfig.yaml")),
-      ...checkScoping(mesh, objects),
-      ...checkEntries(mesh, join(this.#dir, "meshconfig.yaml")),
-      ...checkPeerAuthentication(mesh),
-      ...checkDelegates(objects),
-      ...checkServers(mesh).map((issue) => this.#locateObject(issue)),
-    ];
-    const missing = checkCredentials(mesh, gatewaysOf(this.#nodes)).map((issue) => this.#locateObject(issue));
-    return { mesh, nodes: this.#nodes, issues, unfinished: this.#unfinished, missing, objects, memory: this.#memory };
+      this.#issues,
+      ...[...this.#clusters.values()].map((cluster) => cluster.issues),
+      checkMesh({ mesh, dir: this.#dir, objects: objectsOf }, memory),
+      servers.get(memory, [mesh.gateways], () => checkServers(mesh)).map((issue) => this.#locateObject(issue)),
+    ].flat();
+    const reads = [this.#nodes, mesh.gateways, ...mesh.clusters.flatMap(({ name, pods, secrets }) => [name, pods, secrets])];
+    const missing = credentials
+      .get(memory, reads, () => checkCredentials(mesh, gatewaysOf(this.#nodes)))
+      .map((issue) => this.#locateObject(issue));
+    const flat = lazily(() => [...objectsOf.values()].flat());
+    return {
+      mesh,
+      nodes: this.#nodes,
+      issues,
+      unfinished: this.#unfinished,
+      missing,
+      get objects() {
+        return flat();
+      },
+      objectsOf,
+      memory,
+    };
   }
 
   /** An object kept from an earlier load is known by its start alone. */
   #locateObject({ meta, severity, path, message }: ObjectIssue): LocatedIssue {
-    const place = this.#places.get(meta);
+    this.#gateways ??= placeGateways(this.#clusters.get("")?.files ?? []);
+    const place = this.#gateways.get(meta);
     if (place === undefined) return { severity, ...meta.source, path, message };
     return locateIssue(place.document, { severity, path: [...place.at, ...path], message });
   }
 
-  async #objectsOf(path: string, place: "k8s" | "istio", cluster: string): Promise<void> {
-    const parsed = await this.#parse(path);
-    if (parsed === undefined || isBroken(parsed)) this.#keepFile(join(this.#dir, path));
-    for (const document of parsed?.documents ?? []) {
-      const { objects, issues } = this.#memory.reader.read(document, { place, cluster });
-      for (const issue of issues) this.#issues.push(locateIssue(document, issue));
-      for (const { object, at, failed } of objects) {
-        const { meta } = object.known.object;
-        if (meta.kind === "Gateway") this.#places.set(meta, { document, at });
-        const earlier = this.#objects.get(object.key);
-        const repeats = earlier !== undefined && !earlier.kept;
-        if (repeats) {
-          const { source: first } = earlier.known.object.meta;
-          const message = `repeats ${meta.kind} ${meta.namespace}/${meta.name} of ${first.file}:${first.line}`;
-          this.#issues.push(locateIssue(document, { severity: "error", path: [...at, "metadata", "name"], message }));
-        }
-        if (!failed && !repeats) this.#objects.set(object.key, object);
-        else if (earlier === undefined) this.#keep((kept) => kept.key === object.key);
-      }
+  async #cluster(cluster: string, place: DocumentPlace["place"], paths: readonly string[]): Promise<void> {
+    const files: ClusterFile[] = [];
+    for (const path of paths) {
+      const file = join(this.#dir, path);
+      const issues: LocatedIssue[] = [];
+      const parsed = await this.#parse(file, issues);
+      const before = this.#memory.objects.get(file);
+      const held = parsed && readFileObjects(this.#memory.reader, { place, cluster }, file, parsed, before);
+      if (held !== undefined) this.#objects.set(file, held);
+      files.push({ file, held, issues });
     }
-  }
-
-  /** Takes over what an earlier load had, where this one has nothing better. */
-  #keep(wanted: (object: LoadedObject) => boolean): void {
-    for (const object of this.#previous?.objects ?? []) {
-      if (wanted(object) && !this.#objects.has(object.key)) this.#objects.set(object.key, { ...object, kept: true });
-    }
-  }
-
-  #keepFile(file: string): void {
-    this.#keep((object) => object.known.object.meta.source.file === file);
+    const earlier = this.#previous?.objectsOf.get(cluster) ?? [];
+    const gathered = gatherObjects(files, this.#memory.clusters.get(cluster), earlier);
+    // At once, as what was there before has handed on its keys.
+    this.#memory.clusters.set(cluster, gathered);
+    this.#clusters.set(cluster, gathered);
   }
 
   async #single<T>(path: string, entries: readonly string[], read: (root: Fields) => T, previous: T, absent: T): Promise<T> {
     if (!entries.includes(path)) return absent;
-    const parsed = await this.#parse(path);
+    const parsed = await this.#parse(join(this.#dir, path), this.#issues);
+    if (parsed !== undefined) for (const issue of parsed.issues) this.#issues.push(issue);
     if (parsed === undefined || isBroken(parsed)) return previous;
     const [document] = parsed.documents;
     if (document === undefined) return absent;
@@ -212,18 +229,17 @@ class Loader {
     return single.failed ? previous : (single.value as T);
   }
 
-  async #parse(path: string): Promise<ParsedFile | undefined> {
-    const file = join(this.#dir, path);
+  /** Why it cannot be read is added to `issues`. */
+  async #parse(file: string, issues: LocatedIssue[]): Promise<ParsedFile | undefined> {
     const parsed = await this.#memory.files.read(file);
     if ("unfinished" in parsed) {
       this.#unfinished = true;
       return undefined;
     }
     if ("problem" in parsed) {
-      this.#problem(file, parsed.problem);
+      issues.push(problemOf(file, parsed.problem));
       return undefined;
     }
-    this.#issues.push(...parsed.issues);
     return parsed;
   }
 
@@ -235,10 +251,32 @@ class Loader {
       return undefined;
     }
   }
+}
 
-  #problem(file: string, message: string): void {
-    this.#issues.push({ severity: "error", file, line: 1, column: 1, path: [], message });
+const servers = new Kept<object, readonly ObjectIssue[]>();
+const credentials = new Kept<object, readonly ObjectIssue[]>();
+
+const problemOf = (file: string, message: string): LocatedIssue => ({ severity: "error", file, line: 1, column: 1, path: [], message });
+
+/** Where each Gateway of a load stands, for issues that only the whole mesh shows. */
+type GatewayPlaces = ReadonlyMap<ObjectMeta, { readonly document: YamlDocument; readonly at: FieldPath }>;
+
+function placeGateways(files: readonly ClusterFile[]): GatewayPlaces {
+  const places = new Map<ObjectMeta, { readonly document: YamlDocument; readonly at: FieldPath }>();
+  for (const { held } of files) {
+    for (const { objects, holder } of held?.readings ?? []) {
+      for (const { object, at } of objects) {
+        const { meta } = object.known.object;
+        if (meta.kind === "Gateway") places.set(meta, { document: holder.document, at });
+      }
+    }
   }
+  return places;
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 /** The gateway proxies among the nodes. */
@@ -246,6 +284,5 @@ function gatewaysOf(nodes: ReadonlyMap<string, Node>): Parameters<typeof checkCr
   return [...nodes.values()].map(describeProxy).filter((proxy) => proxy.type === "router");
 }
 
-const isBroken = (parsed: ParsedFile): boolean => parsed.issues.some((issue) => issue.severity === "error");
 const isConfigFile = (name: string): boolean => /\.(ya?ml|json)$/.test(name);
 const withoutExtension = (name: string): string => name.replace(/\.(ya?ml|json)$/, "");

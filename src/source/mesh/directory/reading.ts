@@ -24,16 +24,13 @@ export interface ReadObject {
 export interface Reading {
   readonly objects: readonly ReadObject[];
   readonly issues: readonly Issue[];
-}
-
-interface Remembered extends Reading {
   /** Where the document stands now: text above it comes and goes. */
   readonly holder: { document: YamlDocument };
 }
 
 /** Reads documents and remembers what they said. */
 export class DocumentReader {
-  readonly #known = new WeakMap<object, Remembered>();
+  readonly #known = new WeakMap<object, Reading>();
 
   /** The objects of a document; the same ones as before when its content is the same object as before. */
   read(document: YamlDocument, where: DocumentPlace): Reading {
