@@ -20,6 +20,7 @@ import type { FileWatch } from "./source/watch.ts";
 import { diffSnapshots, isEmptyUpdate } from "./snapshot/diff.ts";
 import { ResourceTable } from "./snapshot/resource-table.ts";
 import { buildSnapshot } from "./snapshot/snapshot.ts";
+import { tidyHeap } from "./proxy/tidy-heap.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import type { LogLevel, LogStyle, ProcessLogger } from "./telemetry/pino-logger.ts";
 import { StatsSlab } from "./telemetry/stats-slab.ts";
@@ -192,6 +193,7 @@ class Runner implements Proxy {
       ...(this.admin ? { admin: addressText(this.admin) } : {}),
       ...(this.dns ? { dns: addressText(this.dns) } : {}),
     });
+    setImmediate(tidyHeap);
     return [];
   }
 
