@@ -1,6 +1,7 @@
 // The files of a mesh directory as YAML. A file that the file system says is untouched is not read again, and of one that was
 // touched only the documents that differ are parsed again.
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
+import { TextReader } from "../../text-reader.ts";
 import { type ParsedFile, parseYaml } from "../../yaml-document.ts";
 
 // A mesh of thousands of services stays far below; what is above is no configuration.
@@ -65,8 +66,8 @@ export class MeshFiles {
   constructor(deps: MeshFilesDeps = {}) {
     this.#wallMs = deps.wallMs ?? Date.now;
     this.#stat = deps.stat ?? ((path) => stat(path, { bigint: true }));
-    // Decoded at once: with an encoding the file system gives a string of many parts, which costs three times as much to look into.
-    this.#readFile = deps.readFile ?? (async (path) => (await readFile(path)).toString("utf8"));
+    const reader = new TextReader();
+    this.#readFile = deps.readFile ?? ((path) => reader.read(path));
     this.#wait = deps.wait ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
   }
 
