@@ -91,6 +91,8 @@ export type StartResult = { readonly ok: true; readonly proxy: Proxy } | { reado
 const acceptWhileDrainingMs = 250;
 /** When to load again what was being written during a load; the end of the writing is mostly noticed before. */
 const unfinishedMs = 250;
+/** How long after a start its garbage is collected: whoever waited for it has been answered by then. */
+const tidyAfterMs = 1000;
 /** How often draining looks whether connections are left. */
 const drainPollMs = 50;
 
@@ -193,7 +195,7 @@ class Runner implements Proxy {
       ...(this.admin ? { admin: addressText(this.admin) } : {}),
       ...(this.dns ? { dns: addressText(this.dns) } : {}),
     });
-    setImmediate(tidyHeap);
+    this.#deps.clock.after(tidyAfterMs, tidyHeap);
     return [];
   }
 
