@@ -3,59 +3,29 @@ import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
 import { test, type TestContext } from "node:test";
 import { decode, encode, type Answer } from "dns-packet";
-import { systemClock } from "../../src/clock.ts";
 import { compileNameTable } from "../../src/dns/name-table.ts";
-import { startDnsResponder, type DnsResponder, type DnsResponderOptions } from "../../src/dns/responder.ts";
+import type { DnsResponderOptions } from "../../src/dns/responder.ts";
 import { manualClock } from "../support/manual-clock.ts";
-import { encodeQuestion, readReply, type ReadReply } from "../unit/dns/messages.ts";
-import {
-  askTcp,
-  askUdp,
-  frame,
-  recordStats,
-  silentLogger,
-  startUpstream,
-  type RecordedStats,
-  type Script,
-  type Upstream,
-} from "./dns-wire.ts";
+import { encodeQuestion, type ReadReply } from "../unit/dns/messages.ts";
+import { askOne, startResponder, startUpstream, type Script, type StartedResponder, type Upstream } from "./dns-wire.ts";
 
 const table = compileNameTable(
   { table: { "mesh.example": { ips: ["10.0.0.1"] } } },
   { proxyDomain: "", proxyNamespace: "", searchDomains: [] },
 );
 
-interface Started {
-  readonly responder: DnsResponder;
-  readonly stats: RecordedStats;
+interface Started extends StartedResponder {
   ask(name: string, options?: { transport?: "udp" | "tcp"; edns?: number; id?: number }): Promise<ReadReply>;
 }
 
 async function start(t: TestContext, options: Partial<DnsResponderOptions>): Promise<Started> {
-  const stats = recordStats();
-  const responder = await startDnsResponder({
-    host: "127.0.0.1",
-    port: 0,
-    table,
-    nameServers: [],
-    clock: systemClock,
-    logger: silentLogger,
-    stats,
-    cache: "none",
-    batching: false,
-    // 0.99 keeps the order that is given.
-    random: () => 0.99,
-    ...options,
-  });
+  // 0.99 keeps the order that is given.
+  const { responder, stats } = await startResponder({ table, cache: "none", batching: false, random: () => 0.99, ...options });
   t.after(() => responder.close());
   return {
     responder,
     stats,
-    ask: async (name, { transport = "udp", ...rest } = {}) => {
-      const message = encodeQuestion(name, "A", rest);
-      const replies = transport === "udp" ? askUdp(responder.address, [message]) : askTcp(responder.address, [frame(message)], 1);
-      return readReply((await replies)[0]!);
-    },
+    ask: (name, { transport = "udp", ...rest } = {}) => askOne(responder.address, transport, encodeQuestion(name, "A", rest)),
   };
 }
 
