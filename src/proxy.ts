@@ -301,6 +301,7 @@ class Runner implements Proxy {
     const built = buildSnapshot(resources, {
       ...filterSupport,
       rejected: config.rejected,
+      ...(config.meantAbsent ? { meantAbsent: config.meantAbsent } : {}),
       ...(this.#snapshot ? { previous: this.#snapshot } : {}),
     });
     const issues = [...config.issues, ...built.issues.map((issue) => ({ severity: issue.severity, text: config.locate(issue) }))];
