@@ -13,5 +13,5 @@ export function compileNamesOfNode(
   const [, , workload = "", proxyDomain = ""] = node.id.split("~");
   const namespace = node.metadata["NAMESPACE"];
   const proxyNamespace = typeof namespace === "string" ? namespace : workload.slice(workload.lastIndexOf(".") + 1);
-  return compileNameTable(nameTable, { proxyDomain, proxyNamespace, searchDomains }, servicePorts);
+  return compileNameTable(nameTable, { proxyDomain, proxyNamespace, searchDomains, expandFullNames: true }, servicePorts);
 }

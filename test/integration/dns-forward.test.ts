@@ -96,7 +96,8 @@ test("with every server silent, mesh names are answered at once and others SERVF
       return [];
     };
     const servers = [await upstream(t, silent), await upstream(t, silent), await upstream(t, silent)];
-    const { ask, stats } = await start(t, { clock, nameServers: servers, forward: { order } });
+    // The second question waits as long as the first.
+    const { ask, stats } = await start(t, { clock, nameServers: servers, forward: { order, downDeadlineMs: endMs } });
     for (const transport of ["udp", "tcp"] as const) {
       heard = Promise.withResolvers();
       let done = false;
@@ -125,6 +126,32 @@ test("with every server dead SERVFAIL comes long before the deadline", async (t)
   const startedMs = performance.now();
   for (const transport of ["udp", "tcp"] as const) assert.equal((await ask("www.example", { transport })).rcode, "SERVFAIL");
   assert.ok(performance.now() - startedMs < 2000);
+});
+
+test("while all servers are silent the questions after the first do not wait for the deadline, and a reply ends that", async (t) => {
+  const clock = manualClock();
+  let silent = true;
+  let heard = Promise.withResolvers<void>();
+  const one = await upstream(t, (query, ...rest) => {
+    heard.resolve();
+    return silent ? [] : answering("192.0.2.1")(query, ...rest);
+  });
+  const settings = { timeoutMs: 4500, deadlineMs: 4500, retries: 0 };
+  const { ask } = await start(t, { clock, nameServers: [one], forward: settings });
+  const failsAfter = async (ms: number): Promise<void> => {
+    heard = Promise.withResolvers();
+    const asked = ask("www.example");
+    await heard.promise;
+    clock.advance(ms);
+    assert.equal((await asked).rcode, "SERVFAIL");
+  };
+  await failsAfter(4500);
+  await failsAfter(200);
+  await failsAfter(200);
+  silent = false;
+  assert.equal((await ask("www.example")).rcode, "NOERROR");
+  silent = true;
+  await failsAfter(4500);
 });
 
 test("a lost packet is made up for by asking again", async (t) => {
