@@ -1,13 +1,13 @@
 // The composition root: builds every part of the process and wires them. Start, reload, drain and stop on one page.
 import type { AdminContext, ConfigView, LocatedIssue, ServerState } from "./admin/admin-context.ts";
 import { startAdminServer } from "./admin/admin-server.ts";
-import type { AdminServer } from "./admin/admin-server.ts";
 import { prometheusPage } from "./admin/stats-page.ts";
 import type { Clock } from "./clock.ts";
 import type { SocketAddress } from "./envoy/address.ts";
 import { explainLive } from "./explain/live.ts";
 import type { Node } from "./envoy/bootstrap.ts";
 import { filterSupport } from "./filter/registry.ts";
+import type { HttpServer } from "./net/http-server.ts";
 import { checkCertificates, loadCertificates } from "./proxy/certificates.ts";
 import type { ConfigSource, LoadedConfig } from "./proxy/config-source.ts";
 import { bindProblem } from "./proxy/bind-problem.ts";
@@ -122,7 +122,7 @@ class Runner implements Proxy {
   #issues: readonly LocatedIssue[] = [];
   #snapshot: Snapshot | undefined = undefined;
   #publishedMs = 0;
-  #admin: AdminServer | undefined = undefined;
+  #admin: HttpServer | undefined = undefined;
   #dns: MeshDns | undefined = undefined;
   #onStarted: () => void = () => undefined;
   /** A change during the start is loaded after it. */
@@ -303,6 +303,7 @@ class Runner implements Proxy {
     const built = buildSnapshot(resources, {
       ...filterSupport,
       rejected: config.rejected,
+      ...(config.meantAbsent ? { meantAbsent: config.meantAbsent } : {}),
       ...(this.#snapshot ? { previous: this.#snapshot } : {}),
     });
     const issues = [...config.issues, ...built.issues.map((issue) => ({ severity: issue.severity, text: config.locate(issue) }))];

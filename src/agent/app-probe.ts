@@ -2,11 +2,12 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { connect, isIPv6 } from "node:net";
 import type { TcpNetConnectOpts } from "node:net";
+import type { HttpAnswer } from "../net/http-server.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { type Fetched, fetchLocal } from "./http-fetch.ts";
 import { checkGrpcHealth } from "./grpc-health.ts";
 import type { AppProbe } from "./settings.ts";
-import { type Answer, plain } from "./status-http.ts";
+import { plain } from "./status-answer.ts";
 
 /** What probing needs to know. */
 export interface ProbeContext {
@@ -24,7 +25,7 @@ const maxRedirects = 10;
 const ownHeaders = new Set(["connection", "keep-alive", "proxy-connection", "transfer-encoding", "content-length", "upgrade", "te"]);
 
 /** Asks and gives what kubelet is told: the application's status and the beginning of its body, or 500. */
-export async function answerProbe(probe: AppProbe, headers: IncomingHttpHeaders, context: ProbeContext): Promise<Answer> {
+export async function answerProbe(probe: AppProbe, headers: IncomingHttpHeaders, context: ProbeContext): Promise<HttpAnswer> {
   const { action, timeoutMs } = probe;
   const target = targetOf(action.port, context.podAddress);
   try {
@@ -60,7 +61,7 @@ function dial(target: TcpNetConnectOpts, timeoutMs: number): Promise<void> {
 
 type HttpProbe = AppProbe & { readonly action: Extract<AppProbe["action"], { readonly kind: "http" }> };
 
-async function askHttp({ action, timeoutMs }: HttpProbe, headers: IncomingHttpHeaders, context: ProbeContext): Promise<Answer> {
+async function askHttp({ action, timeoutMs }: HttpProbe, headers: IncomingHttpHeaders, context: ProbeContext): Promise<HttpAnswer> {
   const { host, localAddress } = targetOf(action.port, context.podAddress);
   const base = { host, localAddress, maxBytes: maxBodyBytes, beyond: "cut" } as const;
   const passed = Object.fromEntries(Object.entries(headers).filter(([name]) => !ownHeaders.has(name)));

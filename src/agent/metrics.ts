@@ -1,10 +1,10 @@
 // The merged metrics of a pod: this agent's own, the proxy's, and the application's last, since OpenMetrics end with `# EOF`.
 // A part that fails is left out and counted; the scrape itself never fails.
 import type { IncomingHttpHeaders } from "node:http";
+import type { HttpAnswer } from "../net/http-server.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { fetchLocal } from "./http-fetch.ts";
 import type { PrometheusTarget } from "./settings.ts";
-import type { Answer } from "./status-http.ts";
 
 /** Prometheus' text format. */
 export const textFormat = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,7 +23,7 @@ export interface MetricsParts {
 }
 
 /** Makes the answer to a scrape. */
-export function createMergedMetrics(parts: MetricsParts): (headers: IncomingHttpHeaders) => Promise<Answer> {
+export function createMergedMetrics(parts: MetricsParts): (headers: IncomingHttpHeaders) => Promise<HttpAnswer> {
   let scrapes = 0;
   const failures = new Map<"envoy" | "application", number>();
   const failed = (type: "envoy" | "application", cause: unknown): void => {

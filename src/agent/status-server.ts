@@ -2,12 +2,13 @@
 // and the ends of jobs; 15090 the proxy's own metrics.
 import type { IncomingMessage } from "node:http";
 import type { SocketAddress } from "../envoy/address.ts";
+import { type HttpAnswer, type HttpServer, listenHttp } from "../net/http-server.ts";
 import { bindProblem } from "../proxy/bind-problem.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { answerProbe } from "./app-probe.ts";
 import { createMergedMetrics, textFormat } from "./metrics.ts";
 import type { AgentSettings } from "./settings.ts";
-import { type Answer, isLocal, listenStatus, plain, type StatusHttp } from "./status-http.ts";
+import { isLocal, plain } from "./status-answer.ts";
 
 /** The ports by what they are for; each is also the flag of `isthmus run`. */
 export const statusKinds = ["health", "status", "prometheus"] as const;
@@ -27,11 +28,14 @@ export interface StatusContext {
   readonly logger: Logger;
 }
 
+/** Kubelet's probes, a scraper or two, and people. */
+const maxConnections = 256;
+
 /** The ports that are open. */
 export class StatusServers {
   readonly #context: StatusContext;
-  readonly #open = new Map<StatusKind, StatusHttp>();
-  readonly #merged: (headers: IncomingMessage["headers"]) => Promise<Answer>;
+  readonly #open = new Map<StatusKind, HttpServer>();
+  readonly #merged: (headers: IncomingMessage["headers"]) => Promise<HttpAnswer>;
 
   constructor(context: StatusContext) {
     this.#context = context;
@@ -45,7 +49,13 @@ export class StatusServers {
     if (kind === "status" && settings.prometheus?.port === address.port)
       return `ISTIO_PROMETHEUS_ANNOTATIONS: port ${address.port} is this proxy's own --status, which would ask itself: give the application's`;
     try {
-      const server = await listenStatus(address, (request) => this.#answer(kind, request), logger);
+      const server = await listenHttp({
+        address,
+        name: "status",
+        maxConnections,
+        answer: (request) => this.#answer(kind, request),
+        logger,
+      });
       this.#open.set(kind, server);
       return undefined;
     } catch (thrown) {
@@ -62,7 +72,7 @@ export class StatusServers {
     await Promise.all([...this.#open.values()].map((server) => server.close()));
   }
 
-  #answer(kind: StatusKind, request: IncomingMessage): Answer | Promise<Answer> {
+  #answer(kind: StatusKind, request: IncomingMessage): HttpAnswer | Promise<HttpAnswer> {
     const path = (request.url ?? "/").split("?", 1)[0] ?? "/";
     if (kind === "prometheus")
       return path === "/stats/prometheus"
@@ -73,12 +83,12 @@ export class StatusServers {
     return this.#status(path, request);
   }
 
-  #readiness(): Answer {
+  #readiness(): HttpAnswer {
     const reason = this.#context.notReady();
     return reason === undefined ? plain("") : plain(`${reason}\n`, 503);
   }
 
-  #status(path: string, request: IncomingMessage): Answer | Promise<Answer> {
+  #status(path: string, request: IncomingMessage): HttpAnswer | Promise<HttpAnswer> {
     if (path === "/stats/prometheus" || path === "/metrics") return this.#merged(request.headers);
     if (path.startsWith("/app-health/") || path.startsWith("/app-lifecycle/")) return this.#probe(path, request);
     if (path === "/quitquitquit") return local(request, this.#context.quit);
@@ -86,7 +96,7 @@ export class StatusServers {
     return plain("expected /healthz/ready, /stats/prometheus, /app-health/..., /drain or /quitquitquit\n", 404);
   }
 
-  #probe(path: string, request: IncomingMessage): Answer | Promise<Answer> {
+  #probe(path: string, request: IncomingMessage): HttpAnswer | Promise<HttpAnswer> {
     const { settings, logger } = this.#context;
     const probe = settings.probes.get(path);
     if (probe === undefined) return plain(`ISTIO_KUBE_APP_PROBERS names no probe ${path}\n`, 400);
@@ -96,7 +106,7 @@ export class StatusServers {
 }
 
 // Ends traffic, so it is for the pod itself, and for no web page that a browser there may show.
-function local(request: IncomingMessage, act: () => void): Answer {
+function local(request: IncomingMessage, act: () => void): HttpAnswer {
   if (!isLocal(request)) return plain("Only requests from localhost are allowed\n", 403);
   if (request.method !== "POST") return plain("Method Not Allowed\n", 405);
   const site = request.headers["sec-fetch-site"];

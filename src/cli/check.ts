@@ -2,7 +2,9 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Command } from "commander";
+import { systemClock } from "../clock.ts";
 import { extensions } from "../envoy/extensions.ts";
+import { certificateIssues } from "../proxy/certificates.ts";
 import type { SupportedFilters } from "../snapshot/filter-support.ts";
 import { buildSnapshot } from "../snapshot/snapshot.ts";
 import { loadBootstrap, type LoadBootstrapDeps } from "../source/file/bootstrap.ts";
@@ -23,6 +25,8 @@ export interface CheckDeps {
   /** Every issue of a mesh directory. Default: mesh directories are an error. */
   readonly checkMesh?: (directory: string, options: CheckOptions) => Promise<readonly LocatedIssue[]>;
   readonly bootstrapDeps?: LoadBootstrapDeps;
+  /** Milliseconds since 1970, for certificates. Default: now. */
+  readonly nowMs?: () => number;
   /** Default: standard output. */
   readonly write?: (text: string) => void;
   /** Default: sets the process's exit code. */
@@ -89,7 +93,8 @@ async function checkBootstrap(path: string, deps: CheckDeps): Promise<readonly L
   if (!loaded.ok) return loaded.issues;
   const supported = deps.supported ?? honouredFilters;
   const { issues } = buildSnapshot(loaded.bootstrap.resources, { ...supported, rejected: loaded.rejected });
-  return [...loaded.issues, ...issues.map(loaded.locateResource)];
+  const certificates = certificateIssues(loaded.bootstrap.resources, (deps.nowMs ?? systemClock.wallMs)());
+  return [...loaded.issues, ...[...issues, ...certificates].map(loaded.locateResource)];
 }
 
 /** Every filter that the decoders honour. */

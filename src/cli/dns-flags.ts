@@ -13,6 +13,7 @@ export interface DnsFlags {
   readonly dnsForwardOrder: ForwardSettings["order"];
   readonly dnsForwardTimeoutMs: number;
   readonly dnsForwardDeadlineMs: number;
+  readonly dnsForwardDownDeadlineMs: number;
   readonly dnsForwardRetries: number;
   readonly dnsForwardMax: number;
   readonly dnsForwardTcp: "on" | "off";
@@ -48,13 +49,20 @@ export function addDnsFlags(command: Command): void {
     .addOption(choice("--dns-forward-order <order>", "how the servers for other names are asked", ["shuffled", "ordered", "parallel"]))
     .option("--dns-forward-timeout-ms <ms>", "how long one of them may take", wholeNumber(1), forward.timeoutMs)
     .option("--dns-forward-deadline-ms <ms>", "when a client has its SERVFAIL at the latest", wholeNumber(1), forward.deadlineMs)
+    .option("--dns-forward-down-deadline-ms <ms>", "the same while all servers are silent", wholeNumber(1), forward.downDeadlineMs)
     .option("--dns-forward-retries <n>", "times that servers without a reply are asked again", wholeNumber(0), forward.retries)
     .option("--dns-forward-max <n>", "queries under way to them; more get SERVFAIL at once", wholeNumber(1), forward.maxInFlight)
     .addOption(choice("--dns-forward-tcp <on|off>", "ask over TCP for what came cut by UDP", ["on", "off"]))
     .addOption(choice("--dns-forward-cookies <on|off>", "DNS cookies towards them", ["on", "off"]))
     .addOption(choice("--dns-forward-mixed-case <on|off>", "questions in random case towards them (0x20)", ["off", "on"]))
     .option("--dns-ttl-s <seconds>", "how long clients may keep answers about mesh names", wholeNumber(0), answers.ttlS)
-    .addOption(choice("--dns-search <which>", "search domains of resolv.conf that mesh names are also known under", ["all", "first"]))
+    .addOption(
+      choice(
+        "--dns-search <which>",
+        "search domains of resolv.conf that mesh names are also known under; first: full names are not, as in Istio",
+        ["all", "first"],
+      ),
+    )
     .addOption(choice("--dns-soa <on|off>", "an SOA where a mesh name has no address of the asked family", ["on", "off"]))
     .addOption(choice("--dns-edns <on|off>", "EDNS in answers about mesh names to clients that use it", ["on", "off"]))
     .addOption(
@@ -99,6 +107,7 @@ export function dnsSettings(flags: DnsFlags): MeshDnsSettings {
       order: flags.dnsForwardOrder,
       timeoutMs: flags.dnsForwardTimeoutMs,
       deadlineMs: flags.dnsForwardDeadlineMs,
+      downDeadlineMs: flags.dnsForwardDownDeadlineMs,
       retries: flags.dnsForwardRetries,
       maxInFlight: flags.dnsForwardMax,
       tcpOnTruncation: flags.dnsForwardTcp === "on",

@@ -1,6 +1,8 @@
 // The command line: commands, help, and exit codes. 0 fine, 1 what was asked about is wrong, 2 wrong usage.
 import { Command, CommanderError } from "commander";
+import { systemClock } from "../clock.ts";
 import { filterSupport } from "../filter/registry.ts";
+import { gatewayCertificateIssues } from "../proxy/certificates.ts";
 import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
 import { registerCa } from "./ca.ts";
 import { registerCheck } from "./check.ts";
@@ -37,7 +39,8 @@ const commands: readonly RegisterCommand[] = [
       supported: filterSupport,
       checkMesh: async (folder, options) => {
         const { mesh, issues, missing } = await loadMeshDirectory(folder, { variables: edge.environment });
-        return [...issues, ...missing, ...(await resolveGateways(mesh, folder, options.resolveGateways === true)).issues];
+        const certificates = gatewayCertificateIssues(mesh, systemClock.wallMs());
+        return [...issues, ...missing, ...certificates, ...(await resolveGateways(mesh, folder, options.resolveGateways === true)).issues];
       },
       write: edge.out,
       exit: setExit,

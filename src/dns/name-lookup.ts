@@ -72,7 +72,7 @@ function findPart(table: NameTable, name: Uint8Array, from: number, to: number, 
     if (cut < least || name[cut] !== bytes[searches[search + searchField.at]!]) continue;
     // Hardly anything is found where nothing is known, so whether the name ends in the domain is asked last.
     const known = probe(table, states[cut]!, name, from, cut, wildcard);
-    if (known >= 0 && isExpanded(table, known) && searchStart(table, search, name, from, to) === cut) return (known << 1) | 1;
+    if (known >= 0 && isExpanded(table, known) && isUnderSearch(table, search, name, from, to)) return (known << 1) | 1;
   }
   return NOT_FOUND;
 }
@@ -85,6 +85,13 @@ function ofEntry({ entries }: NameTable, entry: number): number {
 /** Names of hosts are known under search domains, those of pods that only SRV records name are not. */
 function isExpanded({ entries, hosts }: NameTable, entry: number): boolean {
   return entries[entry * field.stride + field.addresses]! < hosts;
+}
+
+function isUnderSearch(table: NameTable, search: number, name: Uint8Array, from: number, to: number): boolean {
+  if (!table.expandsFullNames) return searchStart(table, search, name, from, to) >= 0;
+  const { searches, bytes } = table;
+  const length = searches[search + searchField.length]!;
+  return isSame(bytes, searches[search + searchField.at]!, name, to - length, length);
 }
 
 /**

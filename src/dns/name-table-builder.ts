@@ -71,7 +71,7 @@ export class NameTableBuilder {
   }
 
   /** The table; nothing may be added afterwards. */
-  build(): Omit<NameTable, "services"> {
+  build(): Omit<NameTable, "services" | "expandsFullNames"> {
     this.#expandKnown();
     const bytes = new Uint8Array(new SharedArrayBuffer(this.#end));
     bytes.set(this.#bytes.subarray(0, this.#end));

@@ -27,6 +27,11 @@ export interface NameTableOptions {
   readonly proxyNamespace: string;
   /** The search domains that names are also known under; Istio takes resolv.conf's first one only. */
   readonly searchDomains: readonly string[];
+  /**
+   * Names that end in a search domain are known under it as well: resolvers that count dots ask for those first, and without this the
+   * answer waits for an upstream that may be dead. Default false, as in Istio.
+   */
+  readonly expandFullNames?: boolean;
 }
 
 /** A compiled table. The arrays lie in shared memory, so posting one to a thread shares it. */
@@ -45,6 +50,8 @@ export interface NameTable {
   readonly addresses: Int32Array;
   /** `searchField.stride` numbers a search domain, in the order they are tried. */
   readonly searches: Int32Array;
+  /** Whether a name that ends in a search domain is known under it as well. */
+  readonly expandsFullNames: boolean;
   /** Names and search domains in wire form without the root label, and addresses. */
   readonly bytes: Uint8Array;
   /** By host number; not shared with threads, which know nothing of ports. */
@@ -101,7 +108,7 @@ export function compileNameTable(nds: NameTableJson, options: NameTableOptions, 
   }
   // Pods that SRV records point to and the name table does not have: they have no host name of their own.
   for (const pod of podsOf(services)) builder.claimPod(pod.host.toLowerCase(), pod.address);
-  return { ...builder.build(), services };
+  return { ...builder.build(), expandsFullNames: options.expandFullNames ?? false, services };
 }
 
 function podsOf(services: readonly (HostPorts | undefined)[]): readonly ServiceEndpoint[] {

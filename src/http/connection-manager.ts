@@ -119,6 +119,9 @@ export class HttpManager {
   readonly #requestRules: RequestRules;
   readonly #responseRules: ResponseRules;
   readonly #pathOptions: PathOptions;
+  #draining = false;
+  /** The routes when draining began. */
+  #lastRoutes: RouteTable | undefined;
 
   /**
    * @param filters in configuration order, without the terminal one
@@ -164,6 +167,20 @@ export class HttpManager {
     };
   }
 
+  /** Whether the chain, its listener or the process is going. */
+  get draining(): boolean {
+    return this.#draining || this.drain.draining;
+  }
+
+  /**
+   * From now on responses close their connections. Those that are open go on with the routes there are, also when these are
+   * removed beside their listener: Envoy too keeps a route configuration for as long as something uses it.
+   */
+  startDrain(): void {
+    this.#draining = true;
+    this.#lastRoutes = this.#routes();
+  }
+
   /** Counts a stream in. */
   onStreamStart(stream: HttpStream): void {
     this.stats.downstreamRqTotal.inc();
@@ -207,7 +224,8 @@ export class HttpManager {
     this.#requestRules.apply(stream);
     info.authority = stream.authority;
     info.scheme = stream.scheme;
-    const route = this.#routes()?.match(stream, this.random());
+    const routes = this.#routes() ?? this.#lastRoutes;
+    const route = routes?.match(stream, this.random());
     stream.route = route;
     if (route !== undefined) {
       info.routeName = route.name;
@@ -241,7 +259,7 @@ export class HttpManager {
   /** The last touches to a response before it is encoded. */
   prepareResponse(stream: HttpStream, headers: HeaderMap): void {
     this.#responseRules.apply(stream, headers);
-    if (this.drain.draining && !stream.closeAfterResponse) {
+    if (this.draining && !stream.closeAfterResponse) {
       stream.closeAfterResponse = true;
       this.stats.downstreamCxDrainClose.inc();
     }

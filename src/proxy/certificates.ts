@@ -8,6 +8,10 @@ import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { Listener } from "../envoy/listener/listener.ts";
 import { KeptFlat, KeptMap } from "../kept-list.ts";
 import type { CommonTlsContext, Secret, TlsCertificate } from "../envoy/tls/tls.ts";
+import type { Issue } from "../error.ts";
+import type { ResourceIssue } from "../snapshot/resource-issue.ts";
+import type { MeshView } from "../source/mesh/mesh-view.ts";
+import type { LocatedIssue } from "../source/yaml-document.ts";
 
 /** The secrets of a folder, or one sentence for each thing wrong. */
 export type CertificatesResult =
@@ -61,26 +65,35 @@ export async function loadCertificates(folder: string, nowMs: number): Promise<C
   };
 }
 
-/** What keeps any own certificate of the configuration from serving now. */
+/** What keeps any own certificate of the configuration from serving now, each once. */
 export function checkCertificates(resources: Resources, nowMs: number): readonly string[] {
-  const problems = new Set<string>();
-  const ofSecrets = resources.secrets.flatMap(({ name, certificate }) =>
-    certificate ? [{ certificate, where: `of secret ${name}` }] : [],
+  return [...new Set(certificateIssues(resources, nowMs).map(({ message }) => message))];
+}
+
+/** The same with the resource and the place in it that has the certificate. */
+export function certificateIssues({ secrets, listeners, clusters }: Resources, nowMs: number): readonly ResourceIssue[] {
+  const ofSecrets = secrets.flatMap(({ name, certificate }): readonly PlacedCertificate[] =>
+    certificate ? [{ certificate, kind: "secrets", name, path: ["tls_certificate"] }] : [],
   );
   const all = [
     ...ofSecrets,
-    ...flat.of(ofListeners.map(checkCertificates, resources.listeners, [], listenerCertificates)),
-    ...flat.of(ofClusters.map(checkCertificates, resources.clusters, [], clusterCertificates)),
+    ...flat.of(ofListeners.map(certificateIssues, listeners, [], listenerCertificates)),
+    ...flat.of(ofClusters.map(certificateIssues, clusters, [], clusterCertificates)),
   ];
-  for (const { certificate, where } of all) for (const problem of checkCertificate(certificate, where, nowMs)) problems.add(problem);
-  return [...problems];
+  return all.flatMap(({ certificate, kind, name, path }) =>
+    checkCertificate(certificate, `of ${singular[kind]} ${name}`, nowMs).map((message): ResourceIssue => {
+      return { severity: "error", kind, name, occurrence: 0, path, message };
+    }),
+  );
 }
 
-/** A certificate and how messages name it. */
-interface PlacedCertificate {
+/** A certificate and where it stands. */
+interface PlacedCertificate extends Pick<ResourceIssue, "name" | "path"> {
   readonly certificate: TlsCertificate;
-  readonly where: string;
+  readonly kind: keyof typeof singular;
 }
+
+const singular = { secrets: "secret", listeners: "listener", clusters: "cluster" } as const;
 
 // Few of a mesh's thousands of resources bring a certificate of their own.
 const ofListeners = new KeptMap<Listener, readonly PlacedCertificate[]>();
@@ -88,23 +101,48 @@ const ofClusters = new KeptMap<Cluster, readonly PlacedCertificate[]>();
 const flat = new KeptFlat<PlacedCertificate>();
 
 function listenerCertificates({ name, filterChains, defaultFilterChain }: Listener): readonly PlacedCertificate[] {
-  const chains = defaultFilterChain ? [...filterChains, defaultFilterChain] : filterChains;
-  return chains.flatMap(({ transportSocket }) => socketCertificates(transportSocket, `of listener ${name}`));
+  const certificates = filterChains.flatMap(({ transportSocket }, index) =>
+    socketCertificates(transportSocket, "listeners", name, ["filter_chains", index]),
+  );
+  if (defaultFilterChain === undefined) return certificates;
+  return [...certificates, ...socketCertificates(defaultFilterChain.transportSocket, "listeners", name, ["default_filter_chain"])];
 }
 
 function clusterCertificates({ name, transportSocket, transportSocketMatches }: Cluster): readonly PlacedCertificate[] {
-  const sockets = [transportSocket, ...transportSocketMatches.map((match) => match.transportSocket)];
-  return sockets.flatMap((socket) => socketCertificates(socket, `of cluster ${name}`));
+  const matches = transportSocketMatches.flatMap((match, index) =>
+    socketCertificates(match.transportSocket, "clusters", name, ["transport_socket_matches", index]),
+  );
+  return [...socketCertificates(transportSocket, "clusters", name, []), ...matches];
 }
 
 function socketCertificates(
   socket: { readonly kind: string; readonly tls?: { readonly common: CommonTlsContext } },
-  where: string,
+  kind: PlacedCertificate["kind"],
+  name: string,
+  path: Issue["path"],
 ): readonly PlacedCertificate[] {
-  return socket.tls === undefined ? none : socket.tls.common.certificates.map((certificate) => ({ certificate, where }));
+  if (socket.tls === undefined) return none;
+  const inContext = [...path, "transport_socket", "typed_config", "common_tls_context", "tls_certificates"];
+  return socket.tls.common.certificates.map((certificate, index) => ({ certificate, kind, name, path: [...inContext, index] }));
 }
 
 const none: readonly PlacedCertificate[] = [];
+
+/** The same for the Secrets that a mesh's Gateways name, where each is written. */
+export function gatewayCertificateIssues(mesh: Pick<MeshView, "gateways" | "clusters">, nowMs: number): readonly LocatedIssue[] {
+  const servers = mesh.gateways.flatMap(({ spec }) => spec.servers);
+  const named = new Set(servers.flatMap(({ tls }) => tls?.credentialNames ?? []).map((name) => name.slice(name.lastIndexOf("/") + 1)));
+  return mesh.clusters
+    .flatMap(({ secrets }) => secrets)
+    .filter(({ meta }) => named.has(meta.name))
+    .flatMap(({ meta, spec: { certificate } }) => {
+      if (certificate === undefined) return [];
+      const { chain, privateKey } = certificate;
+      return checkCertificate({ certificateChain: chain, privateKey }, `of Secret ${meta.namespace}/${meta.name}`, nowMs).map(
+        (message): LocatedIssue => ({ severity: "error", path: [], ...meta.source, message }),
+      );
+    });
+}
 
 /** What keeps a certificate from serving now: unreadable, expired, not yet valid, another key. `where` names it in messages. */
 export function checkCertificate(certificate: TlsCertificate, where: string, nowMs: number): readonly string[] {

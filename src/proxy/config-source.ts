@@ -17,6 +17,8 @@ export interface LoadedConfig {
   readonly rejected: readonly RejectedResource[];
   /** Says where in the source an issue of a resource is, and what it is. */
   readonly locate: (issue: ResourceIssue) => string;
+  /** Clusters that routes name without there being any, as meant; default none. */
+  readonly meantAbsent?: (cluster: string) => boolean;
   /** As written or translated, for /config_dump. */
   readonly bootstrap: unknown;
   readonly json: ConfigView["json"];

@@ -62,7 +62,7 @@ export async function startMeshDns(options: MeshDnsOptions): Promise<MeshDns> {
   const answers = { ...defaultAnswerSettings, ...settings.answers };
   const nameServers = options.forward?.map((server) => ({ host: server.address, port: server.port })) ?? system.nameServers;
   let names = namesOf(options.config);
-  let table = compileNames(names, search);
+  let table = compileNames(names, search, settings.search);
   const responder = await startDnsResponder({
     host: address,
     port,
@@ -85,7 +85,7 @@ export async function startMeshDns(options: MeshDnsOptions): Promise<MeshDns> {
       names = next;
       // Most changes of a mesh are not of its names, and compiling ten thousand hosts takes many times what comparing them does.
       if (same) return;
-      table = compileNames(names, search);
+      table = compileNames(names, search, settings.search);
       responder.setTable(table);
     },
     view: () => ({
@@ -132,8 +132,12 @@ function sameHosts<T>(left: Readonly<Record<string, T>>, right: Readonly<Record<
   return hosts.every((host) => left[host] === right[host] || (Object.hasOwn(right, host) && isDeepStrictEqual(left[host], right[host])));
 }
 
-function compileNames({ node, nameTable, servicePorts }: Names, searchDomains: readonly string[]): NameTable {
-  return compileNamesOfNode(node, nameTable, searchDomains, servicePorts);
+function compileNames(
+  { node, nameTable, servicePorts }: Names,
+  searchDomains: readonly string[],
+  search: MeshDnsSettings["search"],
+): NameTable {
+  return compileNamesOfNode(node, nameTable, searchDomains, servicePorts, search !== "first");
 }
 
 function readResolvConf(path: string): string {

@@ -20,6 +20,7 @@ import { nodeFromOptions, parseNodeFile } from "../source/mesh/node.ts";
 import type { NodeFlags } from "../source/mesh/node.ts";
 import { translateSecrets } from "../source/mesh/gateway/credentials.ts";
 import { type FileReader, readLocalFile } from "../source/read-file.ts";
+import { impliedPorts } from "../source/mesh/route/implied-ports.ts";
 import { translateWithPorts } from "../source/mesh/translate.ts";
 import { unusableCertificate } from "./certificates.ts";
 import { gatewayHosts } from "../source/mesh/registry/networks.ts";
@@ -165,9 +166,23 @@ function decodeTranslation(translation: Translation, context: LoadContext): Load
   const nameTable = names as NameTableJson | undefined;
   const locate = ({ kind, name, path, message }: ResourceIssue): string =>
     `translated ${[kind, name, formatPath(path)].filter((part) => part !== "").join(" ")}: ${message}`;
+  const meantAbsent = impliedPorts(json.clusters);
   return {
     ok: true,
-    config: { node, admin: undefined, resources, rejected, locate, bootstrap: undefined, json, nameTable, issues, unfinished, paths },
+    config: {
+      node,
+      admin: undefined,
+      resources,
+      rejected,
+      locate,
+      meantAbsent,
+      bootstrap: undefined,
+      json,
+      nameTable,
+      issues,
+      unfinished,
+      paths,
+    },
   };
 }
 

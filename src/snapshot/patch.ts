@@ -189,6 +189,7 @@ function isSound({ before, resources, clusters, endpoints, routes, listeners, se
     endpoints: { has: names.endpoints },
     secrets: (name) => secrets.has(name),
     missingSecrets: new Set(before.missingSecrets),
+    meantAbsent: options.meantAbsent ?? (() => false),
   };
   const issues = new ResourceIssues("clusters", "");
   for (const { value } of clusters.added) checkClusterReferences(value, known, issues);

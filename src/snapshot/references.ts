@@ -23,6 +23,8 @@ export interface KnownNames {
   readonly secrets: (name: string) => boolean;
   /** Secrets that were reported to be missing: thousands of clusters may wait for one, and one of them says so. */
   readonly missingSecrets: Set<string>;
+  /** Clusters whose absence is as meant. */
+  readonly meantAbsent: (cluster: string) => boolean;
 }
 
 function targets(action: ForwardAction): readonly string[] {
@@ -53,7 +55,7 @@ export function checkRoutes(
         const path = pathOf(hostIndex, routeIndex);
         if (known.refusedClusters.has(name)) issues.warn(`${where} goes to cluster ${name}, which was refused`, path);
         else if (routes.validateClusters) issues.error(`${where} goes to cluster ${name}, which does not exist`, path);
-        else issues.warn(`${where} goes to cluster ${name}, which does not exist (yet)`, path);
+        else if (!known.meantAbsent(name)) issues.warn(`${where} goes to cluster ${name}, which does not exist (yet)`, path);
       }
     });
   });

@@ -35,6 +35,8 @@ export interface SnapshotOptions extends SupportedFilters {
   readonly rejected?: readonly RejectedResource[];
   /** Secrets that come from elsewhere, e.g. the workload's own certificate. Default: none. */
   readonly externalSecret?: (name: string) => boolean;
+  /** Clusters that routes may name though there are none, which is no news to anybody. Default: none. */
+  readonly meantAbsent?: (cluster: string) => boolean;
 }
 
 /** A snapshot and everything found wrong on the way to it. */
@@ -129,6 +131,7 @@ function buildWhole(resources: Resources, options: SnapshotOptions, missingSecre
     endpoints: new Set(settledEndpoints.keys()),
     missingSecrets,
     secrets: (name) => settledSecrets.has(name) || options.externalSecret?.(name) === true,
+    meantAbsent: options.meantAbsent ?? (() => false),
   };
   for (const { value, issues } of clusters.values()) checkClusterReferences(value, known, issues);
   for (const { value, issues } of routes.values()) {

@@ -3,11 +3,10 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { decode, encode, type Answer } from "dns-packet";
-import { systemClock } from "../../src/clock.ts";
 import { compileNameTable } from "../../src/dns/name-table.ts";
-import { startDnsResponder, type DnsResponder } from "../../src/dns/responder.ts";
+import type { DnsResponder } from "../../src/dns/responder.ts";
 import { encodeQuestion, readReply, type ReadReply } from "../unit/dns/messages.ts";
-import { askTcp, askUdp, frame, recordStats, silentLogger, startUpstream, type Script, type Upstream } from "./dns-wire.ts";
+import { sendOne, startResponder, startUpstream, type Script, type Upstream } from "./dns-wire.ts";
 
 const search = "ns1.svc.cluster.local";
 const external = (...ips: readonly string[]): object => ({ ips, registry: "External" });
@@ -105,27 +104,14 @@ for (const batching of [false, true]) {
       let responder: DnsResponder;
       before(async () => {
         upstream = await startUpstream(script);
-        responder = await startDnsResponder({
-          host: "127.0.0.1",
-          port: 0,
-          table,
-          nameServers: [upstream],
-          batching,
-          cache: "none",
-          forward: { timeoutMs: 100, deadlineMs: 200 },
-          clock: systemClock,
-          logger: silentLogger,
-          stats: recordStats(),
-        });
+        const forward = { timeoutMs: 100, deadlineMs: 200 };
+        ({ responder } = await startResponder({ table, nameServers: [upstream], batching, cache: "none", forward }));
       });
       after(async () => {
         await responder.close();
         await upstream.close();
       });
-      const send = async (message: Buffer): Promise<Buffer> => {
-        const replies = transport === "udp" ? askUdp(responder.address, [message]) : askTcp(responder.address, [frame(message)], 1);
-        return (await replies)[0]!;
-      };
+      const send = (message: Buffer): Promise<Buffer> => sendOne(responder.address, transport, message);
       const ask = async (name: string, type: "A" | "AAAA" = "A", edns?: number): Promise<ReadReply> =>
         readReply(await send(encodeQuestion(name, type, edns === undefined ? {} : { edns })));
 

@@ -3,59 +3,29 @@ import assert from "node:assert/strict";
 import { createSocket, type Socket } from "node:dgram";
 import { test, type TestContext } from "node:test";
 import { decode, encode, type Answer } from "dns-packet";
-import { systemClock } from "../../src/clock.ts";
 import { compileNameTable } from "../../src/dns/name-table.ts";
-import { startDnsResponder, type DnsResponder, type DnsResponderOptions } from "../../src/dns/responder.ts";
+import type { DnsResponderOptions } from "../../src/dns/responder.ts";
 import { manualClock } from "../support/manual-clock.ts";
-import { encodeQuestion, readReply, type ReadReply } from "../unit/dns/messages.ts";
-import {
-  askTcp,
-  askUdp,
-  frame,
-  recordStats,
-  silentLogger,
-  startUpstream,
-  type RecordedStats,
-  type Script,
-  type Upstream,
-} from "./dns-wire.ts";
+import { encodeQuestion, type ReadReply } from "../unit/dns/messages.ts";
+import { askOne, startResponder, startUpstream, type Script, type StartedResponder, type Upstream } from "./dns-wire.ts";
 
 const table = compileNameTable(
   { table: { "mesh.example": { ips: ["10.0.0.1"] } } },
   { proxyDomain: "", proxyNamespace: "", searchDomains: [] },
 );
 
-interface Started {
-  readonly responder: DnsResponder;
-  readonly stats: RecordedStats;
+interface Started extends StartedResponder {
   ask(name: string, options?: { transport?: "udp" | "tcp"; edns?: number; id?: number }): Promise<ReadReply>;
 }
 
 async function start(t: TestContext, options: Partial<DnsResponderOptions>): Promise<Started> {
-  const stats = recordStats();
-  const responder = await startDnsResponder({
-    host: "127.0.0.1",
-    port: 0,
-    table,
-    nameServers: [],
-    clock: systemClock,
-    logger: silentLogger,
-    stats,
-    cache: "none",
-    batching: false,
-    // 0.99 keeps the order that is given.
-    random: () => 0.99,
-    ...options,
-  });
+  // 0.99 keeps the order that is given.
+  const { responder, stats } = await startResponder({ table, cache: "none", batching: false, random: () => 0.99, ...options });
   t.after(() => responder.close());
   return {
     responder,
     stats,
-    ask: async (name, { transport = "udp", ...rest } = {}) => {
-      const message = encodeQuestion(name, "A", rest);
-      const replies = transport === "udp" ? askUdp(responder.address, [message]) : askTcp(responder.address, [frame(message)], 1);
-      return readReply((await replies)[0]!);
-    },
+    ask: (name, { transport = "udp", ...rest } = {}) => askOne(responder.address, transport, encodeQuestion(name, "A", rest)),
   };
 }
 
@@ -126,7 +96,8 @@ test("with every server silent, mesh names are answered at once and others SERVF
       return [];
     };
     const servers = [await upstream(t, silent), await upstream(t, silent), await upstream(t, silent)];
-    const { ask, stats } = await start(t, { clock, nameServers: servers, forward: { order } });
+    // The second question waits as long as the first.
+    const { ask, stats } = await start(t, { clock, nameServers: servers, forward: { order, downDeadlineMs: endMs } });
     for (const transport of ["udp", "tcp"] as const) {
       heard = Promise.withResolvers();
       let done = false;
@@ -155,6 +126,32 @@ test("with every server dead SERVFAIL comes long before the deadline", async (t)
   const startedMs = performance.now();
   for (const transport of ["udp", "tcp"] as const) assert.equal((await ask("www.example", { transport })).rcode, "SERVFAIL");
   assert.ok(performance.now() - startedMs < 2000);
+});
+
+test("while all servers are silent the questions after the first do not wait for the deadline, and a reply ends that", async (t) => {
+  const clock = manualClock();
+  let silent = true;
+  let heard = Promise.withResolvers<void>();
+  const one = await upstream(t, (query, ...rest) => {
+    heard.resolve();
+    return silent ? [] : answering("192.0.2.1")(query, ...rest);
+  });
+  const settings = { timeoutMs: 4500, deadlineMs: 4500, retries: 0 };
+  const { ask } = await start(t, { clock, nameServers: [one], forward: settings });
+  const failsAfter = async (ms: number): Promise<void> => {
+    heard = Promise.withResolvers();
+    const asked = ask("www.example");
+    await heard.promise;
+    clock.advance(ms);
+    assert.equal((await asked).rcode, "SERVFAIL");
+  };
+  await failsAfter(4500);
+  await failsAfter(200);
+  await failsAfter(200);
+  silent = false;
+  assert.equal((await ask("www.example")).rcode, "NOERROR");
+  silent = true;
+  await failsAfter(4500);
 });
 
 test("a lost packet is made up for by asking again", async (t) => {

@@ -11,18 +11,20 @@ import { Forwarder } from "../../src/dns/forward/forwarder.ts";
 import { istioForwardSettings } from "../../src/dns/forward/settings.ts";
 import { compileNameTable } from "../../src/dns/name-table.ts";
 import { QueryHandler } from "../../src/dns/query-handler.ts";
-import { startDnsResponder, type DnsResponder, type DnsResponderOptions } from "../../src/dns/responder.ts";
+import type { DnsResponder, DnsResponderOptions } from "../../src/dns/responder.ts";
 import type { Logger } from "../../src/telemetry/logger.ts";
-import { encodeQuestion, readRecording, readReply } from "../unit/dns/messages.ts";
+import { silentLogger } from "../support/silent-logger.ts";
+import { encodeQuestion, readRecording, readReply, type ReadReply } from "../unit/dns/messages.ts";
 import {
+  askOne,
   askTcp,
   askUdp,
   frame,
   recordStats,
-  silentLogger,
+  startResponder,
   startUpstream,
-  type RecordedStats,
   type Script,
+  type StartedResponder,
   type Upstream,
 } from "./dns-wire.ts";
 
@@ -45,27 +47,8 @@ const script: Script = (query) => {
   return [encode({ type: "response", id, flags: 3, questions })];
 };
 
-interface Started {
-  readonly responder: DnsResponder;
-  readonly stats: RecordedStats;
-}
-
-async function start(options: Partial<DnsResponderOptions>): Promise<Started> {
-  const stats = recordStats();
-  const responder = await startDnsResponder({
-    host: "127.0.0.1",
-    port: 0,
-    nameServers: [],
-    clock: systemClock,
-    logger: silentLogger,
-    stats,
-    answers: istioAnswerSettings,
-    cache: "none",
-    ...options,
-    forward: { ...istioForwardSettings, ...options.forward },
-  });
-  return { responder, stats };
-}
+const start = (options: Partial<DnsResponderOptions>): Promise<StartedResponder> =>
+  startResponder({ answers: istioAnswerSettings, cache: "none", ...options, forward: { ...istioForwardSettings, ...options.forward } });
 
 for (const batching of [false, true]) {
   describe(batching ? "UDP batched on a thread" : "UDP on dgram", () => {
@@ -79,10 +62,7 @@ for (const batching of [false, true]) {
       await responder.close();
       await upstream.close();
     });
-    const ask = async (transport: "udp" | "tcp", message: Buffer): Promise<ReturnType<typeof readReply>> => {
-      const replies = transport === "udp" ? askUdp(responder.address, [message]) : askTcp(responder.address, [frame(message)], 1);
-      return readReply((await replies)[0]!);
-    };
+    const ask = (transport: "udp" | "tcp", message: Buffer): Promise<ReadReply> => askOne(responder.address, transport, message);
 
     test("the thread is used where the platform has it, and only when asked for", (context) => {
       if (batching && !responder.batching) context.skip(`no batching on ${process.platform} ${process.arch}`);

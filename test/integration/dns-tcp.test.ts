@@ -4,13 +4,12 @@ import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { test, type TestContext } from "node:test";
 import { decode, encode } from "dns-packet";
-import { systemClock } from "../../src/clock.ts";
 import { compileNameTable } from "../../src/dns/name-table.ts";
-import { startDnsResponder, type DnsResponder, type DnsResponderOptions } from "../../src/dns/responder.ts";
+import type { DnsResponder, DnsResponderOptions } from "../../src/dns/responder.ts";
 import { MAX_TCP_CONNECTIONS, TCP_IDLE_TIMEOUT_MS } from "../../src/dns/tcp-listener.ts";
 import { manualClock } from "../support/manual-clock.ts";
 import { encodeQuestion, readReply } from "../unit/dns/messages.ts";
-import { askTcp, askUdp, frame, recordStats, silentLogger, startUpstream, unframe, type RecordedStats } from "./dns-wire.ts";
+import { askTcp, askUdp, frame, startResponder, startUpstream, unframe, type StartedResponder } from "./dns-wire.ts";
 
 const table = compileNameTable(
   { table: { "mesh.example": { ips: ["10.0.0.1"] } } },
@@ -18,24 +17,10 @@ const table = compileNameTable(
 );
 const known = encodeQuestion("mesh.example", "A", { id: 1 });
 
-async function start(
-  t: TestContext,
-  options: Partial<DnsResponderOptions> = {},
-): Promise<{ readonly responder: DnsResponder; readonly stats: RecordedStats }> {
-  const stats = recordStats();
-  const responder = await startDnsResponder({
-    host: "127.0.0.1",
-    port: 0,
-    table,
-    nameServers: [],
-    clock: systemClock,
-    logger: silentLogger,
-    stats,
-    batching: false,
-    ...options,
-  });
-  t.after(() => responder.close());
-  return { responder, stats };
+async function start(t: TestContext, options: Partial<DnsResponderOptions> = {}): Promise<StartedResponder> {
+  const started = await startResponder({ table, batching: false, ...options });
+  t.after(() => started.responder.close());
+  return started;
 }
 
 function open(t: TestContext, responder: DnsResponder): Socket {

@@ -1,8 +1,11 @@
 // Sockets for the DNS tests: clients, scripted upstream servers, counters and a log that remember.
 import { createSocket } from "node:dgram";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
-import type { Logger } from "../../src/telemetry/logger.ts";
+import { systemClock } from "../../src/clock.ts";
+import { startDnsResponder, type DnsResponder, type DnsResponderOptions } from "../../src/dns/responder.ts";
 import type { StatsScope } from "../../src/telemetry/stats.ts";
+import { silentLogger } from "../support/silent-logger.ts";
+import { readReply, type ReadReply } from "../unit/dns/messages.ts";
 
 export interface Address {
   readonly host: string;
@@ -143,10 +146,25 @@ export function recordStats(): RecordedStats {
   return scope;
 }
 
-export const silentLogger: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-  child: () => silentLogger,
-};
+export interface StartedResponder {
+  readonly responder: DnsResponder;
+  readonly stats: RecordedStats;
+}
+
+/** A responder at a free port of loopback, which asks nobody unless told to. */
+export async function startResponder(options: Partial<DnsResponderOptions>): Promise<StartedResponder> {
+  const stats = recordStats();
+  const common = { host: "127.0.0.1", port: 0, nameServers: [], clock: systemClock, logger: silentLogger, stats };
+  return { responder: await startDnsResponder({ ...common, ...options }), stats };
+}
+
+/** Sends one message and gives its reply. */
+export async function sendOne(address: Address, transport: "udp" | "tcp", message: Buffer): Promise<Buffer> {
+  const replies = transport === "udp" ? askUdp(address, [message]) : askTcp(address, [frame(message)], 1);
+  return (await replies)[0]!;
+}
+
+/** Sends one message and reads its reply. */
+export async function askOne(address: Address, transport: "udp" | "tcp", message: Buffer): Promise<ReadReply> {
+  return readReply(await sendOne(address, transport, message));
+}

@@ -38,7 +38,7 @@ export function isthmusWith(t: TestContext, environment: Readonly<Record<string,
   const saw = async (pattern: RegExp): Promise<RegExpExecArray> => {
     let ended = false;
     void exited.then(() => (ended = true));
-    for (const end = Date.now() + 20_000; ;) {
+    for (const end = Date.now() + 60_000; ;) {
       const found = pattern.exec(output);
       if (found) return found;
       assert.ok(!ended && Date.now() < end, `${String(pattern)} not seen in:\n${output}`);

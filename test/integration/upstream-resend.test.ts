@@ -1,6 +1,7 @@
 // What makes resending a request safe: the peer's kernel refused its bytes, so nobody has seen it.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import net from "node:net";
 import { test, type TestContext } from "node:test";
 import { systemClock } from "../../src/clock.ts";
@@ -43,7 +44,7 @@ function exchange(client: Http1Client, complete = true): Promise<Outcome> {
 }
 
 /** A connection that has served one request, and the server's end of it. */
-async function usedConnection(t: TestContext): Promise<{ client: Http1Client; peer: net.Socket }> {
+async function usedConnection(t: TestContext): Promise<{ client: Http1Client; peer: net.Socket; ports: readonly [number, number] }> {
   let peer: net.Socket | undefined;
   const server = await listenRaw((socket) => {
     peer = socket;
@@ -55,18 +56,31 @@ async function usedConnection(t: TestContext): Promise<{ client: Http1Client; pe
   const owner = { onIdle: () => undefined, onClosed: () => undefined };
   const client = new Http1Client(socket, {} as Host, cluster, undefined, owner, limits, (fire) => new LazyDeadline(systemClock, fire));
   assert.equal((await exchange(client)).status, 200);
-  return { client, peer: peer! };
+  return { client, peer: peer!, ports: [socket.localPort!, server.port] };
+}
+
+/**
+ * Waits, without a turn of the event loop, until the peer's RST is in: on a busy machine the kernel puts loopback's packets off, and the
+ * FIN that came before would be read first. A socket that was reset is no longer listed.
+ */
+function kernelHasReset(ports: readonly [local: number, remote: number]): void {
+  const hex = (port: number): string => `0100007F:${port.toString(16).toUpperCase().padStart(4, "0")} `;
+  const listed = `: ${hex(ports[0])}${hex(ports[1])}`;
+  for (const deadline = Date.now() + 10_000; readFileSync("/proc/net/tcp", "utf8").includes(listed);)
+    assert.ok(Date.now() < deadline, "the connection was not reset");
 }
 
 test(
   "a request that met a connection its peer had closed may be sent again",
   { skip: loadLibc() ? false : "needs koffi on Linux to ask the kernel" },
   async (t) => {
-    const { client, peer } = await usedConnection(t);
+    const { client, peer, ports } = await usedConnection(t);
     // Both in one turn: the FIN is on its way, and this side cannot have seen it when it writes.
     peer.destroy();
     assert.equal(client.usable, true);
-    const { error } = await exchange(client);
+    const outcome = exchange(client);
+    kernelHasReset(ports);
+    const { error } = await outcome;
     assert.equal(error?.code, "upstream_closed");
     assert.equal(error.retryable, true);
   },

@@ -1,35 +1,12 @@
 // The demo with pods, as a user runs it: all checks, a program in a pod of the running demo, and nothing left of it.
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+import { spawnSync } from "node:child_process";
 import { suite, test } from "node:test";
-import { fileURLToPath } from "node:url";
 import { podsPossible } from "../../src/cli/demo/launch.ts";
+import { isthmus, startDemo } from "../support/demo-process.ts";
 
-const program = fileURLToPath(new URL("../../scripts/isthmus", import.meta.url));
 const possible = podsPossible();
 const skip = "reason" in possible ? `no pods here: ${possible.reason}` : false;
-
-interface Demo {
-  readonly child: ChildProcess;
-  readonly exited: Promise<number | null>;
-  output(): string;
-  saw(text: string): Promise<void>;
-}
-
-function start(...args: readonly string[]): Demo {
-  const child = spawn(program, ["demo", ...args], { stdio: ["ignore", "pipe", "pipe"] });
-  let output = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
-  const exited = once(child, "close").then(([code]) => code as number | null);
-  const saw = async (text: string): Promise<void> => {
-    while (!output.includes(text)) {
-      const ended = await Promise.race([once(child.stdout, "data").then(() => false), exited.then(() => true)]);
-      if (ended && !output.includes(text)) assert.fail(`the demo ended before it said "${text}":\n${output}`);
-    }
-  };
-  return { child, exited, output: () => output, saw };
-}
 
 // Processes below one, by /proc: those of another PID namespace too.
 function below(pid: number): readonly number[] {
@@ -56,7 +33,7 @@ async function gone(pids: readonly number[]): Promise<void> {
 
 suite("isthmus demo in pods", { skip }, () => {
   test("--once checks the crossing and the interception and exits 0", { timeout: 120_000 }, async () => {
-    const demo = start("--once");
+    const demo = startDemo("--once");
     assert.equal(await demo.exited, 0, demo.output());
     assert.match(demo.output(), /an unmodified program asks for http:\/\/httpbin:8000\/headers/);
     assert.doesNotMatch(demo.output(), /FAIL/);
@@ -70,11 +47,11 @@ suite("isthmus demo in pods", { skip }, () => {
     ["SIGTERM", 0],
   ] as const) {
     test(`it stays up for a shell in a pod, and ${signal} leaves nothing`, { timeout: 120_000 }, async () => {
-      const demo = start();
+      const demo = startDemo();
       try {
         await demo.saw("Ctrl-C here ends everything");
         const page = spawnSync(
-          program,
+          isthmus,
           ["shell", "sleep", process.execPath, "-e", "fetch('http://httpbin:8000/ip').then(async (r) => console.log(await r.text()))"],
           {
             encoding: "utf8",

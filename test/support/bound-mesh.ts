@@ -1,14 +1,12 @@
 // A mesh directory whose proxies bind loopback addresses of their own (interception NONE): one workload with a sidecar and, in front
 // of it, an east-west gateway. Each test file takes a subnet of 127/8, so that files can run side by side.
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { systemClock } from "../../src/clock.ts";
 import { createMeshSource } from "../../src/proxy/mesh-source.ts";
-import { startProxy } from "../../src/proxy.ts";
-import { createProcessLogger } from "../../src/telemetry/pino-logger.ts";
 import type { Issued, TestCa } from "./certs.ts";
+import { startForTest, writeAll } from "./start-proxy.ts";
 
 /** A port of the workload: its name begins with the protocol, Service and application use the same number. */
 export interface BoundPort {
@@ -75,25 +73,8 @@ export async function startBoundProxy(t: TestContext, mesh: BoundMesh, node: "ht
   await writeAll(certsFolder, certificateFiles(ca, ca.issue({ uri: [identity] })));
   const meshFolder = join(folder, "mesh");
   await writeAll(meshFolder, { ...meshFiles(mesh), "meshconfig.yaml": meshConfig(log) });
-  const started = await startProxy(
-    {
-      source: createMeshSource({ folder: meshFolder, flags: { node }, nodeFile: undefined, environment: {} }),
-      concurrency: 1,
-      admin: undefined,
-      dns: undefined,
-      dnsForward: undefined,
-      certsFolder,
-      drainTimeMs: 0,
-      accessLogFlushMs: 1,
-      logLevel: "error",
-      logStyle: "text",
-      version: "test",
-      watch: false,
-    },
-    { clock: systemClock, logger: createProcessLogger({ level: "error", style: "text" }) },
-  );
-  if (!started.ok) throw new Error(started.problems.join("\n"));
-  const { proxy } = started;
+  const source = createMeshSource({ folder: meshFolder, flags: { node }, nodeFile: undefined, environment: {} });
+  const proxy = await startForTest({ source, certsFolder });
   t.after(async () => {
     await proxy.stop();
     await rm(folder, { recursive: true, force: true });
@@ -121,13 +102,6 @@ async function readRecords(log: string, count: number): Promise<readonly Readonl
     await new Promise((resolve) => setTimeout(resolve, 2));
   }
   throw new Error(`no ${count} access-log records within 5 s: ${await readFile(log, "utf8").catch(String)}`);
-}
-
-async function writeAll(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
-  for (const [path, text] of Object.entries(files)) {
-    await mkdir(dirname(join(folder, path)), { recursive: true });
-    await writeFile(join(folder, path), text);
-  }
 }
 
 function certificateFiles(ca: TestCa, own: Issued): Readonly<Record<string, string>> {

@@ -1,14 +1,13 @@
 // A gateway in this process, from a mesh directory written for one test: real sockets, real worker threads.
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { systemClock } from "../../src/clock.ts";
 import { createMeshSource } from "../../src/proxy/mesh-source.ts";
-import { startProxy, type Proxy } from "../../src/proxy.ts";
-import { createProcessLogger } from "../../src/telemetry/pino-logger.ts";
+import type { Proxy } from "../../src/proxy.ts";
+import { startForTest, writeAll } from "./start-proxy.ts";
 
 /** A running proxy and its mesh directory. */
 export interface RunningGateway {
@@ -42,30 +41,15 @@ export async function startGateway(
   await writeAll(folder, files);
   if (options.certificates) await writeAll(certsFolder, options.certificates);
   const { node, labels, cluster, metadata = {} } = options;
-  const started = await startProxy(
-    {
-      source: createMeshSource({
-        folder,
-        flags: { node, ...(labels === undefined ? {} : { labels }), ...(cluster === undefined ? {} : { cluster }) },
-        nodeFile: undefined,
-        environment: Object.fromEntries(Object.entries(metadata).map(([key, value]) => [`ISTIO_META_${key}`, value])),
-      }),
-      concurrency: 1,
-      admin: undefined,
-      dns: undefined,
-      dnsForward: undefined,
-      certsFolder: options.certificates ? certsFolder : undefined,
-      drainTimeMs: 0,
-      accessLogFlushMs: 1,
-      logLevel: "error",
-      logStyle: "text",
-      version: "test",
-      watch: false,
-    },
-    { clock: systemClock, logger: createProcessLogger({ level: "error", style: "text" }) },
-  );
-  if (!started.ok) throw new Error(started.problems.join("\n"));
-  const { proxy } = started;
+  const proxy = await startForTest({
+    source: createMeshSource({
+      folder,
+      flags: { node, ...(labels === undefined ? {} : { labels }), ...(cluster === undefined ? {} : { cluster }) },
+      nodeFile: undefined,
+      environment: Object.fromEntries(Object.entries(metadata).map(([key, value]) => [`ISTIO_META_${key}`, value])),
+    }),
+    certsFolder: options.certificates ? certsFolder : undefined,
+  });
   t.after(async () => {
     await proxy.stop();
     await rm(root, { recursive: true, force: true });
@@ -87,11 +71,4 @@ export async function freePorts(address: string, count: number): Promise<readonl
   const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
-}
-
-async function writeAll(folder: string, files: Readonly<Record<string, string>>): Promise<void> {
-  for (const [path, text] of Object.entries(files)) {
-    await mkdir(dirname(join(folder, path)), { recursive: true });
-    await writeFile(join(folder, path), text);
-  }
 }

@@ -1,15 +1,14 @@
 // A proxy of a mesh directory in this process, as `isthmus run --mesh` would start it: real sockets and worker threads.
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { systemClock } from "../../src/clock.ts";
+import { join } from "node:path";
 import { AUTHORITY_TTL_MS, createIntermediateCa, createRootCa, issueWorkload, WORKLOAD_TTL_MS } from "../../src/identity/ca/authority.ts";
 import type { CertificateAuthority } from "../../src/identity/ca/authority.ts";
 import { writeWorkload } from "../../src/identity/ca/ca-files.ts";
 import type { Result } from "../../src/error.ts";
 import { createMeshSource } from "../../src/proxy/mesh-source.ts";
-import { startProxy, type Proxy } from "../../src/proxy.ts";
-import { createProcessLogger } from "../../src/telemetry/pino-logger.ts";
+import type { Proxy } from "../../src/proxy.ts";
+import { startForTest, writeAll } from "./start-proxy.ts";
 
 /** Where what a test starts is ended again: a TestContext is one. */
 export interface Ending {
@@ -30,26 +29,15 @@ export interface MeshProxyOptions {
 /** Starts a proxy with DNS at a free port, and stops it in the end. */
 export async function startMeshProxy(t: Ending, options: MeshProxyOptions): Promise<Proxy> {
   const { mesh, node, certs, environment = {}, watch = false } = options;
-  const started = await startProxy(
-    {
-      source: createMeshSource({ folder: mesh, flags: { node }, nodeFile: undefined, environment }),
-      concurrency: 1,
-      admin: undefined,
-      dns: { address: "127.0.0.1", port: 0 },
-      dnsForward: [{ address: "127.0.0.1", port: 9 }],
-      certsFolder: certs,
-      drainTimeMs: 0,
-      accessLogFlushMs: 1,
-      logLevel: "error",
-      logStyle: "text",
-      version: "test",
-      watch,
-    },
-    { clock: systemClock, logger: createProcessLogger({ level: "error", style: "text" }) },
-  );
-  if (!started.ok) throw new Error(started.problems.join("\n"));
-  t.after(() => started.proxy.stop());
-  return started.proxy;
+  const proxy = await startForTest({
+    source: createMeshSource({ folder: mesh, flags: { node }, nodeFile: undefined, environment }),
+    dns: { address: "127.0.0.1", port: 0 },
+    dnsForward: [{ address: "127.0.0.1", port: 9 }],
+    certsFolder: certs,
+    watch,
+  });
+  t.after(() => proxy.stop());
+  return proxy;
 }
 
 let networks = 0;
@@ -63,10 +51,7 @@ export function ownNetwork(): string {
 export async function writeMesh(t: Ending, files: Readonly<Record<string, string>>): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "isthmus-mesh-"));
   t.after(() => rm(folder, { recursive: true, force: true }));
-  for (const [path, text] of Object.entries(files)) {
-    await mkdir(dirname(join(folder, path)), { recursive: true });
-    await writeFile(join(folder, path), text);
-  }
+  await writeAll(folder, files);
   return folder;
 }
 

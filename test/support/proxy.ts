@@ -3,10 +3,9 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "node:test";
-import { systemClock } from "../../src/clock.ts";
 import { createBootstrapSource } from "../../src/proxy/bootstrap-source.ts";
-import { startProxy, type Proxy } from "../../src/proxy.ts";
-import { createProcessLogger } from "../../src/telemetry/pino-logger.ts";
+import type { Proxy } from "../../src/proxy.ts";
+import { startForTest } from "./start-proxy.ts";
 
 /** A proxy under test. */
 export interface TestProxy {
@@ -28,26 +27,7 @@ export async function startTestProxy(t: TestContext, bootstrap: unknown, concurr
   const file = join(folder, "bootstrap.json");
   const log = join(folder, "access.log");
   await writeFile(file, JSON.stringify(bootstrap).replaceAll(accessLogPath, log));
-  const logger = createProcessLogger({ level: "error", style: "text" });
-  const started = await startProxy(
-    {
-      source: createBootstrapSource({ file, environment: {} }),
-      concurrency,
-      admin: undefined,
-      dns: undefined,
-      dnsForward: undefined,
-      certsFolder: undefined,
-      drainTimeMs: 0,
-      accessLogFlushMs: 1,
-      logLevel: "error",
-      logStyle: "text",
-      version: "test",
-      watch: false,
-    },
-    { clock: systemClock, logger },
-  );
-  if (!started.ok) throw new Error(started.problems.join("\n"));
-  const { proxy } = started;
+  const proxy = await startForTest({ source: createBootstrapSource({ file, environment: {} }), concurrency });
   t.after(async () => {
     await proxy.stop();
     await rm(folder, { recursive: true, force: true });

@@ -47,26 +47,41 @@ function failed(failure: string): ExchangeOutcome {
   return { failure, timedOut: false };
 }
 
+/** What is the same on either socket. */
+interface Settlement {
+  /** Tells the outcome, unless there was one or it was cancelled. */
+  finish(outcome: ExchangeOutcome): void;
+  cancel(): void;
+  isOpen(): boolean;
+}
+
+/** One outcome, by the deadline; `free` closes the socket, before the outcome is told. */
+function settleOnce({ clock, timeoutMs }: ExchangeOptions, free: () => void, done: ExchangeDone): Settlement {
+  let open = true;
+  const cancel = (): void => {
+    if (!open) return;
+    open = false;
+    timer.cancel();
+    free();
+  };
+  const finish = (outcome: ExchangeOutcome): void => {
+    if (!open) return;
+    cancel();
+    done(outcome);
+  };
+  const timer = clock.after(timeoutMs, () => finish({ failure: "timed out", timedOut: true }));
+  return { finish, cancel, isOpen: () => open };
+}
+
 function udpExchange(options: ExchangeOptions, done: ExchangeDone): Exchange {
-  const { server, request, questionEnd, timeoutMs, clock } = options;
+  const { server, request, questionEnd } = options;
   const family = isIPv6(server.host) ? 6 : 4;
   const socket = createSocket({
     type: family === 6 ? "udp6" : "udp4",
     // Name servers are addresses; Node's default would ask the system resolver even so.
     lookup: (host, _options, found) => found(null, host, family),
   });
-  let open = true;
-  const close = (): void => {
-    open = false;
-    timer.cancel();
-    socket.close();
-  };
-  const finish = (outcome: ExchangeOutcome): void => {
-    if (!open) return;
-    close();
-    done(outcome);
-  };
-  const timer = clock.after(timeoutMs, () => finish({ failure: "timed out", timedOut: true }));
+  const { finish, cancel, isOpen } = settleOnce(options, () => socket.close(), done);
   socket.on("error", (error) => finish(failed(error.message)));
   const id = readUint16(request, 0);
   // A connected socket takes datagrams from this server only; what does not fit the question is somebody's guess: wait on.
@@ -76,14 +91,9 @@ function udpExchange(options: ExchangeOptions, done: ExchangeDone): Exchange {
   });
   socket.connect(server.port, server.host, (error?: Error) => {
     if (error) finish(failed(error.message));
-    else if (open) socket.send(request);
+    else if (isOpen()) socket.send(request);
   });
-  return {
-    localPort: () => (open ? boundPort(() => socket.address().port) : 0),
-    cancel: () => {
-      if (open) close();
-    },
-  };
+  return { localPort: () => (isOpen() ? boundPort(() => socket.address().port) : 0), cancel };
 }
 
 /** `address()` throws until the socket is bound, which is not yet a fault. */
@@ -96,20 +106,9 @@ function boundPort(read: () => number): number {
 }
 
 function tcpExchange(options: ExchangeOptions, done: ExchangeDone): Exchange {
-  const { server, request, questionEnd, timeoutMs, clock } = options;
+  const { server, request, questionEnd } = options;
   const socket: Socket = connect({ host: server.host, port: server.port });
-  let open = true;
-  const close = (): void => {
-    open = false;
-    timer.cancel();
-    socket.destroy();
-  };
-  const finish = (outcome: ExchangeOutcome): void => {
-    if (!open) return;
-    close();
-    done(outcome);
-  };
-  const timer = clock.after(timeoutMs, () => finish({ failure: "timed out", timedOut: true }));
+  const { finish, cancel } = settleOnce(options, () => void socket.destroy(), done);
   socket.on("error", (error) => finish(failed(error.message)));
   socket.on("close", () => finish(failed("closed without a reply")));
 
@@ -129,10 +128,5 @@ function tcpExchange(options: ExchangeOptions, done: ExchangeDone): Exchange {
     const fits = isReplyTo(reply, request, readUint16(request, 0), questionEnd);
     finish(fits && options.accepts(reply) ? { reply } : failed("replied to something else"));
   });
-  return {
-    localPort: () => socket.localPort ?? 0,
-    cancel: () => {
-      if (open) close();
-    },
-  };
+  return { localPort: () => socket.localPort ?? 0, cancel };
 }

@@ -8,6 +8,7 @@ import { Attempt, type AttemptOutcome, type Question } from "./attempt.ts";
 import type { Transport } from "./exchange.ts";
 import { NameServerState, type NameServerView } from "./name-server-state.ts";
 import { defaultForwardSettings, type ForwardSettings } from "./settings.ts";
+import { Silence } from "./silence.ts";
 
 /** How a forwarder asks. */
 export interface ForwarderOptions {
@@ -49,6 +50,7 @@ export class Forwarder {
   readonly #settings: ForwardSettings;
   readonly #jobs = new Set<Job>();
   readonly #stats;
+  readonly #silence = new Silence();
   #servers: readonly NameServerState[];
   #closed = false;
 
@@ -74,6 +76,7 @@ export class Forwarder {
   /** Replaces the servers; what is under way goes on with those it began with. */
   setNameServers(nameServers: readonly NameServer[]): void {
     this.#servers = nameServers.map((server) => new NameServerState(server));
+    this.#silence.broken(this.#options.clock.nowMs());
   }
 
   /** The servers and how they do. */
@@ -88,7 +91,7 @@ export class Forwarder {
    */
   forward(request: Uint8Array, questionEnd: number, transport: Transport, done: ForwardDone): void {
     const { clock, logger } = this.#options;
-    const { maxInFlight, deadlineMs, retries } = this.#settings;
+    const { maxInFlight, deadlineMs, downDeadlineMs, retries } = this.#settings;
     this.#stats.requests.inc();
     const overflow = this.#jobs.size >= maxInFlight;
     if (this.#closed || this.#servers.length === 0 || overflow) {
@@ -101,10 +104,11 @@ export class Forwarder {
       return;
     }
     const nowMs = clock.nowMs();
+    const down = downDeadlineMs < deadlineMs && this.#silence.holds(nowMs, deadlineMs);
     const job: Job = {
       question: { request: Buffer.from(request), questionEnd, transport },
       startedMs: nowMs,
-      deadlineMs: nowMs + deadlineMs,
+      deadlineMs: nowMs + (down ? downDeadlineMs : deadlineMs),
       done,
       running: new Set(),
       width: 1,
@@ -116,6 +120,7 @@ export class Forwarder {
     };
     this.#jobs.add(job);
     this.#beginRound(job, this.#servers);
+    if (down) job.width = job.queue.length;
     this.#advance(job);
   }
 
@@ -192,6 +197,7 @@ export class Forwarder {
 
   #onOutcome(job: Job, state: NameServerState, outcome: AttemptOutcome, whole: boolean): void {
     const { clock, logger } = this.#options;
+    if (outcome.kind !== "failed") this.#silence.broken(clock.nowMs());
     if (outcome.kind === "good") {
       this.#finish(job, outcome.reply);
       return;
@@ -213,7 +219,10 @@ export class Forwarder {
     const ms = this.#options.clock.nowMs() - job.startedMs;
     this.#stats.seconds.record(ms / 1000);
     this.#stats.time.record(ms);
-    if (!reply) this.#stats.failures.inc();
+    if (!reply) {
+      this.#stats.failures.inc();
+      this.#silence.lasted(job.startedMs, this.#options.clock.nowMs());
+    }
     job.done(reply);
   }
 

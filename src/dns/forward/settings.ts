@@ -11,6 +11,11 @@ export interface ForwardSettings {
   readonly timeoutMs: number;
   /** Milliseconds after which the client has its SERVFAIL, however many servers and tries there were. */
   readonly deadlineMs: number;
+  /**
+   * Milliseconds instead while all servers are silent: each question then goes to all of them at once. A resolver with a search list
+   * asks for a name some ten times over, and is not to wait for the dead each time. Not below `deadlineMs` = never.
+   */
+  readonly downDeadlineMs: number;
   /** Times the servers that gave no reply are asked again. */
   readonly retries: number;
   /** Queries under way at once; further ones fail at once. Each holds a socket, and a process has 1024 descriptors by default. */
@@ -31,6 +36,7 @@ export const defaultForwardSettings: ForwardSettings = {
   order: "shuffled",
   timeoutMs: 2000,
   deadlineMs: 4500,
+  downDeadlineMs: 200,
   retries: 1,
   maxInFlight: 512,
   tcpOnTruncation: true,
@@ -43,6 +49,7 @@ export const istioForwardSettings: ForwardSettings = {
   order: "shuffled",
   timeoutMs: 5000,
   deadlineMs: 15_000,
+  downDeadlineMs: 15_000,
   retries: 0,
   maxInFlight: 512,
   tcpOnTruncation: false,

@@ -59,14 +59,24 @@ suite("mesh translation", () => {
   });
 });
 
-/** JSON with short values on one line, so that a review sees chains and clusters rather than braces. */
+/** JSON with short values on one line, so that a review sees chains and clusters rather than braces, and keys in one order. */
 function layOut(value: unknown, indent = 0): string {
-  const line = JSON.stringify(value);
+  const line = JSON.stringify(value, (_key, inner: unknown) => inOrder(inner));
   if (line.length + indent <= 150 || typeof value !== "object" || value === null) return line;
   const pad = " ".repeat(indent + 1);
   const [open, close] = Array.isArray(value) ? ["[", "]"] : ["{", "}"];
   const items: readonly string[] = Array.isArray(value)
     ? value.map((item: unknown) => layOut(item, indent + 1))
-    : Object.entries(value).map(([key, item]) => `${JSON.stringify(key)}: ${layOut(item, indent + 1)}`);
+    : Object.entries(inOrder(value)).map(([key, item]) => `${JSON.stringify(key)}: ${layOut(item, indent + 1)}`);
   return `${open}\n${items.map((item) => pad + item).join(",\n")}\n${" ".repeat(indent)}${close}`;
+}
+
+const first = ["name", "@type"];
+
+/** An object with what it is called in front and the rest by the alphabet, however the translation came to make it. */
+function inOrder<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return value;
+  const rank = (key: string): number => (first.includes(key) ? first.indexOf(key) : first.length);
+  const entries = Object.entries(value).toSorted(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1));
+  return Object.fromEntries(entries) as T;
 }

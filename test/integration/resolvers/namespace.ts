@@ -7,7 +7,8 @@ import { decode, encode, type Answer } from "dns-packet";
 import { systemClock } from "../../../src/clock.ts";
 import { compileNameTable } from "../../../src/dns/name-table.ts";
 import { startDnsResponder } from "../../../src/dns/responder.ts";
-import { recordStats, silentLogger, startUpstream } from "../dns-wire.ts";
+import { silentLogger } from "../../support/silent-logger.ts";
+import { recordStats, startUpstream } from "../dns-wire.ts";
 
 /** One command's end. */
 export interface Ran {

@@ -3,12 +3,12 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { TestContext } from "node:test";
-import { systemClock } from "../../../src/clock.ts";
 import type { ConfigSource } from "../../../src/proxy/config-source.ts";
 import { createMeshSource } from "../../../src/proxy/mesh-source.ts";
-import { startProxy, type Proxy } from "../../../src/proxy.ts";
+import type { Proxy } from "../../../src/proxy.ts";
 import { createProcessLogger } from "../../../src/telemetry/pino-logger.ts";
 import { makeCa, type TestCa } from "../certs.ts";
+import { startForTest } from "../start-proxy.ts";
 import type { MeshJson } from "./objects.ts";
 import { takeSubnet, type Subnet } from "./subnet.ts";
 import { until } from "./until.ts";
@@ -144,24 +144,9 @@ async function startNode(
     await afterLoad?.();
     return loaded;
   };
-  const started = await startProxy(
-    {
-      source: { ...source, load },
-      concurrency: 1,
-      admin: undefined,
-      dns: undefined,
-      dnsForward: undefined,
-      certsFolder,
-      drainTimeMs: 0,
-      accessLogFlushMs: 1,
-      logLevel: "error",
-      logStyle: "text",
-      version: "test",
-      watch: true,
-    },
-    { clock: systemClock, logger: createProcessLogger({ level: "info", style: "text", write: (line) => log.push(line) }) },
-  );
-  if (!started.ok) throw new Error(`${node}: ${started.problems.join("\n")}`);
-  const { proxy } = started;
+  const logger = createProcessLogger({ level: "info", style: "text", write: (line) => log.push(line) });
+  const proxy = await startForTest({ source: { ...source, load }, certsFolder, watch: true }, logger).catch((thrown: unknown) => {
+    throw new Error(`${node}: ${String(thrown)}`);
+  });
   return { proxy, log, stat: (name) => proxy.stats.value(name) };
 }

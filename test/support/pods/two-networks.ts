@@ -39,29 +39,19 @@ export const places: readonly PodPlace[] = [
 export const globalAddress = "240.0.0.2";
 
 // Both: plain TCP services on one port, told apart by their addresses alone.
-const entries = `
+const database = (name: string, address: string, port: number): string => `
 apiVersion: networking.istio.io/v1
 kind: ServiceEntry
-metadata: {name: db-a, namespace: default}
+metadata: {name: ${name}, namespace: default}
 spec:
-  hosts: [db-a.example]
-  addresses: [10.250.0.1]
+  hosts: [${name}.example]
+  addresses: [${address}]
   location: MESH_EXTERNAL
   resolution: STATIC
   ports: [{name: tcp, number: 5432, protocol: TCP}]
-  endpoints: [{address: 10.1.0.53, ports: {tcp: 6001}}]
----
-apiVersion: networking.istio.io/v1
-kind: ServiceEntry
-metadata: {name: db-b, namespace: default}
-spec:
-  hosts: [db-b.example]
-  addresses: [10.250.0.2]
-  location: MESH_EXTERNAL
-  resolution: STATIC
-  ports: [{name: tcp, number: 5432, protocol: TCP}]
-  endpoints: [{address: 10.1.0.53, ports: {tcp: 6002}}]
+  endpoints: [{address: 10.1.0.53, ports: {tcp: ${port}}}]
 `;
+const entries = [database("db-a", "10.250.0.1", 6001), database("db-b", "10.250.0.2", 6002)].join("---");
 
 const nearGlobal = `
 apiVersion: networking.istio.io/v1

@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { after, before, suite, test } from "node:test";
 import type { AdminContext } from "../../../src/admin/admin-context.ts";
 import { startAdminServer } from "../../../src/admin/admin-server.ts";
-import type { AdminServer } from "../../../src/admin/admin-server.ts";
+import type { HttpServer } from "../../../src/net/http-server.ts";
 import type { Logger } from "../../../src/telemetry/logger.ts";
 import type { LogLevel } from "../../../src/telemetry/pino-logger.ts";
 import { StatsSlab } from "../../../src/telemetry/stats-slab.ts";
@@ -15,7 +15,7 @@ const thresholds = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests
 const unused = { connections: 0, pendingRequests: 0, requests: 0, retries: 0 };
 const key = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n";
 
-let server: AdminServer;
+let server: HttpServer;
 let calls: string[];
 let level: LogLevel;
 let state: ReturnType<AdminContext["state"]>;

@@ -9,12 +9,12 @@ import type { AddressInfo, Server } from "node:net";
 import { suite, test, type TestContext } from "node:test";
 import { answerProbe } from "../../../src/agent/app-probe.ts";
 import type { AppProbe } from "../../../src/agent/settings.ts";
-import type { Answer } from "../../../src/agent/status-http.ts";
+import type { HttpAnswer } from "../../../src/net/http-server.ts";
 import { silentLogger } from "../../support/silent-logger.ts";
 
 const statusPort = 15020;
 
-function ask(action: AppProbe["action"], options: { headers?: Record<string, string>; timeoutMs?: number } = {}): Promise<Answer> {
+function ask(action: AppProbe["action"], options: { headers?: Record<string, string>; timeoutMs?: number } = {}): Promise<HttpAnswer> {
   const context = { podAddress: undefined, statusPort, logger: silentLogger };
   return answerProbe({ action, timeoutMs: options.timeoutMs ?? 10_000 }, options.headers ?? {}, context);
 }

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, suite, test } from "node:test";
 import { Command } from "commander";
+import { makeCa } from "../../support/certs.ts";
 import { type CheckDeps, honouredFilters, registerCheck } from "../../../src/cli/check.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "isthmus-check-"));
@@ -62,6 +63,52 @@ suite("isthmus check", () => {
       text: "dangling.yaml:6:7 warning static_resources.listeners[0].filter_chains[0]: the TCP proxy goes to cluster gone, which does not exist (yet)\n0 errors, 1 warning\n",
       code: 0,
     });
+  });
+
+  test("tells certificates that cannot serve, where they are given", async () => {
+    const ca = makeCa();
+    const good = ca.issue();
+    const late = ca.issue({ notBeforeMs: -7_200_000, notAfterMs: -3_600_000 });
+    for (const [name, text] of Object.entries({
+      "good.pem": good.chain,
+      "good.key": good.key,
+      "late.pem": late.chain,
+      "late.key": late.key,
+    }))
+      file(`tls/${name}`, text);
+    const pair = (chain: string, key: string): string =>
+      `{certificate_chain: {filename: ${folder}/tls/${chain}}, private_key: {filename: ${folder}/tls/${key}}}`;
+    const config = file(
+      "tls/a.yaml",
+      `static_resources:
+  clusters:
+  - name: a
+    transport_socket:
+      name: tls
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext
+        common_tls_context:
+          tls_certificates:
+          - ${pair("late.pem", "late.key")}
+  secrets:
+  - name: mixed
+    tls_certificate: ${pair("good.pem", "late.key")}
+  - name: fine
+    tls_certificate: ${pair("good.pem", "good.key")}
+`,
+    );
+    const { text, code } = await check([config]);
+    const [mixed, expired, ...rest] = text.trimEnd().split("\n");
+    assert.match(
+      mixed ?? "",
+      /^tls\/a\.yaml:13:5 error static_resources\.secrets\[0\]\.tls_certificate: the private key does not belong to certificate/,
+    );
+    assert.match(
+      expired ?? "",
+      /^tls\/a\.yaml:10:13 error static_resources\.clusters\[0\]\..*tls_certificates\[0\]: certificate of cluster a expired/,
+    );
+    assert.deepEqual(rest, ["2 errors, 0 warnings"]);
+    assert.equal(code, 1);
   });
 
   test("asks what this build supports", async () => {

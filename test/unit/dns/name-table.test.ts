@@ -70,6 +70,21 @@ test("a service answers to its own, its short and its expanded names only where 
   for (const [name, address] of cases) assert.equal(lookUp(table, name), address, name);
 });
 
+test("a name that ends in a search domain is known under it too where that is wanted", () => {
+  const names = { table: { "a.ns1.svc.cluster.local": k8s("a", "ns1", "10.0.0.1") } };
+  const table = compileNameTable(names, { ...options, expandFullNames: true });
+  for (const [name, address] of [
+    ["a.ns1.svc.cluster.local.ns1.svc.cluster.local", "10.0.0.1"],
+    ["a.ns1.svc.cluster.local.svc.cluster.local", "10.0.0.1"],
+    ["b.ns1.svc.cluster.local.svc.cluster.local", undefined],
+    ["a.ns1.svc.cluster.local.xsvc.cluster.local", undefined],
+    ["a.ns1.svc.cluster.localsvc.cluster.local", undefined],
+    ["svc.cluster.local.svc.cluster.local", undefined],
+  ] as const) {
+    assert.equal(lookUp(table, name), address, name);
+  }
+});
+
 test("names are known under every search domain, and no expansion by a later one hides what is known", () => {
   const table = compileNameTable(
     {

@@ -7,7 +7,9 @@ import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { LoadedConfig, LoadResult } from "../../../src/proxy/config-source.ts";
+import { filterSupport } from "../../../src/filter/registry.ts";
 import { createMeshSource } from "../../../src/proxy/mesh-source.ts";
+import { buildSnapshot } from "../../../src/snapshot/snapshot.ts";
 import { makeCa } from "../../support/certs.ts";
 import type { ResolvedAddress } from "../../../src/upstream/discovery/host-lookup.ts";
 import { manualClock } from "../../support/manual-clock.ts";
@@ -48,6 +50,17 @@ suite("mesh source", () => {
       config.issues.filter((issue) => issue.severity === "error"),
       [],
     );
+  });
+
+  test("routes to a port that a destination has not are no news, routes to a subset that it has not are", async () => {
+    const folder = fileURLToPath(new URL("../../golden/mesh/implied-ports/mesh", import.meta.url));
+    const options = { folder, flags: { node: "caller" }, nodeFile: undefined, environment: {} };
+    const { resources, meantAbsent } = await good(createMeshSource(options).load(undefined));
+    assert.ok(meantAbsent);
+    const { issues } = buildSnapshot(resources, { ...filterSupport, meantAbsent });
+    const missing = issues.flatMap(({ message }) => /goes to cluster (\S+), which does not exist \(yet\)/.exec(message)?.[1] ?? []);
+    assert.deepEqual(missing, ["outbound|80|gone|three.shop.svc.cluster.local", "outbound|8080|gone|three.shop.svc.cluster.local"]);
+    assert.equal(buildSnapshot(resources, filterSupport).issues.length, issues.length + 5);
   });
 
   test("a broken file refuses the start and says where", async (t) => {

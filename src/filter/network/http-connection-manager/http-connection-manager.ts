@@ -73,6 +73,8 @@ class HttpConnectionManagerFilter implements NetworkFilter {
     this.#connections.delete(connection);
   };
 
+  #retired = false;
+
   constructor(manager: HttpManager) {
     this.#manager = manager;
   }
@@ -88,11 +90,16 @@ class HttpConnectionManagerFilter implements NetworkFilter {
       this.#manager.logDenied(connection.info);
       return "done";
     }
-    this.#connections.add(new Http1ServerConnection(connection, this.#manager, this.#onClosed));
+    const served = new Http1ServerConnection(connection, this.#manager, this.#onClosed);
+    this.#connections.add(served);
+    // It was still being inspected when the chain was taken away.
+    if (this.#retired) served.drain();
     return "done";
   }
 
   drain(): void {
+    this.#retired = true;
+    this.#manager.startDrain();
     for (const connection of this.#connections) connection.drain();
   }
 

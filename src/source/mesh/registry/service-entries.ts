@@ -19,8 +19,9 @@ import {
   type ServicePort,
   type ServiceResolution,
 } from "./service.ts";
-import { parseLocality, withTopology } from "./topology-labels.ts";
+import { withTopology } from "./topology-labels.ts";
 import { allocateAddresses } from "./virtual-addresses.ts";
+import { workloadEndpoint, workloadPort } from "./workload-endpoint.ts";
 
 const resolutions: Readonly<Record<ServiceEntrySpec["resolution"], ServiceResolution>> = {
   NONE: "passthrough",
@@ -118,12 +119,12 @@ function entryEndpoints(spec: ServiceEntrySpec, hostname: string, cluster: strin
       weight: 0,
       serviceAccount: "",
     };
-    return spec.ports.map((port) => workloadEndpoint(self, port, cluster, networks));
+    return spec.ports.map((port) => writtenEndpoint(self, port, cluster, networks));
   }
-  return spec.endpoints.flatMap((endpoint) => spec.ports.map((port) => workloadEndpoint(endpoint, port, cluster, networks)));
+  return spec.endpoints.flatMap((endpoint) => spec.ports.map((port) => writtenEndpoint(endpoint, port, cluster, networks)));
 }
 
-function workloadEndpoint(
+function writtenEndpoint(
   endpoint: WorkloadEndpoint,
   port: ServiceEntrySpec["ports"][number],
   cluster: string,
@@ -131,28 +132,7 @@ function workloadEndpoint(
 ): MeshEndpoint {
   // Only what the entry itself says: its addresses are not those of the cluster that holds the entry.
   const network = endpoint.network === "" ? networks.networkOf("", endpoint.address, endpoint.labels) : endpoint.network;
-  const locality = parseLocality(endpoint.locality);
-  return {
-    address: endpoint.address,
-    moreAddresses: [],
-    portName: port.name,
-    port: endpoint.ports.get(port.name) ?? (port.targetPort === 0 ? port.number : port.targetPort),
-    cluster,
-    network,
-    locality,
-    weight: endpoint.weight,
-    // A workload with a service account has an identity to show, so it takes mTLS unless its label says otherwise.
-    mutualTls: (endpoint.labels["security.istio.io/tlsMode"] ?? (endpoint.serviceAccount === "" ? "" : "istio")) === "istio",
-    nodeName: "",
-    ready: undefined,
-    draining: false,
-    labels: withTopology(endpoint.labels, { cluster, network, node: "", locality }),
-    serviceAccount: endpoint.serviceAccount,
-    namespace: "",
-    workloadName: "",
-    hostname: "",
-    subdomain: "",
-  };
+  return workloadEndpoint(endpoint, { name: port.name, number: workloadPort(endpoint, port) }, { cluster, network });
 }
 
 /** Machines, and pods of the config cluster, that an entry's workloadSelector picks in the entry's own namespace. */
@@ -165,10 +145,9 @@ function selectWorkloads(mesh: MeshView, networks: Networks, entry: MeshObject<S
     // A name is good for a cluster that resolves it.
     .filter((machine) => byName || hasAddress(machine.spec))
     .flatMap((machine) =>
-      entry.spec.ports.map((port) => {
-        const number = machine.spec.ports.get(port.name) ?? (port.targetPort === 0 ? port.number : port.targetPort);
-        return entryEndpoint(machine, { name: port.name, number }, cluster?.name ?? "", networks);
-      }),
+      entry.spec.ports.map((port) =>
+        entryEndpoint(machine, { name: port.name, number: workloadPort(machine.spec, port) }, cluster?.name ?? "", networks),
+      ),
     );
   return cluster === undefined ? machines : [...selectPods(cluster, networks, entry, selector), ...machines];
 }

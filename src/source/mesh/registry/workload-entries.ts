@@ -3,7 +3,7 @@ import type { WorkloadEntrySpec } from "../istio/workload-entry.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
 import type { Networks } from "./networks.ts";
 import { labelsMatch, type MeshEndpoint } from "./service.ts";
-import { parseLocality, withTopology } from "./topology-labels.ts";
+import { workloadEndpoint } from "./workload-endpoint.ts";
 
 /** A WorkloadEntry. */
 export type WorkloadEntry = MeshObject<WorkloadEntrySpec>;
@@ -26,26 +26,5 @@ export function entryEndpoint(
   networks: Networks,
 ): MeshEndpoint {
   const network = spec.network === "" ? networks.networkOf("", spec.address, {}) : spec.network;
-  const locality = parseLocality(spec.locality);
-  return {
-    address: spec.address,
-    moreAddresses: [],
-    portName: port.name,
-    port: port.number,
-    cluster,
-    network,
-    locality,
-    weight: spec.weight,
-    // A machine with a service account has an identity to show, so it takes mTLS unless its label says otherwise.
-    mutualTls: (spec.labels["security.istio.io/tlsMode"] ?? (spec.serviceAccount === "" ? "" : "istio")) === "istio",
-    nodeName: "",
-    ready: undefined,
-    draining: false,
-    labels: withTopology(spec.labels, { cluster, network, node: "", locality }),
-    serviceAccount: spec.serviceAccount,
-    namespace: meta.namespace,
-    workloadName: meta.name,
-    hostname: "",
-    subdomain: "",
-  };
+  return workloadEndpoint(spec, port, { cluster, network }, meta);
 }
