@@ -148,10 +148,10 @@ export class ListenerManager {
     const fresh = new Map<string, BoundSocket>();
     for (const [index, address] of model.addresses.entries()) {
       // Port 0 is another port each time.
-      const key = `${address.address} ${address.port || `#${index}`}`;
+      const key = `${address.address} ${address.port || `#${index}`}${model.transparent ? " transparent" : ""}${model.freebind ? " freebind" : ""}`;
       // A socket that stays keeps what waits in its accept queue.
       const kept = entry.bound.get(key);
-      const result = kept ? { ok: true as const, bound: kept } : await this.#listen(entry, address, model.tcpBacklogSize);
+      const result = kept ? { ok: true as const, bound: kept } : await this.#listen(entry, address, model);
       if (!result.ok) {
         closeAll(fresh);
         return result.message;
@@ -162,8 +162,9 @@ export class ListenerManager {
     return bound;
   }
 
-  #listen(entry: Entry, address: SocketAddress, backlog: number): Promise<BindResult> {
-    return bindAddress({ address, backlog, reusePort: this.#deps.reusePort, onConnection: (socket) => this.#accept(entry, socket) });
+  #listen(entry: Entry, address: SocketAddress, { tcpBacklogSize: backlog, transparent, freebind }: Listener): Promise<BindResult> {
+    const { reusePort } = this.#deps;
+    return bindAddress({ address, backlog, reusePort, transparent, freebind, onConnection: (socket) => this.#accept(entry, socket) });
   }
 
   #accept(entry: Entry, socket: Socket): void {

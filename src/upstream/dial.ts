@@ -9,7 +9,8 @@ import type { Cluster } from "../envoy/cluster/cluster.ts";
 import { ProxyError } from "../error.ts";
 import type { HandshakeHandler, Pending } from "../identity/transport.ts";
 import { connectError } from "../net/errno.ts";
-import type { TlsPeer } from "../telemetry/stream-info.ts";
+import { openSourceSocket } from "../net/open-socket.ts";
+import type { TlsPeer, UpstreamSource } from "../telemetry/stream-info.ts";
 import type { ClusterStats, DialHandler, DialOptions } from "./cluster.ts";
 import type { Dialer, UpstreamHost } from "./host.ts";
 
@@ -72,6 +73,9 @@ class Dial implements Pending, HandshakeHandler {
   // What Node refuses to try (an address that is none, no descriptors left) fails like what the network refuses: later.
   #open(profile: DialProfile): Socket {
     try {
+      const { source } = this.#options;
+      if (source !== undefined && !("pipe" in this.#host.address))
+        return connectFrom(source, this.#host, profile, this.#options.allowHalfOpen);
       return connect(connectOptions(this.#host, profile, this.#options.allowHalfOpen));
     } catch (thrown) {
       process.nextTick(() => this.#fail(connectError(thrown)));
@@ -171,6 +175,23 @@ function connectOptions(host: UpstreamHost, profile: DialProfile, allowHalfOpen:
     // Node sets the idle time only; interval and probe count stay the system's.
     ...(tcpKeepalive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: tcpKeepalive.timeMs }),
   };
+}
+
+// The options that a source takes come before bind, so the socket is made first and then connected by Node.
+function connectFrom(source: UpstreamSource, host: UpstreamHost, profile: DialProfile, allowHalfOpen: boolean): Socket {
+  const first = host.address as SocketAddress;
+  const family = isIP(source.ip);
+  // Beside the source no address of the other family can be reached.
+  const address = [first, ...host.additionalAddresses].find((candidate) => isIP(candidate.address) === family);
+  if (address === undefined)
+    throw Object.assign(new Error(`${first.address} cannot be reached from ${source.ip}`), { code: "EAFNOSUPPORT" });
+  const opened = openSourceSocket(source);
+  if (!opened.ok) throw opened.error;
+  const { tcpKeepalive } = profile;
+  // Without manualStart Node would read from the descriptor before it is connected.
+  const made = { fd: opened.fd, manualStart: true, allowHalfOpen, noDelay: true, autoSelectFamily: false };
+  const keepAlive = tcpKeepalive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: tcpKeepalive.timeMs };
+  return connect({ ...made, ...keepAlive, host: address.address, port: address.port } as NetConnectOpts);
 }
 
 // Envoy's happy eyeballs wait as long before the next address.
