@@ -11,6 +11,7 @@ import { filterSupport } from "./filter/registry.ts";
 import { checkCertificates, loadCertificates } from "./proxy/certificates.ts";
 import type { ConfigSource, LoadedConfig } from "./proxy/config-source.ts";
 import { bindProblem } from "./proxy/bind-problem.ts";
+import { missingRights, processRights } from "./proxy/missing-rights.ts";
 import { startMeshDns } from "./proxy/mesh-dns.ts";
 import type { MeshDns, MeshDnsSettings } from "./proxy/mesh-dns.ts";
 import { localAddress } from "./proxy/local-address.ts";
@@ -160,6 +161,8 @@ class Runner implements Proxy {
     const loaded = await this.#load(undefined);
     if (!loaded.ok) return loaded.problems;
     for (const issue of this.#issues) this.#deps.logger.warn("configuration is not honoured in full", { issue: issue.text });
+    const missing = missingRights(loaded.config.resources.listeners, processRights());
+    if (missing !== undefined) return [missing];
     const failures = await this.#publish(loaded.snapshot);
     if (failures.length > 0) return failures;
     const { dnsForward, admin = loaded.config.admin } = this.#options;

@@ -4,7 +4,7 @@ import { connect, isIP, Socket } from "node:net";
 import type { NetConnectOpts, TcpNetConnectOpts } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../clock.ts";
-import type { SocketAddress } from "../envoy/address.ts";
+import type { Address, SocketAddress } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
 import { ProxyError } from "../error.ts";
 import type { HandshakeHandler, Pending } from "../identity/transport.ts";
@@ -74,7 +74,7 @@ class Dial implements Pending, HandshakeHandler {
   #open(profile: DialProfile): Socket {
     try {
       const { source } = this.#options;
-      if (source !== undefined && !("pipe" in this.#host.address))
+      if (source !== undefined && reachableFrom(source, this.#host.address))
         return connectFrom(source, this.#host, profile, this.#options.allowHalfOpen);
       return connect(connectOptions(this.#host, profile, this.#options.allowHalfOpen));
     } catch (thrown) {
@@ -176,6 +176,13 @@ function connectOptions(host: UpstreamHost, profile: DialProfile, allowHalfOpen:
     ...(tcpKeepalive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: tcpKeepalive.timeMs }),
   };
 }
+
+// The kernel sends no answer from loopback to an address elsewhere, so what listens there sees loopback, as it does without a source.
+function reachableFrom(source: UpstreamSource, address: Address): boolean {
+  return !("pipe" in address) && (!isLoopback(address.address) || isLoopback(source.ip));
+}
+
+const isLoopback = (ip: string): boolean => ip === "::1" || ip.startsWith("127.");
 
 // The options that a source takes come before bind, so the socket is made first and then connected by Node.
 function connectFrom(source: UpstreamSource, host: UpstreamHost, profile: DialProfile, allowHalfOpen: boolean): Socket {

@@ -72,9 +72,9 @@ export async function startModule(pod: string, file: string, ...args: readonly s
   return running;
 }
 
-/** Starts isthmus in a pod, as the user 1337 without any capability, and waits until it serves. */
-export async function startProxy(pod: string, args: readonly string[]): Promise<Running> {
-  const running = start(pod, "proxy-user", [process.execPath, main, "run", "--concurrency", "1", "--drain-time-s", "0", ...args]);
+/** Starts isthmus in a pod, by default as the user 1337 without any capability, and waits until it serves. */
+export async function startProxy(pod: string, args: readonly string[], role: PodRole = "proxy-user"): Promise<Running> {
+  const running = start(pod, role, [process.execPath, main, "run", "--concurrency", "1", "--drain-time-s", "0", ...args]);
   await wait(
     `the proxy of ${pod} is ready`,
     async () => (await ask(pod, "curl", "-sf", "-m", "2", "http://127.0.0.1:15000/ready")).code === 0,
