@@ -8,6 +8,8 @@ import type { FilterDeps, ListenerFilterSpec, NetworkFilterSpec } from "../filte
 import type { ServerTransport } from "../identity/transport.ts";
 import { bindAddress } from "../net/bind.ts";
 import type { BindResult, BoundSocket } from "../net/bind.ts";
+import type { DescriptorGuard } from "../net/descriptor-guard.ts";
+import { socketFd } from "../net/descriptor.ts";
 import type { ResourceUpdate } from "../snapshot/update.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import { ConnectionInfo } from "../telemetry/stream-info.ts";
@@ -23,6 +25,8 @@ export interface ListenerManagerOptions extends FilterDeps {
   readonly createServerTransport: (tls: DownstreamTlsContext, scope: StatsScope) => ServerTransport;
   /** Other workers bind the same addresses. */
   readonly reusePort: boolean;
+  /** What is accepted as long as there are descriptors; absent: everything. */
+  readonly descriptors?: DescriptorGuard;
   /** How long connections of a removed or changed filter chain may go on. Default 600,000 ms, Envoy's --drain-time-s. */
   readonly drainTimeMs?: number;
 }
@@ -178,6 +182,11 @@ export class ListenerManager {
     const { active } = entry;
     if (!entry.accepting || !active.admits(entry.connections)) {
       active.stats.downstreamCxOverflow.inc();
+      socket.destroy();
+      return;
+    }
+    if (this.#deps.descriptors?.admits(socketFd(socket)) === false) {
+      active.stats.downstreamGlobalCxOverflow.inc();
       socket.destroy();
       return;
     }

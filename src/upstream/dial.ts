@@ -8,7 +8,8 @@ import type { Address, SocketAddress } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
 import { ProxyError } from "../error.ts";
 import type { HandshakeHandler, Pending } from "../identity/transport.ts";
-import { connectError } from "../net/errno.ts";
+import type { DescriptorGuard } from "../net/descriptor-guard.ts";
+import { connectError, lacksDescriptor } from "../net/errno.ts";
 import { openSourceSocket } from "../net/open-socket.ts";
 import type { TlsPeer, UpstreamSource } from "../telemetry/stream-info.ts";
 import type { ClusterStats, DialHandler, DialOptions } from "./cluster.ts";
@@ -22,15 +23,17 @@ export class ClusterDialer implements Dialer {
   readonly #profile: DialProfile;
   readonly #clock: Clock;
   readonly #stats: () => ClusterStats;
+  readonly #descriptors: DescriptorGuard | undefined;
 
-  constructor(profile: DialProfile, clock: Clock, stats: () => ClusterStats) {
+  constructor(profile: DialProfile, clock: Clock, stats: () => ClusterStats, descriptors?: DescriptorGuard) {
+    this.#descriptors = descriptors;
     this.#profile = profile;
     this.#clock = clock;
     this.#stats = stats;
   }
 
   dial(host: UpstreamHost, options: DialOptions, handler: DialHandler): Pending {
-    return new Dial(host, this.#profile, options, handler, this.#clock, this.#stats());
+    return new Dial(host, this.#profile, options, handler, this.#clock, this.#stats(), this.#descriptors);
   }
 }
 
@@ -41,6 +44,7 @@ class Dial implements Pending, HandshakeHandler {
   readonly #clock: Clock;
   readonly #stats: ClusterStats;
   readonly #startMs: number;
+  readonly #descriptors: DescriptorGuard | undefined;
   readonly #timer: Timer;
   readonly #socket: Socket;
   /** What was handed over: the TCP socket, or the TLS socket on it. */
@@ -48,7 +52,16 @@ class Dial implements Pending, HandshakeHandler {
   #handshake: Pending | undefined;
   #state: "connecting" | "connected" | "failed" = "connecting";
 
-  constructor(host: UpstreamHost, profile: DialProfile, options: DialOptions, handler: DialHandler, clock: Clock, stats: ClusterStats) {
+  constructor(
+    host: UpstreamHost,
+    profile: DialProfile,
+    options: DialOptions,
+    handler: DialHandler,
+    clock: Clock,
+    stats: ClusterStats,
+    descriptors: DescriptorGuard | undefined,
+  ) {
+    this.#descriptors = descriptors;
     this.#host = host;
     this.#options = options;
     this.#handler = handler;
@@ -123,6 +136,7 @@ class Dial implements Pending, HandshakeHandler {
     if (this.#state !== "connecting") return;
     this.#stats.upstreamCxConnectFail.inc();
     this.#host.counts.cxConnectFail++;
+    if (lacksDescriptor(error.cause)) this.#descriptors?.failed();
     this.#giveUp();
     this.#handler.onFailed(error);
   }
