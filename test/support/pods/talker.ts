@@ -52,6 +52,14 @@ function greeter(name: string): Server {
   });
 }
 
+// Sends back what it gets.
+function echo(): Server {
+  return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.pipe(socket);
+  });
+}
+
 const servers: readonly (readonly [{ listen(options: ListenOptions, done: () => void): unknown }, number])[] =
   process.argv[2] === "httpbin"
     ? [
@@ -65,6 +73,7 @@ const servers: readonly (readonly [{ listen(options: ListenOptions, done: () => 
         [greeter("a"), 6001],
         [greeter("b"), 6002],
         [greeter("smtp"), 2525],
+        [echo(), 7007],
       ];
 await Promise.all(servers.map(([server, port]) => new Promise<void>((resolve) => server.listen({ port, backlog: 4096 }, resolve))));
 console.log("ready");
