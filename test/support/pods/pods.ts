@@ -23,10 +23,10 @@ const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
 const limitMs = 60_000;
 
 /** Runs a program of this machine to its end. */
-export function say(command: readonly string[], input = ""): Promise<Said> {
+export function say(command: readonly string[], input = "", timeout = limitMs): Promise<Said> {
   const [file = "", ...args] = command;
   const startedMs = performance.now();
-  const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"], timeout: limitMs, killSignal: "SIGKILL" });
+  const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"], timeout, killSignal: "SIGKILL" });
   let out = "";
   let err = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { createServer as createHttpServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer, type ListenOptions, type Server } from "node:net";
+import { postgres } from "./postgres.ts";
 
 const chunk = Buffer.alloc(65_536, "0123456789abcdef");
 
@@ -66,6 +67,10 @@ const servers: readonly (readonly [{ listen(options: ListenOptions, done: () => 
         [createHttpServer(respond), 8080],
         [createHttpServer(respond), 9000],
         [greeter("mysql"), 3306],
+        [postgres((socket) => `I am postgres, you are ${bare(socket.remoteAddress)}`), 5432],
+        [echo(), 27017],
+        [echo(), 7007],
+        [greeter("shy"), 7008],
         [greeter("unclaimed"), 9999],
       ]
     : [
