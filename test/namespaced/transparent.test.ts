@@ -38,7 +38,7 @@ const expected: Readonly<Record<string, unknown>> = {
 };
 
 suite("TPROXY", () => {
-  const result = runInNamespace(import.meta.url, "transparent-inside.ts", [], { users: true, pods: true, timeoutMs: 180_000 });
+  const result = runInNamespace(import.meta.url, "transparent-inside.ts", [], { users: true, pods: true, timeoutMs: 420_000 });
   const skip = "skip" in result ? result.skip : undefined;
   test("everything runs", { skip }, () => assert.ok("seen" in result, "failed" in result ? result.failed : ""));
   if (!("seen" in result)) return;
