@@ -11,6 +11,8 @@ import type { HttpServer } from "./net/http-server.ts";
 import { checkCertificates, loadCertificates } from "./proxy/certificates.ts";
 import type { ConfigSource, LoadedConfig } from "./proxy/config-source.ts";
 import { bindProblem } from "./proxy/bind-problem.ts";
+import { descriptorLimit, fewDescriptors } from "./net/descriptor-guard.ts";
+import { missingRights, processRights } from "./proxy/missing-rights.ts";
 import { startMeshDns } from "./proxy/mesh-dns.ts";
 import type { MeshDns, MeshDnsSettings } from "./proxy/mesh-dns.ts";
 import { localAddress } from "./proxy/local-address.ts";
@@ -162,6 +164,14 @@ class Runner implements Proxy {
     const loaded = await this.#load(undefined);
     if (!loaded.ok) return loaded.problems;
     for (const issue of this.#issues) this.#deps.logger.warn("configuration is not honoured in full", { issue: issue.text });
+    const missing = missingRights(loaded.config.resources.listeners, processRights());
+    if (missing !== undefined) return [missing];
+    const descriptors = descriptorLimit();
+    if (descriptors < fewDescriptors)
+      this.#deps.logger.warn("this process may have few open files: raise the limit (ulimit -n, LimitNOFILE)", {
+        limit: descriptors,
+        connections: Math.floor(descriptors / 2),
+      });
     const failures = await this.#publish(loaded.snapshot);
     if (failures.length > 0) return failures;
     const { dnsForward, admin = loaded.config.admin } = this.#options;

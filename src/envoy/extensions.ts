@@ -10,6 +10,7 @@ import { decodeJwtAuthn, decodeJwtPerRoute } from "./http-filter/jwt-authn.ts";
 import {
   decodeHttpInspector,
   decodeOriginalDstFilter,
+  decodeOriginalSrc,
   decodeProxyProtocol,
   decodeSniCluster,
   decodeTlsInspector,
@@ -64,12 +65,9 @@ const rows: readonly Extension[] = [
       decode: decodeProxyProtocol,
     },
   ),
-  refused(
-    "listener filter",
-    "envoy.filters.listener.original_src",
-    "envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
-    rewrites,
-  ),
+  honoured("listener filter", "envoy.filters.listener.original_src", "envoy.extensions.filters.listener.original_src.v3.OriginalSrc", {
+    decode: decodeOriginalSrc,
+  }),
   refused(
     "listener filter",
     "envoy.filters.listener.local_ratelimit",

@@ -85,8 +85,16 @@ export interface ListenerFilter {
   inspect(info: ConnectionInfo, bytes: Buffer, socketFd: number): ListenerFilterVerdict;
 }
 
+/** What a listener filter is created for. */
+export interface ListenerFilterContext {
+  readonly stats: StatsScope;
+  readonly logger: Logger;
+  /** The listener's socket is transparent: TPROXY hands connections over with the addresses that they had. */
+  readonly transparent: boolean;
+}
+
 /** A kind of listener filter. */
 export interface ListenerFilterSpec {
   readonly extension: string;
-  create(config: unknown, deps: { readonly stats: StatsScope; readonly logger: Logger }): ListenerFilter;
+  create(config: unknown, context: ListenerFilterContext): ListenerFilter;
 }

@@ -12,6 +12,7 @@ import { rbac } from "./http/rbac/rbac.ts";
 import { createRouter } from "./http/router/router.ts";
 import { httpInspector } from "./listener/http-inspector/http-inspector.ts";
 import { originalDst } from "./listener/original-dst/original-dst.ts";
+import { originalSrc } from "./listener/original-src/original-src.ts";
 import { proxyProtocol } from "./listener/proxy-protocol/proxy-protocol.ts";
 import { tlsInspector } from "./listener/tls-inspector/tls-inspector.ts";
 import { createHttpConnectionManagerSpec } from "./network/http-connection-manager/http-connection-manager.ts";
@@ -24,7 +25,7 @@ const byExtension = <S extends { readonly extension: string }>(specs: readonly S
   new Map(specs.map((spec) => [spec.extension, spec]));
 
 /** Listener filters. */
-export const listenerFilters = byExtension<ListenerFilterSpec>([originalDst, proxyProtocol, tlsInspector, httpInspector]);
+export const listenerFilters = byExtension<ListenerFilterSpec>([originalDst, originalSrc, proxyProtocol, tlsInspector, httpInspector]);
 
 /** HTTP filters; the router is the terminal of their chain and made apart. */
 export const httpFilters = byExtension<HttpFilterSpec>([rbac, jwtAuthn, localRateLimit, cors, fault, istioAlpn]);

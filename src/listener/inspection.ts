@@ -3,7 +3,7 @@
 import type { Socket } from "node:net";
 import type { Clock, Timer } from "../clock.ts";
 import type { Listener, ListenerFilterConfig, ListenerFilterPredicate } from "../envoy/listener/listener.ts";
-import type { ListenerFilter } from "../filter/filter.ts";
+import type { ListenerFilter, ListenerFilterContext } from "../filter/filter.ts";
 import { socketFd } from "../net/descriptor.ts";
 import type { ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ListenerManagerDeps } from "./listener-manager.ts";
@@ -33,9 +33,10 @@ export function createInspectionPlan(
   model: Listener,
   deps: Pick<ListenerManagerDeps, "listenerFilters" | "stats" | "logger">,
 ): InspectionPlan {
+  const context: ListenerFilterContext = { stats: deps.stats, logger: deps.logger, transparent: model.transparent };
   return {
     filters: withOriginalDst(model).flatMap((config) => {
-      const filter = deps.listenerFilters.get(config.extension)?.create(config.config, deps);
+      const filter = deps.listenerFilters.get(config.extension)?.create(config.config, context);
       return filter === undefined ? [] : [{ filter, disabled: config.filterDisabled && compilePredicate(config.filterDisabled) }];
     }),
     timeoutMs: model.listenerFiltersTimeoutMs,

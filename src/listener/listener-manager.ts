@@ -8,6 +8,8 @@ import type { FilterDeps, ListenerFilterSpec, NetworkFilterSpec } from "../filte
 import type { ServerTransport } from "../identity/transport.ts";
 import { bindAddress } from "../net/bind.ts";
 import type { BindResult, BoundSocket } from "../net/bind.ts";
+import type { DescriptorGuard } from "../net/descriptor-guard.ts";
+import { socketFd } from "../net/descriptor.ts";
 import type { ResourceUpdate } from "../snapshot/update.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import { ConnectionInfo } from "../telemetry/stream-info.ts";
@@ -23,6 +25,8 @@ export interface ListenerManagerOptions extends FilterDeps {
   readonly createServerTransport: (tls: DownstreamTlsContext, scope: StatsScope) => ServerTransport;
   /** Other workers bind the same addresses. */
   readonly reusePort: boolean;
+  /** What is accepted as long as there are descriptors; absent: everything. */
+  readonly descriptors?: DescriptorGuard;
   /** How long connections of a removed or changed filter chain may go on. Default 600,000 ms, Envoy's --drain-time-s. */
   readonly drainTimeMs?: number;
 }
@@ -148,10 +152,10 @@ export class ListenerManager {
     const fresh = new Map<string, BoundSocket>();
     for (const [index, address] of model.addresses.entries()) {
       // Port 0 is another port each time.
-      const key = `${address.address} ${address.port || `#${index}`}`;
+      const key = `${address.address} ${address.port || `#${index}`}${model.transparent ? " transparent" : ""}${model.freebind ? " freebind" : ""}`;
       // A socket that stays keeps what waits in its accept queue.
       const kept = entry.bound.get(key);
-      const result = kept ? { ok: true as const, bound: kept } : await this.#listen(entry, address, model.tcpBacklogSize);
+      const result = kept ? { ok: true as const, bound: kept } : await this.#listen(entry, address, model);
       if (!result.ok) {
         closeAll(fresh);
         return result.message;
@@ -162,8 +166,9 @@ export class ListenerManager {
     return bound;
   }
 
-  #listen(entry: Entry, address: SocketAddress, backlog: number): Promise<BindResult> {
-    return bindAddress({ address, backlog, reusePort: this.#deps.reusePort, onConnection: (socket) => this.#accept(entry, socket) });
+  #listen(entry: Entry, address: SocketAddress, { tcpBacklogSize: backlog, transparent, freebind }: Listener): Promise<BindResult> {
+    const { reusePort } = this.#deps;
+    return bindAddress({ address, backlog, reusePort, transparent, freebind, onConnection: (socket) => this.#accept(entry, socket) });
   }
 
   #accept(entry: Entry, socket: Socket): void {
@@ -177,6 +182,11 @@ export class ListenerManager {
     const { active } = entry;
     if (!entry.accepting || !active.admits(entry.connections)) {
       active.stats.downstreamCxOverflow.inc();
+      socket.destroy();
+      return;
+    }
+    if (this.#deps.descriptors?.admits(socketFd(socket)) === false) {
+      active.stats.downstreamGlobalCxOverflow.inc();
       socket.destroy();
       return;
     }

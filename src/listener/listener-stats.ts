@@ -9,6 +9,8 @@ export interface ListenerStats {
   readonly downstreamCxDestroy: Counter;
   readonly downstreamCxLengthMs: Histogram;
   readonly downstreamCxOverflow: Counter;
+  /** Refused because the process has hardly any descriptors left. */
+  readonly downstreamGlobalCxOverflow: Counter;
   readonly downstreamPreCxActive: Gauge;
   readonly downstreamPreCxTimeout: Counter;
   readonly downstreamListenerFilterRemoteClose: Counter;
@@ -26,6 +28,7 @@ export function createListenerStats(scope: StatsScope): ListenerStats {
     downstreamCxDestroy: scope.counter("downstream_cx_destroy"),
     downstreamCxLengthMs: scope.histogram("downstream_cx_length_ms"),
     downstreamCxOverflow: scope.counter("downstream_cx_overflow"),
+    downstreamGlobalCxOverflow: scope.counter("downstream_global_cx_overflow"),
     downstreamPreCxActive: scope.gauge("downstream_pre_cx_active"),
     downstreamPreCxTimeout: scope.counter("downstream_pre_cx_timeout"),
     downstreamListenerFilterRemoteClose: scope.counter("downstream_listener_filter_remote_close"),

@@ -1,8 +1,9 @@
 // Server sockets: bind and listen on one address, with errors that say what to do about them.
 import { createServer } from "node:net";
-import type { Server, Socket } from "node:net";
+import type { ListenOptions, Server, Socket } from "node:net";
 import type { SocketAddress } from "../envoy/address.ts";
 import { errnoOf } from "./errno.ts";
+import { noLibc, openListenerSocket } from "./open-socket.ts";
 
 /** How to listen. */
 export interface BindOptions {
@@ -11,6 +12,10 @@ export interface BindOptions {
   readonly backlog: number;
   /** SO_REUSEPORT: several workers bind the same address and the kernel spreads connections over them. */
   readonly reusePort: boolean;
+  /** IP_TRANSPARENT, for connections that TPROXY hands over with the addresses they had. Takes CAP_NET_ADMIN. Default false. */
+  readonly transparent?: boolean;
+  /** IP_FREEBIND: the address need not be this machine's. Default false. */
+  readonly freebind?: boolean;
   /** Accepted sockets are paused, half-open and without Nagle's delay. The receiver attaches an `error` listener first. */
   readonly onConnection: (socket: Socket) => void;
 }
@@ -36,15 +41,23 @@ export function bindAddress(options: BindOptions): Promise<BindResult> {
     const fail = (thrown: Error): void => resolve({ ok: false, message: explain(options.address, thrown) });
     server.once("error", fail);
     server.on("connection", options.onConnection);
-    const listen = { host: address, port, backlog: options.backlog || defaultBacklog, exclusive: true, reusePort: options.reusePort };
-    // A `::` socket would otherwise take IPv4 too and collide with a listener on 0.0.0.0; Envoy's default is the same.
-    server.listen({ ...listen, ipv6Only: address === "::" }, () => {
+    const where = listenOn(options);
+    if (where instanceof Error) return fail(where);
+    server.listen({ ...where, backlog: options.backlog || defaultBacklog, exclusive: true }, () => {
       server.off("error", fail);
       // Accept errors (EMFILE and the like) are per connection: the server goes on, the client sees a reset.
       server.on("error", ignoreAcceptError);
       resolve({ ok: true, bound: { address: { address, port: boundPort(server, port) }, close: () => server.close() } });
     });
   });
+}
+
+function listenOn({ address: { address, port }, ...options }: BindOptions): (ListenOptions & { readonly fd?: number }) | Error {
+  const { reusePort, transparent = false, freebind = false } = options;
+  // A `::` socket would otherwise take IPv4 too and collide with a listener on 0.0.0.0; Envoy's default is the same.
+  if (!transparent && !freebind) return { host: address, port, reusePort, ipv6Only: address === "::" };
+  const opened = openListenerSocket({ address, port }, { reusePort, transparent, freebind });
+  return opened.ok ? { fd: opened.fd } : opened.error;
 }
 
 function ignoreAcceptError(): void {
@@ -65,6 +78,10 @@ function explain({ address, port }: SocketAddress, thrown: Error): string {
       return `no permission to listen on ${where}: use a port from 1024 up, or run with the capability CAP_NET_BIND_SERVICE`;
     case "EADDRNOTAVAIL":
       return `cannot listen on ${where} because this machine has no address ${address}: add it to an interface or change the listener's address`;
+    case "EPERM":
+      return `${where} is a transparent listener (interception mode TPROXY), for which this process lacks the capability CAP_NET_ADMIN: add NET_ADMIN to its capabilities, or use interception mode REDIRECT`;
+    case noLibc:
+      return `${where} needs socket options (transparent or freebind) that are set through the package koffi on Linux, and koffi cannot be loaded here: install it, or use interception mode REDIRECT`;
     default:
       return `cannot listen on ${where}: ${thrown.message}`;
   }

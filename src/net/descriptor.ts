@@ -31,6 +31,27 @@ export function stopReading(socket: Socket): void {
   handle.readStop();
 }
 
+/**
+ * Keeps the socket's descriptor open, whoever destroys the socket, until what is returned is called: then a socket that was destroyed
+ * meanwhile closes. For someone else who uses the descriptor, whose number would otherwise come to belong to another connection.
+ * @param onDestroy the socket is destroyed and waits
+ */
+export function holdDescriptor(socket: Socket, onDestroy: () => void): () => void {
+  const destroy = socket._destroy.bind(socket);
+  let held = true;
+  let closeNow: (() => void) | undefined;
+  socket._destroy = (error, done) => {
+    if (!held) return destroy(error, done);
+    closeNow = () => destroy(error, done);
+    onDestroy();
+  };
+  return () => {
+    held = false;
+    closeNow?.();
+    closeNow = undefined;
+  };
+}
+
 /** Closes with RST where the socket can (plain TCP), otherwise at once. Never throws, unlike `resetAndDestroy` on a pipe. */
 export function resetSocket(socket: Socket): void {
   if (!socket.destroyed && !socket.connecting && typeof handleOf(socket)?.reset === "function") socket.resetAndDestroy();

@@ -14,6 +14,7 @@ const texts: Readonly<Record<string, string>> = {
   EHOSTUNREACH: "No route to host",
   EINVAL: "Invalid argument",
   EMFILE: "Too many open files",
+  ENFILE: "Too many open files in system",
   ENETDOWN: "Network is down",
   ENETUNREACH: "Network is unreachable",
   ENOENT: "No such file or directory",
@@ -29,6 +30,12 @@ const delayed: ReadonlySet<string> = new Set(["ECONNREFUSED", "ECONNRESET", "EHO
 export function errnoOf(thrown: unknown): string {
   const code = thrown instanceof Error ? (thrown as NodeJS.ErrnoException).code : undefined;
   return typeof code === "string" ? code : "";
+}
+
+/** True when the process, or the machine, has no descriptor left. */
+export function lacksDescriptor(thrown: unknown): boolean {
+  const errno = errnoOf(thrown);
+  return errno === "EMFILE" || errno === "ENFILE";
 }
 
 /** A failed connect to an upstream; the reason reads like Envoy's, `delayed connect error: Connection refused`. */

@@ -12,6 +12,7 @@ export interface Libc {
   readonly EINTR: number;
   /** Address of a view's first byte. The backing store must not be resized or transferred while the address is used. */
   readonly address: (view: Uint8Array) => number;
+  readonly bind: Call;
   readonly close: Call;
   readonly epoll_create1: Call;
   readonly epoll_ctl: Call;
@@ -28,6 +29,7 @@ export interface Libc {
   readonly recv: Call;
   readonly send: Call;
   readonly shutdown: Call;
+  readonly socket: Call;
   readonly splice: Call;
 }
 
@@ -50,6 +52,7 @@ function open(): Libc | undefined {
       EAGAIN: koffi.os.errno["EAGAIN"] ?? 11,
       EINTR: koffi.os.errno["EINTR"] ?? 4,
       address: (view) => Number(koffi.address(view)),
+      bind: call("bind", "int", ["int", "uintptr_t", "uint32"]),
       close: call("close", "int", ["int"]),
       epoll_create1: call("epoll_create1", "int", ["int"]),
       epoll_ctl: call("epoll_ctl", "int", ["int", "int", "int", "uintptr_t"]),
@@ -65,6 +68,7 @@ function open(): Libc | undefined {
       recv: call("recv", "int64", ["int", "uintptr_t", "uintptr_t", "int"]),
       send: call("send", "int64", ["int", "uintptr_t", "uintptr_t", "int"]),
       shutdown: call("shutdown", "int", ["int", "int"]),
+      socket: call("socket", "int", ["int", "int", "int"]),
       splice: call("splice", "int64", ["int", "uintptr_t", "int", "uintptr_t", "uintptr_t", "uint32"]),
     };
   } catch {

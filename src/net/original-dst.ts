@@ -1,20 +1,12 @@
 // Where a redirected connection was going before netfilter changed it: getsockopt SO_ORIGINAL_DST, for IPv4 and IPv6.
 import { loadLibc } from "./native.ts";
 import type { Libc } from "./native.ts";
-
-/** An address before redirection. */
-export interface OriginalDestination {
-  readonly ip: string;
-  readonly port: number;
-}
+import { decodeSockaddr, type KernelAddress, sockaddrBytes } from "./sockaddr.ts";
 
 // SO_ORIGINAL_DST and IP6T_SO_ORIGINAL_DST are both 80; only the level differs (SOL_IP, SOL_IPV6).
 const soOriginalDst = 80;
 const solIp = 0;
 const solIpv6 = 41;
-const afInet = 2;
-// sockaddr_in6 is the larger of the two.
-const sockaddrBytes = 28;
 
 // One buffer for the thread: getsockopt does not yield. An explicit ArrayBuffer never moves, small typed arrays may.
 const sockaddr = new Uint8Array(new ArrayBuffer(sockaddrBytes));
@@ -22,7 +14,7 @@ const length = new Uint32Array(new ArrayBuffer(4));
 let addresses: { readonly sockaddr: number; readonly length: number } | undefined;
 
 /** The destination before redirection; undefined when there was none, this is not Linux, or koffi is absent. */
-export function originalDestination(fd: number, family: 4 | 6): OriginalDestination | undefined {
+export function originalDestination(fd: number, family: 4 | 6): KernelAddress | undefined {
   const libc = loadLibc();
   if (!libc || fd < 0) return undefined;
   addresses ??= { sockaddr: libc.address(sockaddr), length: libc.address(new Uint8Array(length.buffer)) };
@@ -34,19 +26,8 @@ function query(
   fd: number,
   level: number,
   at: { readonly sockaddr: number; readonly length: number },
-): OriginalDestination | undefined {
+): KernelAddress | undefined {
   length[0] = sockaddrBytes;
   if (libc.getsockopt(fd, level, soOriginalDst, at.sockaddr, at.length) !== 0) return undefined;
   return decodeSockaddr(sockaddr);
-}
-
-/** Reads a Linux `sockaddr_in` or `sockaddr_in6`. */
-export function decodeSockaddr(bytes: Uint8Array): OriginalDestination {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  // sa_family is in host order, ports and addresses in network order.
-  const family = new Uint16Array(bytes.slice(0, 2).buffer)[0];
-  const port = view.getUint16(2);
-  if (family === afInet) return { ip: `${view.getUint8(4)}.${view.getUint8(5)}.${view.getUint8(6)}.${view.getUint8(7)}`, port };
-  const groups = Array.from({ length: 8 }, (_, i) => view.getUint16(8 + 2 * i).toString(16));
-  return { ip: new URL(`tcp://[${groups.join(":")}]`).hostname.slice(1, -1), port };
 }

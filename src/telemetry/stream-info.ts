@@ -32,6 +32,12 @@ export interface IpPort {
   readonly port: number;
 }
 
+/** The address that a connection upstream is made from, whoever's it is. */
+export interface UpstreamSource extends IpPort {
+  /** SO_MARK, 0 = none. */
+  readonly mark: number;
+}
+
 /** One downstream connection, from accept to close. */
 export class ConnectionInfo {
   readonly id: number;
@@ -58,6 +64,8 @@ export class ConnectionInfo {
   filterChainName = "";
   listenerName = "";
   tls: TlsPeer | undefined = undefined;
+  /** Whose address connections upstream carry on behalf of this one, where a filter asked for that. */
+  upstreamSource: UpstreamSource | undefined = undefined;
   /** ALPN that was negotiated, empty when none. */
   negotiatedAlpn = "";
   /** Downstream TLS failure, Envoy's DOWNSTREAM_TRANSPORT_FAILURE_REASON. */

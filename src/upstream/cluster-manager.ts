@@ -6,6 +6,7 @@ import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { ClusterLoadAssignment } from "../envoy/cluster/endpoint.ts";
 import type { UpstreamTlsContext } from "../envoy/tls/tls.ts";
 import type { ClientTransport, Pending } from "../identity/transport.ts";
+import type { DescriptorGuard } from "../net/descriptor-guard.ts";
 import type { ResourceUpdate, Versioned } from "../snapshot/update.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
@@ -32,6 +33,8 @@ export interface ClusterManagerDeps {
   readonly stats: StatsScope;
   /** @param stats the cluster's scope, for its `ssl.*` stats */
   readonly createClientTransport: (tls: UpstreamTlsContext, stats: StatsScope) => ClientTransport;
+  /** Hears of connections that failed for want of a descriptor. */
+  readonly descriptors?: DescriptorGuard;
   /** Default: this system's resolver. */
   readonly lookupHost?: HostLookup;
 }
@@ -174,7 +177,7 @@ export class ClusterManager implements ClusterLookup {
 
   #createProfile(model: Cluster, identity: ClusterIdentity): HostProfile {
     return {
-      dialer: new ClusterDialer(model, this.#deps.clock, identity.stats),
+      dialer: new ClusterDialer(model, this.#deps.clock, identity.stats, this.#deps.descriptors),
       transportOf: compileTransportSockets(model, (tls) => this.#deps.createClientTransport(tls, identity.scope)),
     };
   }

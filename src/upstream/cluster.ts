@@ -7,7 +7,7 @@ import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { ProxyError } from "../error.ts";
 import type { Pending } from "../identity/transport.ts";
 import type { Counter, Gauge, Histogram } from "../telemetry/stats.ts";
-import type { ConnectionInfo, TlsPeer } from "../telemetry/stream-info.ts";
+import type { ConnectionInfo, TlsPeer, UpstreamSource } from "../telemetry/stream-info.ts";
 import type { HeaderMap } from "../wire/header-map.ts";
 
 /** What a balancer may look at. One object may be reused for several picks. */
@@ -83,6 +83,8 @@ export interface DialOptions {
   readonly sni?: string;
   /** Half-open semantics for TCP proxying; HTTP uses false. */
   readonly allowHalfOpen: boolean;
+  /** Whose address it carries; undefined: the cluster's upstream_bind_config, or this machine's. */
+  readonly source?: UpstreamSource | undefined;
 }
 
 /**

@@ -4,12 +4,14 @@ import { connect, isIP, Socket } from "node:net";
 import type { NetConnectOpts, TcpNetConnectOpts } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../clock.ts";
-import type { SocketAddress } from "../envoy/address.ts";
+import type { Address, SocketAddress } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
 import { ProxyError } from "../error.ts";
 import type { HandshakeHandler, Pending } from "../identity/transport.ts";
-import { connectError } from "../net/errno.ts";
-import type { TlsPeer } from "../telemetry/stream-info.ts";
+import type { DescriptorGuard } from "../net/descriptor-guard.ts";
+import { connectError, lacksDescriptor } from "../net/errno.ts";
+import { openSourceSocket } from "../net/open-socket.ts";
+import type { TlsPeer, UpstreamSource } from "../telemetry/stream-info.ts";
 import type { ClusterStats, DialHandler, DialOptions } from "./cluster.ts";
 import type { Dialer, UpstreamHost } from "./host.ts";
 
@@ -21,15 +23,17 @@ export class ClusterDialer implements Dialer {
   readonly #profile: DialProfile;
   readonly #clock: Clock;
   readonly #stats: () => ClusterStats;
+  readonly #descriptors: DescriptorGuard | undefined;
 
-  constructor(profile: DialProfile, clock: Clock, stats: () => ClusterStats) {
+  constructor(profile: DialProfile, clock: Clock, stats: () => ClusterStats, descriptors?: DescriptorGuard) {
+    this.#descriptors = descriptors;
     this.#profile = profile;
     this.#clock = clock;
     this.#stats = stats;
   }
 
   dial(host: UpstreamHost, options: DialOptions, handler: DialHandler): Pending {
-    return new Dial(host, this.#profile, options, handler, this.#clock, this.#stats());
+    return new Dial(host, this.#profile, options, handler, this.#clock, this.#stats(), this.#descriptors);
   }
 }
 
@@ -40,6 +44,7 @@ class Dial implements Pending, HandshakeHandler {
   readonly #clock: Clock;
   readonly #stats: ClusterStats;
   readonly #startMs: number;
+  readonly #descriptors: DescriptorGuard | undefined;
   readonly #timer: Timer;
   readonly #socket: Socket;
   /** What was handed over: the TCP socket, or the TLS socket on it. */
@@ -47,7 +52,16 @@ class Dial implements Pending, HandshakeHandler {
   #handshake: Pending | undefined;
   #state: "connecting" | "connected" | "failed" = "connecting";
 
-  constructor(host: UpstreamHost, profile: DialProfile, options: DialOptions, handler: DialHandler, clock: Clock, stats: ClusterStats) {
+  constructor(
+    host: UpstreamHost,
+    profile: DialProfile,
+    options: DialOptions,
+    handler: DialHandler,
+    clock: Clock,
+    stats: ClusterStats,
+    descriptors: DescriptorGuard | undefined,
+  ) {
+    this.#descriptors = descriptors;
     this.#host = host;
     this.#options = options;
     this.#handler = handler;
@@ -72,6 +86,9 @@ class Dial implements Pending, HandshakeHandler {
   // What Node refuses to try (an address that is none, no descriptors left) fails like what the network refuses: later.
   #open(profile: DialProfile): Socket {
     try {
+      const { source } = this.#options;
+      if (source !== undefined && reachableFrom(source, this.#host.address))
+        return connectFrom(source, this.#host, profile, this.#options.allowHalfOpen);
       return connect(connectOptions(this.#host, profile, this.#options.allowHalfOpen));
     } catch (thrown) {
       process.nextTick(() => this.#fail(connectError(thrown)));
@@ -119,6 +136,7 @@ class Dial implements Pending, HandshakeHandler {
     if (this.#state !== "connecting") return;
     this.#stats.upstreamCxConnectFail.inc();
     this.#host.counts.cxConnectFail++;
+    if (lacksDescriptor(error.cause)) this.#descriptors?.failed();
     this.#giveUp();
     this.#handler.onFailed(error);
   }
@@ -171,6 +189,30 @@ function connectOptions(host: UpstreamHost, profile: DialProfile, allowHalfOpen:
     // Node sets the idle time only; interval and probe count stay the system's.
     ...(tcpKeepalive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: tcpKeepalive.timeMs }),
   };
+}
+
+// The kernel sends no answer from loopback to an address elsewhere, so what listens there sees loopback, as it does without a source.
+function reachableFrom(source: UpstreamSource, address: Address): boolean {
+  return !("pipe" in address) && (!isLoopback(address.address) || isLoopback(source.ip));
+}
+
+const isLoopback = (ip: string): boolean => ip === "::1" || ip.startsWith("127.");
+
+// The options that a source takes come before bind, so the socket is made first and then connected by Node.
+function connectFrom(source: UpstreamSource, host: UpstreamHost, profile: DialProfile, allowHalfOpen: boolean): Socket {
+  const first = host.address as SocketAddress;
+  const family = isIP(source.ip);
+  // Beside the source no address of the other family can be reached.
+  const address = [first, ...host.additionalAddresses].find((candidate) => isIP(candidate.address) === family);
+  if (address === undefined)
+    throw Object.assign(new Error(`${first.address} cannot be reached from ${source.ip}`), { code: "EAFNOSUPPORT" });
+  const opened = openSourceSocket(source);
+  if (!opened.ok) throw opened.error;
+  const { tcpKeepalive } = profile;
+  // Without manualStart Node would read from the descriptor before it is connected.
+  const made = { fd: opened.fd, manualStart: true, allowHalfOpen, noDelay: true, autoSelectFamily: false };
+  const keepAlive = tcpKeepalive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: tcpKeepalive.timeMs };
+  return connect({ ...made, ...keepAlive, host: address.address, port: address.port } as NetConnectOpts);
 }
 
 // Envoy's happy eyeballs wait as long before the next address.

@@ -44,9 +44,17 @@ export async function probeAddresses(update: SnapshotUpdate, bound: BoundAddress
   for (const { name, value } of update.listeners.set) {
     if (!value.bindToPort) continue;
     for (const address of value.addresses) {
-      // Port 0 never collides; what this process has bound is replaced in place; a transparent address needs its option first.
-      if (address.port === 0 || ours.has(textOf(address)) || value.transparent || value.freebind) continue;
-      const result = await bindAddress({ address, backlog: 1, reusePort: false, onConnection: (socket) => socket.destroy() });
+      // Port 0 never collides; what this process has bound is replaced in place.
+      if (address.port === 0 || ours.has(textOf(address))) continue;
+      const { transparent, freebind } = value;
+      const result = await bindAddress({
+        address,
+        backlog: 1,
+        reusePort: false,
+        transparent,
+        freebind,
+        onConnection: (socket) => socket.destroy(),
+      });
       if (result.ok) result.bound.close();
       else {
         failures.push({ name, message: `listener ${name}: ${result.message}` });

@@ -12,6 +12,7 @@ import { SecretStore } from "../identity/secret-store.ts";
 import { createServerTransport } from "../identity/server-transport.ts";
 import { SecureContextCache } from "../identity/secure-context.ts";
 import { ListenerManager } from "../listener/listener-manager.ts";
+import { DescriptorGuard, descriptorLimit } from "../net/descriptor-guard.ts";
 import { startSpliceRelay } from "../net/relay/splice-relay.ts";
 import type { ResourceUpdate, RouteUpdate, SnapshotUpdate } from "../snapshot/update.ts";
 import { createAccessLoggers } from "../telemetry/access-log.ts";
@@ -65,11 +66,13 @@ export function createWorkerRuntime(
   const drain = new WorkerDrain();
   const routes = new Map<string, RouteTable>();
   const splice = startSpliceRelay({ logger });
+  const descriptors = new DescriptorGuard(descriptorLimit(), { clock, logger });
   const clusters = new ClusterManager({
     clock,
     random,
     logger,
     stats,
+    descriptors,
     ...(lookupHost ? { lookupHost } : {}),
     createClientTransport: (tls, scope) => createClientTransport(tls, secrets, { clock, logger, contexts, stats: scope }),
   });
@@ -90,6 +93,7 @@ export function createWorkerRuntime(
     ...filterDeps,
     networkFilters,
     listenerFilters,
+    descriptors,
     reusePort: settings.reusePort,
     createServerTransport: (tls, scope) => createServerTransport(tls, secrets, { clock, logger, stats: scope }),
   });

@@ -27,10 +27,19 @@ export function isthmus(t: TestContext, ...args: readonly string[]): Running {
   return isthmusWith(t, {}, args);
 }
 
-/** Runs the program with variables on top of this process' environment; it is killed when the test ends. */
-export function isthmusWith(t: TestContext, environment: Readonly<Record<string, string>>, args: readonly string[]): Running {
+/**
+ * Runs the program with variables on top of this process' environment; it is killed when the test ends.
+ * @param before a command that runs the one after it, as `prlimit` does
+ */
+export function isthmusWith(
+  t: TestContext,
+  environment: Readonly<Record<string, string>>,
+  args: readonly string[],
+  before: readonly string[] = [],
+): Running {
   const env = { ...process.env, ...environment };
-  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "pipe"], env });
+  const [file = "", ...rest] = [...before, process.execPath, program, ...args];
+  const child = spawn(file, rest, { stdio: ["ignore", "pipe", "pipe"], env });
   t.after(() => child.kill("SIGKILL"));
   let output = "";
   for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
@@ -60,7 +69,12 @@ export interface RunningProxy extends Running {
 
 /** Runs `isthmus run` with an admin server on a free port, and waits until it serves. */
 export async function startProxyProcess(t: TestContext, ...args: readonly string[]): Promise<RunningProxy> {
-  const running = isthmus(t, "run", "--admin", "127.0.0.1:0", "--access-log-flush-ms", "10", ...args);
+  return startProxyProcessBy(t, [], ...args);
+}
+
+/** The same by way of another command. */
+export async function startProxyProcessBy(t: TestContext, before: readonly string[], ...args: readonly string[]): Promise<RunningProxy> {
+  const running = isthmusWith(t, {}, ["run", "--admin", "127.0.0.1:0", "--access-log-flush-ms", "10", ...args], before);
   const [, admin = ""] = await running.saw(/started .*admin=(\S+)/);
   const page = async (path: string, method = "GET"): Promise<string> => (await fetch(`http://${admin}${path}`, { method })).text();
   return {

@@ -42,8 +42,8 @@ async function crossing(): Promise<void> {
     seen[`curl ${url}`] = caller(await curl("sleep", url));
   }
   seen["gateway"] = /"(\S+:15443)" outbound\|8000\|\|httpbin\.default/.exec(await accessLine(/outbound\|8000\|\|httpbin\.default/))?.[1];
-  for (const [name, command] of await foreignPrograms("http://httpbin:8000/")) {
-    seen[`program ${name}`] = command === undefined ? "absent" : caller(await ask("sleep", ...command));
+  for (const [name, found] of await foreignPrograms("http://httpbin:8000/")) {
+    seen[`program ${name}`] = "absent" in found ? found : caller(await ask("sleep", ...found.command));
   }
   seen["directly into the other network"] = (await curl("sleep", "-m", "5", "http://10.2.0.20:8080/")).code !== 0;
 }
@@ -78,6 +78,44 @@ async function rawTcp(): Promise<void> {
   seen["server first, unknown destination"] = await firstByteMs("10.1.0.53", 2525);
   seen["netcat across the clusters"] = brief(await netcat("sleep", "httpbin", 3306));
   seen["netcat by VIP b"] = brief(await netcat("sleep", "db-b.example", 5432));
+  for (const [name, port] of [
+    ["declared as mongo", 27017],
+    ["to be found out", 7007],
+    ["unknown destination", 0],
+  ] as const) {
+    seen[`client first, ${name}`] = await mongoHello(port === 0 ? "10.1.0.53" : "httpbin", port || 7007);
+  }
+  const psql = ["psql", "-X", "-A", "-t", "-h", "httpbin", "-U", "app", "-d", "app", "-c", "select seen"];
+  const hasPsql = (await ask("sleep", "sh", "-c", "command -v psql")).code === 0;
+  seen["psql"] = hasPsql ? brief(await ask("sleep", ...psql)) : { absent: "no psql" };
+}
+
+// The first message of a MongoDB driver, which holds zeros and lengths and nothing like a line; sent in two pieces.
+async function mongoHello(host: string, port: number): Promise<string> {
+  const said = await python(
+    "sleep",
+    `import socket,struct,time
+body=struct.pack("<i",0)+b"\\0"+b"\\x1e\\0\\0\\0\\x10hello\\0\\1\\0\\0\\0\\x02$db\\0\\6\\0\\0\\0admin\\0\\0"
+message=struct.pack("<iiii",16+len(body),1,0,2013)+body
+s=socket.create_connection((${JSON.stringify(host)},${port}),15)
+s.sendall(message[:3]); time.sleep(0.1); s.sendall(message[3:])
+got=b""
+while len(got)<len(message): got+=s.recv(100) or exit("closed")
+print("echoed" if got==message else got)`,
+  );
+  return brief(said);
+}
+
+// A server that speaks first, at a port whose protocol has to be found out: it is waited for no longer than the mesh says.
+async function detectionTimeout(): Promise<void> {
+  const files = [world.near, world.far].map((mesh) => join(mesh, "meshconfig.yaml"));
+  const before = files.map((file) => readFileSync(file, "utf8"));
+  for (const [index, file] of files.entries()) writeFileSync(file, `${before[index]}\nprotocolDetectionTimeout: 0.3s\n`);
+  const greeting = (): Promise<Said> =>
+    python("sleep", `import socket;print(socket.create_connection(("httpbin",7008),2).recv(100).decode().strip())`);
+  await wait("the server is heard", async () => (await greeting()).code === 0);
+  seen["server first, to be found out"] = brief(await greeting());
+  for (const [index, file] of files.entries()) writeFileSync(file, before[index] ?? "");
 }
 
 async function bulk(): Promise<void> {
@@ -118,6 +156,6 @@ async function inbound(): Promise<void> {
   }
 }
 
-for (const part of [crossing, names, rawTcp, bulk, outbound, inbound]) await part();
+for (const part of [crossing, names, rawTcp, bulk, outbound, inbound, detectionTimeout]) await part();
 console.log(`SEEN ${JSON.stringify(seen)} END`);
 process.exit(0);

@@ -39,37 +39,47 @@ const pythonHttp = (
 ): string => `import http.client;c=http.client.HTTPConnection("${new URL(url).hostname}",${new URL(url).port},timeout=20)
 c.request("GET","/");print(c.getresponse().read().decode())`;
 
+// With nothing compiled before it takes minutes on a busy machine.
+const compileMs = 200_000;
+
 async function has(...command: readonly string[]): Promise<boolean> {
-  return say(command).then(
+  return say(command, "", compileMs).then(
     ({ code }) => code === 0,
     () => false,
   );
 }
 
 // Compiled outside of any pod, as images are.
-async function goClient(): Promise<string | undefined> {
-  if (!(await has("go", "version"))) return undefined;
+async function goClient(): Promise<Found> {
+  if (!(await has("go", "version"))) return { absent: "no go" };
   writeFileSync(`${folder}/get.go`, goSource);
   const environment = ["env", `GOCACHE=${folder}/cache`, `HOME=${folder}`, "CGO_ENABLED=0", "GOFLAGS=-mod=mod"];
-  return (await has(...environment, "go", "build", "-o", `${folder}/get`, `${folder}/get.go`)) ? `${folder}/get` : undefined;
+  return (await has(...environment, "go", "build", "-o", `${folder}/get`, `${folder}/get.go`))
+    ? { command: [`${folder}/get`] }
+    : { absent: "go build fails" };
 }
 
-async function javaClient(): Promise<string | undefined> {
-  if (!(await has("javac", "-version"))) return undefined;
+async function javaClient(): Promise<Found> {
+  if (!(await has("javac", "-version"))) return { absent: "no javac" };
   writeFileSync(`${folder}/Get.java`, javaSource);
-  return (await has("javac", "-d", folder, `${folder}/Get.java`)) ? folder : undefined;
+  return (await has("javac", "-d", folder, `${folder}/Get.java`)) ? { command: ["java", "-cp", folder, "Get"] } : { absent: "javac fails" };
 }
 
-/** What fetches `url`, by language; undefined where this machine cannot. */
-export async function foreignPrograms(url: string): Promise<ReadonlyMap<string, readonly string[] | undefined>> {
+/** What fetches a page, its address to be appended; or why there is none. */
+type Found = { readonly command: readonly string[] } | { readonly absent: string };
+
+/** What fetches `url`, by language; or why this machine cannot. */
+export async function foreignPrograms(url: string): Promise<ReadonlyMap<string, Found>> {
   mkdirSync(folder, { recursive: true });
   const [python, go, java] = await Promise.all([has("python3", "--version"), goClient(), javaClient()]);
-  return new Map([
-    ["python urllib", python ? ["python3", "-c", pythonSource(url)] : undefined],
-    ["python http.client", python ? ["python3", "-c", pythonHttp(url)] : undefined],
-    ["go", go === undefined ? undefined : [go, url]],
-    ["java", java === undefined ? undefined : ["java", "-cp", java, "Get", url]],
-    ["node", [process.execPath, "-e", `fetch("${url}").then((r) => r.text()).then(console.log)`]],
+  const withUrl = (found: Found): Found => ("absent" in found ? found : { command: [...found.command, url] });
+  const pythonOf = (source: string): Found => (python ? { command: ["python3", "-c", source] } : { absent: "no python3" });
+  return new Map<string, Found>([
+    ["python urllib", pythonOf(pythonSource(url))],
+    ["python http.client", pythonOf(pythonHttp(url))],
+    ["go", withUrl(go)],
+    ["java", withUrl(java)],
+    ["node", { command: [process.execPath, "-e", `fetch("${url}").then((r) => r.text()).then(console.log)`] }],
   ]);
 }
 

@@ -18,13 +18,17 @@ function seenOf(result: InNamespace, skip: (reason: string) => void): unknown {
 // An ordinary user may not open the lock of the whole machine, and a namespace needs none.
 process.env["XTABLES_LOCKFILE"] ??= join(tmpdir(), `isthmus-xtables-${process.pid}.lock`);
 
-const programs = { "iptables-nft": "iptables-nft", "iptables-legacy": "iptables-legacy", nftables: "nft" } as const;
+// What only reads, which is what an ordinary user may lack: /proc/net/ip_tables_names is for the machine's root alone.
+const probes = {
+  "iptables-nft": ["iptables-nft", "-t", "nat", "-S"],
+  "iptables-legacy": ["sh", "-c", "iptables-legacy -t nat -S && iptables-legacy-save"],
+  nftables: ["nft", "list", "ruleset"],
+} as const;
 
 // What keeps a back end from working here at all, programs or kernel; undefined when nothing does.
-function unusable(backEnd: keyof typeof programs): string | undefined {
+function unusable(backEnd: keyof typeof probes): string | undefined {
   const unshare = process.getuid?.() === 0 ? ["-n"] : ["-rn"];
-  const probe = backEnd === "nftables" ? ["nft", "list", "ruleset"] : [programs[backEnd], "-t", "nat", "-S"];
-  const done = spawnSync("unshare", [...unshare, ...probe], {
+  const done = spawnSync("unshare", [...unshare, ...probes[backEnd]], {
     encoding: "utf8",
     timeout: 30_000,
     env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` },
@@ -33,7 +37,7 @@ function unusable(backEnd: keyof typeof programs): string | undefined {
 }
 
 suite("interception", () => {
-  for (const backEnd of Object.keys(programs) as (keyof typeof programs)[]) {
+  for (const backEnd of Object.keys(probes) as (keyof typeof probes)[]) {
     test(`rules by ${backEnd}: apply, check, crash, undo`, (t) => {
       const reason = unusable(backEnd);
       if (reason !== undefined) return t.skip(reason);

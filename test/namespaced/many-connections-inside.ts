@@ -1,6 +1,6 @@
 // Runs inside namespaces of its own: connections of one application through one sidecar, as many as are asked for, open at the same
 // time and each answered twice. Prints what became of them, and the sidecar's memory and descriptors.
-// usage: many-connections-inside.ts COUNT
+// usage: many-connections-inside.ts COUNT http|tcp     http: to a service of the mesh across the clusters; tcp: bytes to a server of no mesh
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { ask, startModule, wait } from "../support/pods/pods.ts";
@@ -27,8 +27,10 @@ function sidecar(): { readonly megabytes: number; readonly descriptors: number }
 }
 
 const before = sidecar();
+const [, , count = "", kind = "http"] = process.argv;
 const request = String.raw`GET / HTTP/1.1\r\nhost: httpbin:8000\r\n\r\n`;
-const clients = await startModule("sleep", client, "10.96.2.80", "8000", process.argv[2] ?? "", request);
+const where = kind === "http" ? ["10.96.2.80", "8000", count, request] : ["10.1.0.53", "7007", count, "hello"];
+const clients = await startModule("sleep", client, ...where);
 const during = sidecar();
 clients.child.kill("SIGUSR2");
 await wait("every connection was answered again", async () => clients.output().includes("ended"), clients);

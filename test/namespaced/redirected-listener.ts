@@ -1,5 +1,6 @@
-// Runs inside a network namespace whose nat table redirects 10.96.0.0/16 and fd00:96::/64 to port 15001: a listener with
-// use_original_dst there, and behind it listeners that are bound nowhere. Prints what each connection was told, as JSON.
+// Runs inside a network namespace of its own, whose nat table it makes redirect 10.96.0.0/16 and fd00:96::/64 to port 15001: a
+// listener with use_original_dst there, and behind it listeners that are bound nowhere. Prints what each connection was told, as JSON.
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
@@ -7,6 +8,17 @@ import { staticCluster } from "../support/cluster-models.ts";
 import { startL4Proxy } from "../support/l4-proxy.ts";
 import { filterChain, listener, tcpProxyFilter } from "../support/listener-models.ts";
 import { serve } from "../support/tcp.ts";
+
+for (const command of [
+  "ip link set lo up",
+  "ip route add 10.96.0.0/16 dev lo src 127.0.0.1",
+  "ip -6 route add fd00:96::/64 dev lo src ::1",
+  "iptables -t nat -A OUTPUT -p tcp -d 10.96.0.0/16 -j REDIRECT --to-ports 15001",
+  "ip6tables -t nat -A OUTPUT -p tcp -d fd00:96::/64 -j REDIRECT --to-ports 15001",
+]) {
+  const [file = "", ...args] = command.split(" ");
+  execFileSync(file, args, { env: { ...process.env, PATH: `${process.env["PATH"]}:/usr/sbin:/sbin` } });
+}
 
 test("redirected", async (t) => {
   const upstream = await serve(t, (socket) => socket.end("served"));

@@ -8,7 +8,8 @@ import { recordingLogger } from "./tls-models.ts";
 export function createListenerFilter(
   spec: ListenerFilterSpec,
   config: unknown = {},
+  transparent = false,
 ): { readonly filter: ListenerFilter; readonly stats: RecordingStats } {
   const stats = recordingStats();
-  return { filter: spec.create(config, { stats, logger: recordingLogger() }), stats };
+  return { filter: spec.create(config, { stats, logger: recordingLogger(), transparent }), stats };
 }

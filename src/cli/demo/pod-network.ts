@@ -22,8 +22,11 @@ export interface PodPlace {
   readonly nameserver?: string;
 }
 
-/** Who a program in a pod is to the packet rules: the application, or the proxy by its user or by its group alone. */
-export type PodRole = "application" | "proxy-user" | "proxy-group";
+/**
+ * Who a program in a pod is to the packet rules: the application, or the proxy by its user or by its group alone. `proxy-tproxy`: by its
+ * group, and of all capabilities it has what TPROXY takes, as an injected container has.
+ */
+export type PodRole = "application" | "proxy-user" | "proxy-group" | "proxy-tproxy";
 
 /** Istio's user and group of the proxy. */
 const proxyId = "1337";
@@ -100,5 +103,7 @@ function roleCommand(role: PodRole): readonly string[] {
     case "proxy-group":
       // Still the user whose files these are: what only that user may read stays readable.
       return ["setpriv", `--regid=${proxyId}`, "--clear-groups", "--"];
+    case "proxy-tproxy":
+      return ["setpriv", `--regid=${proxyId}`, "--clear-groups", "--inh-caps=-all", "--bounding-set=-all,+net_admin", "--"];
   }
 }

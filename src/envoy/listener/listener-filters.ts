@@ -1,7 +1,7 @@
-// Configurations of the listener filters: all but PROXY protocol need none.
+// Configurations of the listener filters: most need none.
 import type { Decoder } from "../decode/cursor.ts";
 import { emptyMessage, message } from "../decode/message.ts";
-import { bool, enumeration, list, text } from "../decode/scalars.ts";
+import { bool, enumeration, list, text, uint32 } from "../decode/scalars.ts";
 
 /** ProxyProtocol. */
 export interface ProxyProtocolConfig {
@@ -21,6 +21,20 @@ export const decodeProxyProtocol: Decoder<ProxyProtocolConfig> = message(
     disallowedVersions: m.field("disallowed_versions", list(version), []),
     statPrefix: m.field("stat_prefix", text, ""),
   }),
+);
+
+/** OriginalSrc. */
+export interface OriginalSrcConfig {
+  /** The client's port is kept too, not its address alone. */
+  readonly bindPort: boolean;
+  /** SO_MARK of the connections upstream, 0 = none. */
+  readonly mark: number;
+}
+
+/** extensions.filters.listener.original_src.v3.OriginalSrc. */
+export const decodeOriginalSrc: Decoder<OriginalSrcConfig> = message(
+  "envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
+  (m) => ({ bindPort: m.field("bind_port", bool, false), mark: m.field("mark", uint32, 0) }),
 );
 
 /** extensions.filters.listener.tls_inspector.v3.TlsInspector: its settings tune buffers and fingerprints that nothing here reads. */

@@ -12,20 +12,18 @@ export interface SpliceThreadData {
 }
 
 /** Numbers a slot holds in the slab. */
-export const slotFields = 4;
+export const slotFields = 2;
 /** Bytes from downstream so far. */
 export const slotReceived = 0;
 /** Bytes from upstream so far. */
 export const slotSent = 1;
-/** 1 while the descriptors are open: after a crash the other thread closes those, and only those. */
-export const slotOpen = 2;
 
 /** A command to the splice thread. */
 export type SpliceCommand =
   | {
       readonly kind: "start";
       readonly slot: number;
-      /** Descriptors that now belong to the splice thread. */
+      /** Descriptors that nobody else reads, writes or closes until the report of the end. */
       readonly downstreamFd: number;
       readonly upstreamFd: number;
       /** Bytes that were read before, to be written first. */

@@ -1,22 +1,20 @@
-// The near side of the splice thread: starts it, hands descriptors over, and tells the callers how their relays ended. Node's
-// sockets stay open beside the thread's duplicates until then, so that whoever watches them sees the connection's real end. When
-// anything it needs is missing or the thread dies, `start` declines and the portable relay carries the connection.
+// The near side of the splice thread: starts it, lends it descriptors, and tells the callers how their relays ended. Node's sockets
+// stay open until then, whoever destroys them, so that whoever watches them sees the connection's real end. When anything it needs is missing or the thread dies, `start` declines and the portable relay carries the connection.
 import type { Socket } from "node:net";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import type { Logger } from "../../telemetry/logger.ts";
-import { resetSocket, socketFd, stopReading } from "../descriptor.ts";
+import { holdDescriptor, resetSocket, socketFd, stopReading } from "../descriptor.ts";
 import { loadLibc } from "../native.ts";
 import type { Libc } from "../native.ts";
 import type { Relay, RelayRequest, RelayResult } from "./relay.ts";
-import { slotFields, slotOpen, slotReceived, slotSent } from "./splice-messages.ts";
+import { slotFields, slotReceived, slotSent } from "./splice-messages.ts";
 import type { SpliceCommand, SpliceReport, SpliceThreadData } from "./splice-messages.ts";
 
-// Connections of one thread; the slab is 32 bytes each. More than that go portable.
+// Connections of one thread; the slab is 16 bytes each. More than that go portable.
 const maxConnections = 32768;
 const efdNonblock = 0o4000;
 const efdCloexec = 0o2000000;
-const fDupfdCloexec = 1030;
 
 /** A relay thread. One for each thread that accepts connections. */
 export interface SpliceRelay {
@@ -44,9 +42,8 @@ export function startSpliceRelay(deps: { readonly logger: Logger }): SpliceRelay
 
 interface Carried {
   readonly request: RelayRequest;
-  /** Duplicates for the thread to use and close. Node keeps its own, so that a socket destroyed meanwhile frees no number in use. */
-  readonly downstreamFd: number;
-  readonly upstreamFd: number;
+  /** Give the descriptors back to their sockets, once the thread uses them no more. */
+  readonly releases: readonly (() => void)[];
 }
 
 class SpliceThread implements SpliceRelay {
@@ -112,15 +109,8 @@ class SpliceThread implements SpliceRelay {
     const { downstream, upstream } = request;
     if (this.#state !== "running" || !downstream.raw || !upstream.raw || this.#active >= maxConnections) return undefined;
     if (!transferable(downstream.socket) || !transferable(upstream.socket)) return undefined;
-    const downstreamFd = this.#duplicate(downstream.socket);
-    const upstreamFd = downstreamFd < 0 ? -1 : this.#duplicate(upstream.socket);
-    if (upstreamFd < 0) {
-      if (downstreamFd >= 0) this.#libc.close(downstreamFd);
-      return undefined;
-    }
     const toUpstream = concat(request.initialBytes, detach(downstream.socket));
-    const toDownstream = detach(upstream.socket);
-    return this.#handOver({ request, downstreamFd, upstreamFd }, toUpstream, toDownstream);
+    return this.#handOver(request, toUpstream, detach(upstream.socket));
   }
 
   close(): void {
@@ -130,34 +120,29 @@ class SpliceThread implements SpliceRelay {
     this.#command({ kind: "stop" });
   }
 
-  #handOver(carried: Carried, toUpstream: Uint8Array | undefined, toDownstream: Uint8Array | undefined): Relay {
+  #handOver(request: RelayRequest, toUpstream: Uint8Array | undefined, toDownstream: Uint8Array | undefined): Relay {
     const slot = this.#freeSlots.pop() ?? this.#carried.length;
-    this.#carried[slot] = carried;
-    const at = slot * slotFields;
-    this.#slab[at + slotReceived] = toUpstream?.length ?? 0;
-    this.#slab[at + slotSent] = toDownstream?.length ?? 0;
-    this.#slab[at + slotOpen] = 1;
-    if (this.#active++ === 0) this.#port.ref();
-    const { downstreamFd, upstreamFd, request } = carried;
-    this.#command({ kind: "start", slot, downstreamFd, upstreamFd, toUpstream, toDownstream, idleTimeoutMs: request.idleTimeoutMs });
+    const { downstream, upstream, idleTimeoutMs } = request;
     const isLive = (): boolean => this.#carried[slot] === carried;
     const cancel = (reset: boolean): void => {
       if (isLive()) this.#command({ kind: "cancel", slot, reset });
     };
     // Whoever destroys one of Node's sockets means the connection.
-    const onClosed = (): void => cancel(false);
-    request.downstream.socket.once("close", onClosed);
-    request.upstream.socket.once("close", onClosed);
+    const releases = [downstream, upstream].map(({ socket }) => holdDescriptor(socket, () => cancel(false)));
+    const carried: Carried = { request, releases };
+    this.#carried[slot] = carried;
+    const at = slot * slotFields;
+    this.#slab[at + slotReceived] = toUpstream?.length ?? 0;
+    this.#slab[at + slotSent] = toDownstream?.length ?? 0;
+    if (this.#active++ === 0) this.#port.ref();
+    const [downstreamFd, upstreamFd] = [socketFd(downstream.socket), socketFd(upstream.socket)];
+    this.#command({ kind: "start", slot, downstreamFd, upstreamFd, toUpstream, toDownstream, idleTimeoutMs });
     return new SplicedRelay(this.#slab, slot, cancel, isLive);
   }
 
   #command(command: SpliceCommand): void {
     this.#port.postMessage(command);
     this.#libc.write(this.#eventFd, this.#wakeAddress, 8);
-  }
-
-  #duplicate(socket: Socket): number {
-    return this.#libc.fcntl(socketFd(socket), fDupfdCloexec, 0);
   }
 
   #onEnded(slot: number, reason: RelayResult["reason"]): void {
@@ -171,6 +156,7 @@ class SpliceThread implements SpliceRelay {
     const { downstream, upstream, onEnd } = carried.request;
     // The thread has already told the sockets how to close; a thread that failed may not have.
     const close = reason === "internal" ? resetSocket : destroySocket;
+    for (const release of carried.releases) release();
     close(downstream.socket);
     close(upstream.socket);
     onEnd(result);
@@ -187,13 +173,7 @@ class SpliceThread implements SpliceRelay {
     this.#state = "closed";
     process.off("exit", this.#onExit);
     for (const [slot, carried] of this.#carried.entries()) {
-      if (!carried) continue;
-      if (this.#slab[slot * slotFields + slotOpen] === 1) {
-        this.#slab[slot * slotFields + slotOpen] = 0;
-        this.#libc.close(carried.downstreamFd);
-        this.#libc.close(carried.upstreamFd);
-      }
-      this.#onEnded(slot, "internal");
+      if (carried) this.#onEnded(slot, "internal");
     }
     this.#port.close();
     this.#libc.close(this.#eventFd);

@@ -8,7 +8,7 @@ import { PipePool } from "./pipe-pool.ts";
 import type { RelayEndReason } from "./relay.ts";
 import { SpliceDirection } from "./splice-direction.ts";
 import type { SpliceShared } from "./splice-direction.ts";
-import { slotFields, slotOpen, slotReceived, slotSent } from "./splice-messages.ts";
+import { slotFields, slotReceived, slotSent } from "./splice-messages.ts";
 import type { SpliceCommand, SpliceReport, SpliceThreadData } from "./splice-messages.ts";
 
 const epollIn = 1;
@@ -206,20 +206,15 @@ class SpliceLoop {
     const at = connection.slot * slotFields;
     this.#slab[at + slotReceived] = connection.up.bytes;
     this.#slab[at + slotSent] = connection.down.bytes;
-    // Before the close: a descriptor number must never be closed twice, as it may belong to someone else by then.
-    this.#slab[at + slotOpen] = 0;
-    this.#close(connection.downstreamFd, reset);
-    this.#close(connection.upstreamFd, reset);
+    this.#letGo(connection.downstreamFd, reset);
+    this.#letGo(connection.upstreamFd, reset);
     this.#post({ kind: "ended", slot: connection.slot, reason });
   }
 
-  // The last close of a socket ends the connection, and that one is Node's, after the report: RST by the
-  // linger option, which belongs to the socket and not to the descriptor.
-  #close(fd: number, reset: boolean): void {
+  // Closing is for the descriptor's owner, after the report.
+  #letGo(fd: number, reset: boolean): void {
     if (reset) this.#libc.setsockopt(fd, solSocket, soLinger, this.#lingerAddress, 8);
-    // An open description that lives on would keep raising events.
     this.#libc.epoll_ctl(this.#epoll, epollCtlDel, fd, this.#controlAddress);
-    this.#libc.close(fd);
   }
 
   #post(report: SpliceReport): void {

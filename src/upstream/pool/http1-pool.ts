@@ -3,6 +3,7 @@
 import type { Clock } from "../../clock.ts";
 import { ProxyError } from "../../error.ts";
 import { LazyDeadline } from "../../net/deadline.ts";
+import type { UpstreamSource } from "../../telemetry/stream-info.ts";
 import type { HeadLimits } from "../../wire/http1-head.ts";
 import type { DialOptions, Host, HttpPoolHandle, ResourceCounts, UpstreamCluster } from "../cluster.ts";
 import { Http1Client, type ClientOwner } from "./http1-client.ts";
@@ -27,9 +28,12 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
   readonly #waiting: PoolWaiter[] = [];
   readonly #clients = new Set<Http1Client>();
   #connecting = 0;
+  readonly #onEmpty: (() => void) | undefined;
   #draining = false;
 
-  constructor(host: Host, cluster: UpstreamCluster, dialOptions: DialOptions, clock: Clock) {
+  /** @param onEmpty nothing is open and nobody waits: called for a pool that is not to be kept then */
+  constructor(host: Host, cluster: UpstreamCluster, dialOptions: DialOptions, clock: Clock, onEmpty?: () => void) {
+    this.#onEmpty = onEmpty;
     this.#host = host;
     this.#cluster = cluster;
     this.#dialOptions = dialOptions;
@@ -60,6 +64,7 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
     if (this.#counts.pendingRequests >= limits.maxPendingRequests) {
       stats.upstreamRqPendingOverflow.inc();
       waiter.onPoolFailure(new ProxyError("upstream_overflow", { side: "upstream" }));
+      this.#mayBeEmpty();
       return undefined;
     }
     this.#waiting.push(waiter);
@@ -116,6 +121,11 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
     if (at >= 0) this.#idle.splice(at, 1);
     // Whoever waits for a connection under max_connections gets the place that became free.
     if (this.#waiting.length > this.#connecting) this.#dial();
+    this.#mayBeEmpty();
+  }
+
+  #mayBeEmpty(): void {
+    if (this.#onEmpty !== undefined && this.size === 0 && this.#waiting.length === 0) this.#onEmpty();
   }
 
   #leftQueue(): void {
@@ -146,6 +156,7 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
           stats.upstreamRqPendingFailureEject.inc();
           waiter.onPoolFailure(error);
         }
+        this.#mayBeEmpty();
       },
     });
   }
@@ -171,6 +182,26 @@ export function poolOf(
   if (pool === undefined) {
     pool = new Http1Pool(host, cluster, alpn === undefined ? { allowHalfOpen: false } : { alpn, allowHalfOpen: false }, clock);
     host.pools.set(alpnKey, pool);
+  }
+  return pool;
+}
+
+/** As `poolOf`, for connections that carry the address of `source`. Sources are many, so their pools go when they are empty. */
+export function poolFrom(
+  source: UpstreamSource,
+  host: Host,
+  cluster: UpstreamCluster,
+  alpn: readonly string[] | undefined,
+  alpnKey: string,
+  clock: Clock,
+): Http1Pool {
+  const pools = (host.pools ??= new Map());
+  const key = `${alpnKey} from ${source.ip} ${source.port} ${source.mark}`;
+  let pool = pools.get(key) as Http1Pool | undefined;
+  if (pool === undefined) {
+    const options: DialOptions = { allowHalfOpen: false, source, ...(alpn === undefined ? {} : { alpn }) };
+    pool = new Http1Pool(host, cluster, options, clock, () => pools.delete(key));
+    pools.set(key, pool);
   }
   return pool;
 }

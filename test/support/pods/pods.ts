@@ -23,10 +23,10 @@ const main = fileURLToPath(new URL("../../../src/main.ts", import.meta.url));
 const limitMs = 60_000;
 
 /** Runs a program of this machine to its end. */
-export function say(command: readonly string[], input = ""): Promise<Said> {
+export function say(command: readonly string[], input = "", timeout = limitMs): Promise<Said> {
   const [file = "", ...args] = command;
   const startedMs = performance.now();
-  const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"], timeout: limitMs, killSignal: "SIGKILL" });
+  const child = spawn(file, args, { stdio: ["pipe", "pipe", "pipe"], timeout, killSignal: "SIGKILL" });
   let out = "";
   let err = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => (out += text));
@@ -72,9 +72,9 @@ export async function startModule(pod: string, file: string, ...args: readonly s
   return running;
 }
 
-/** Starts isthmus in a pod, as the user 1337 without any capability, and waits until it serves. */
-export async function startProxy(pod: string, args: readonly string[]): Promise<Running> {
-  const running = start(pod, "proxy-user", [process.execPath, main, "run", "--concurrency", "1", "--drain-time-s", "0", ...args]);
+/** Starts isthmus in a pod, by default as the user 1337 without any capability, and waits until it serves. */
+export async function startProxy(pod: string, args: readonly string[], role: PodRole = "proxy-user"): Promise<Running> {
+  const running = start(pod, role, [process.execPath, main, "run", "--concurrency", "1", "--drain-time-s", "0", ...args]);
   await wait(
     `the proxy of ${pod} is ready`,
     async () => (await ask(pod, "curl", "-sf", "-m", "2", "http://127.0.0.1:15000/ready")).code === 0,

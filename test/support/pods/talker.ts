@@ -1,9 +1,11 @@
 // The applications of two-networks.ts: HTTP with bodies of any length and their checksums, and TCP servers that speak first.
 // usage: talker.ts httpbin|plain
+// The first is also the application of namespaced/transparent-inside.ts, for which it listens on IPv6 too.
 import { createHash } from "node:crypto";
 import { createServer as createHttpServer } from "node:http";
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { createServer, type Server } from "node:net";
+import { createServer, type ListenOptions, type Server } from "node:net";
+import { postgres } from "./postgres.ts";
 
 const chunk = Buffer.alloc(65_536, "0123456789abcdef");
 
@@ -12,7 +14,14 @@ function respond(request: IncomingMessage, response: ServerResponse): void {
   if (path === "bytes") return sendBytes(response, Number(count));
   if (path === "sum") return sum(request, response);
   response.setHeader("content-type", "application/json");
-  response.end(JSON.stringify({ headers: request.headers, remote: request.socket.remoteAddress, local: request.socket.localAddress }));
+  response.end(
+    JSON.stringify({ headers: request.headers, remote: bare(request.socket.remoteAddress), local: bare(request.socket.localAddress) }),
+  );
+}
+
+// An IPv4 address as a socket of both families has it.
+function bare(address: string | undefined): string {
+  return (address ?? "").replace("::ffff:", "");
 }
 
 function sendBytes(response: ServerResponse, count: number): void {
@@ -39,16 +48,29 @@ function sum(request: IncomingMessage, response: ServerResponse): void {
 function greeter(name: string): Server {
   return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     socket.on("error", () => socket.destroy());
-    socket.write(`I am ${name}, you are ${socket.remoteAddress ?? ""}\n`);
+    socket.write(`I am ${name}, you are ${bare(socket.remoteAddress)}\n`);
     socket.pipe(socket);
   });
 }
 
-const servers: readonly (readonly [{ listen(port: number, host: string, backlog: number, done: () => void): unknown }, number])[] =
+// Sends back what it gets.
+function echo(): Server {
+  return createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.pipe(socket);
+  });
+}
+
+const servers: readonly (readonly [{ listen(options: ListenOptions, done: () => void): unknown }, number])[] =
   process.argv[2] === "httpbin"
     ? [
         [createHttpServer(respond), 8080],
+        [createHttpServer(respond), 9000],
         [greeter("mysql"), 3306],
+        [postgres((socket) => `I am postgres, you are ${bare(socket.remoteAddress)}`), 5432],
+        [echo(), 27017],
+        [echo(), 7007],
+        [greeter("shy"), 7008],
         [greeter("unclaimed"), 9999],
       ]
     : [
@@ -56,6 +78,7 @@ const servers: readonly (readonly [{ listen(port: number, host: string, backlog:
         [greeter("a"), 6001],
         [greeter("b"), 6002],
         [greeter("smtp"), 2525],
+        [echo(), 7007],
       ];
-await Promise.all(servers.map(([server, port]) => new Promise<void>((resolve) => server.listen(port, "0.0.0.0", 4096, resolve))));
+await Promise.all(servers.map(([server, port]) => new Promise<void>((resolve) => server.listen({ port, backlog: 4096 }, resolve))));
 console.log("ready");

@@ -93,16 +93,26 @@ spec:
     hosts: ["*.global"]
 `;
 
-// Two more ports of httpbin without a protocol in their names: one by whose number Istio knows that the server speaks first, and one
-// whose protocol has to be found out.
-const morePorts =
-  "{name: http, port: 8000, targetPort: 8080}, {name: db, port: 3306, targetPort: 3306}, {name: any, port: 9000, targetPort: 8080}";
-const moreTargets = "{name: http, port: 8080}, {name: db, port: 3306}, {name: any, port: 8080}";
+// More ports of httpbin: one by whose number Istio knows that the server speaks first, two that say what is spoken, and those whose
+// protocol has to be found out.
+const ports: readonly (readonly [name: string, port: number, target: number])[] = [
+  ["http", 8000, 8080],
+  ["db", 3306, 3306],
+  ["tcp-sql", 5432, 5432],
+  ["mongo", 27017, 27017],
+  ["any", 9000, 8080],
+  ["echo", 7007, 7007],
+  ["shy", 7008, 7008],
+];
+const morePorts = ports.map(([name, port, target]) => `{name: ${name}, port: ${port}, targetPort: ${target}}`).join(", ");
+const moreTargets = ports.map(([name, , target]) => `{name: ${name}, port: ${target}}`).join(", ");
 
 /** What runs. */
 export interface TwoNetworks {
   /** Of cluster1's proxies; changes are seen. */
   readonly near: string;
+  /** Of cluster2's. */
+  readonly far: string;
   readonly sleep: Running;
   readonly httpbin: Running;
   readonly gateway2: Running;
@@ -155,7 +165,7 @@ export async function startTwoNetworks(): Promise<TwoNetworks> {
     gateway("gateway1", near, "eastwest-c1"),
     sidecar("sleep", near),
   ]);
-  return { near, sleep, httpbin, gateway2 };
+  return { near, far, sleep, httpbin, gateway2 };
 }
 
 // Keys are for their owner alone, which is the proxy.

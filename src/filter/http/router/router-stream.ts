@@ -11,7 +11,7 @@ import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { Http1Client, ResponseHandler } from "../../../upstream/pool/http1-client.ts";
-import { poolOf, type Http1Pool, type PoolWaiter } from "../../../upstream/pool/http1-pool.ts";
+import { poolFrom, poolOf, type Http1Pool, type PoolWaiter } from "../../../upstream/pool/http1-pool.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
@@ -179,7 +179,12 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#reply(resetReply(overflow, (this.#retry?.used ?? 0) > 0));
       return;
     }
-    const pool = poolOf(host, cluster, stream.upstreamAlpn, stream.upstreamAlpnKey, this.#deps.clock);
+    const { upstreamAlpn: alpn, upstreamAlpnKey: alpnKey } = stream;
+    const source = info.connection.upstreamSource;
+    const pool =
+      source === undefined
+        ? poolOf(host, cluster, alpn, alpnKey, this.#deps.clock)
+        : poolFrom(source, host, cluster, alpn, alpnKey, this.#deps.clock);
     this.#pool = pool;
     const client = pool.acquire(this);
     if (client !== undefined) this.#attach(client);

@@ -109,7 +109,7 @@ export class TcpSession implements DialHandler, LbContext {
     resources.default.connections++;
     this.#info.upstreamHost = host.addressText;
     this.#info.attemptCount = this.#attempts;
-    this.#dialing = host.dial({ allowHalfOpen: true }, this);
+    this.#dialing = host.dial({ allowHalfOpen: true, source: this.downstream.upstreamSource }, this);
   }
 
   /** The attempt's places in the balancer and the circuit breaker are free again. */

@@ -1,5 +1,6 @@
 // Listener filters: what is learnt about a connection before a filter chain is chosen.
 import { extension, type Json } from "../envoy-json.ts";
+import type { NodeView } from "../node-view.ts";
 import { plaintextHttpAlpn } from "../tls/mesh-alpn.ts";
 
 /** Finds out where a redirected connection was going. */
@@ -7,6 +8,18 @@ export const originalDst: Json = extension(
   "envoy.filters.listener.original_dst",
   "envoy.extensions.filters.listener.original_dst.v3.OriginalDst",
 );
+
+/** Lets the application see its clients' addresses, marked for the packet rules of TPROXY (Istio's inbound mark). */
+export const originalSrc: Json = extension(
+  "envoy.filters.listener.original_src",
+  "envoy.extensions.filters.listener.original_src.v3.OriginalSrc",
+  { mark: 1337 },
+);
+
+/** What a listener that takes intercepted traffic says of its socket. */
+export function transparency(view: NodeView): Json {
+  return view.proxy.interception === "TPROXY" ? { transparent: true } : {};
+}
 
 /** Reads the ClientHello. */
 export const tlsInspector: Json = extension(

@@ -3,7 +3,7 @@
 import { additionalAddresses } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
-import { inspectorsFor, originalDst } from "../chain/listener-filters.ts";
+import { inspectorsFor, originalDst, originalSrc, transparency } from "../chain/listener-filters.ts";
 import { blackHole } from "../chain/network-filters.ts";
 import type { MutualTlsMode } from "../istio/peer-authentication.ts";
 import { modeAtPort } from "../istio/peer-authentications.ts";
@@ -67,9 +67,10 @@ export function buildVirtualInbound(view: NodeView): Json {
     { filter_chain_match: { destination_port: inboundPort }, filters: [blackHole], name: "virtualInbound-blackhole" },
     ...targets.flatMap((target) => buildInboundChains(view.mesh.config, target)),
   ];
-  const inspectors = [originalDst, ...inspectorsFor(chains)];
+  const inspectors = [originalDst, ...(view.proxy.interception === "TPROXY" ? [originalSrc] : []), ...inspectorsFor(chains)];
   return {
     ...inboundListener(view, "virtualInbound", socketAddress(view.family.wildcard, inboundPort), chains, inspectors),
+    ...transparency(view),
     ...additionalAddresses(view.family.dual ? view.family.extraWildcards : [], inboundPort),
   };
 }

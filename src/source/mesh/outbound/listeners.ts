@@ -5,7 +5,7 @@ import { KeptMap } from "../../../kept-list.ts";
 import { additionalAddresses } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
-import { httpInspector, tlsInspector } from "../chain/listener-filters.ts";
+import { httpInspector, tlsInspector, transparency } from "../chain/listener-filters.ts";
 import { blackHole, outboundHttp, tcpProxy } from "../chain/network-filters.ts";
 import type { EgressListener } from "../istio/sidecar.ts";
 import type { NodeView } from "../node-view.ts";
@@ -297,6 +297,7 @@ export function buildVirtualOutbound(view: NodeView): Json {
       { filters: [tcpProxy(config, view.scope.unclaimedCluster)], name: "virtualOutbound-catchall-tcp" },
     ],
     use_original_dst: true,
+    ...transparency(view),
     traffic_direction: "OUTBOUND",
     ...listenerAccessLog(config),
     max_connections_to_accept_per_socket_event: 1,

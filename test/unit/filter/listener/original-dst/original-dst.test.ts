@@ -13,4 +13,12 @@ suite("original_dst", () => {
     assert.deepEqual(filter.inspect(info, Buffer.alloc(0), -1), { kind: "continue", consumed: 0 });
     assert.equal(info.localRestored, false);
   });
+
+  test("takes the address of a transparent socket for the destination", () => {
+    const { filter } = createListenerFilter(originalDst, {}, true);
+    const info = connectionInfo();
+    filter.inspect(info, Buffer.alloc(0), -1);
+    assert.equal(info.localRestored, true);
+    assert.equal(info.local, info.directLocal);
+  });
 });
