@@ -12,9 +12,9 @@ COPY src src
 COPY test/apps test/apps
 # Of the packages stays what runs: no types, source maps, sources of native parts, builds for browsers and other C libraries.
 RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
- && find node_modules -type f \( -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' -o -iname 'README*' -o -iname 'CHANGELOG*' \) -delete \
+ && find node_modules -type f \( -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' -o -name '*.cc' -o -name '*.hh' -o -iname 'README*' -o -iname 'CHANGELOG*' \) -delete \
  && rm -rf node_modules/.cache node_modules/@koromix/*/musl_* node_modules/koffi/lib node_modules/koffi/vendor node_modules/koffi/doc \
-      node_modules/koffi/src/koffi/src node_modules/node-forge/dist node_modules/node-forge/flash node_modules/yaml/browser node_modules/js-yaml/dist/browser \
+      node_modules/node-forge/dist node_modules/node-forge/flash node_modules/yaml/browser node_modules/js-yaml/dist/browser \
  && find node_modules -type d -empty -delete
 
 # The packet rules of `isthmus intercept`. What only building, debugging or reading manuals needs goes, symbols of Node among it.
