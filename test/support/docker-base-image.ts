@@ -10,7 +10,7 @@ import { works } from "./works.ts";
 const baseImage = "node:24-slim";
 
 const pullMs = 60_000;
-const makeMs = 180_000;
+const makeSeconds = 240;
 const buildMs = 30_000;
 const reachMs = 60_000;
 
@@ -39,8 +39,11 @@ function make(environment: Readonly<Record<string, string>>): string | undefined
   const beside = fileURLToPath(new URL("../../../shared/peers/base-image", import.meta.url));
   const program = process.env["ISTHMUS_BASE_IMAGE_MAKER"] ?? beside;
   if (!fs.existsSync(program)) return "there is no program that makes it ($ISTHMUS_BASE_IMAGE_MAKER)";
-  const made = spawnSync(program, [baseImage], { encoding: "utf8", env: { ...process.env, ...environment }, timeout: makeMs });
+  // It ends all that the program started, which the limit of spawnSync would leave running.
+  const args = ["--kill-after=10", String(makeSeconds), program, baseImage];
+  const made = spawnSync("timeout", args, { encoding: "utf8", env: { ...process.env, ...environment } });
   if (made.status === 0) return undefined;
+  if (made.status === 124) return `${path.basename(program)} does not make it in ${makeSeconds} s`;
   const said = made.error?.message ?? `${made.stdout}${made.stderr}`.trim().split("\n").at(-1) ?? "";
   return `${path.basename(program)} cannot make it: ${said}`;
 }
