@@ -43,7 +43,7 @@ function make(environment: Readonly<Record<string, string>>): string | undefined
   const args = ["--kill-after=10", String(makeSeconds), program, baseImage];
   const made = spawnSync("timeout", args, { encoding: "utf8", env: { ...process.env, ...environment } });
   if (made.status === 0) return undefined;
-  if (made.status === 124) return `${path.basename(program)} does not make it in ${makeSeconds} s`;
+  if (made.status === 124 || made.status === 137) return `${path.basename(program)} does not make it in ${makeSeconds} s`;
   const said = made.error?.message ?? `${made.stdout}${made.stderr}`.trim().split("\n").at(-1) ?? "";
   return `${path.basename(program)} cannot make it: ${said}`;
 }
