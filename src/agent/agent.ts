@@ -110,13 +110,13 @@ class Agent {
     }
     this.#proxy = result.proxy;
     if (this.#endings > 0) return await this.#endedEarly();
+    const { source } = this.#options.proxy;
     // It would serve all the same, and send everything that was intercepted nowhere.
-    if (this.#servesApplication() && !canReadOriginalDestination()) {
+    if (source.kind === "mesh" && this.#servesApplication() && !canReadOriginalDestination()) {
       this.#deps.complain("intercepted connections cannot be led on: koffi, which asks the kernel where they were going, cannot be loaded");
       await this.#proxy.stop();
       return 1;
     }
-    const { source } = this.#options.proxy;
     const byDefault = source.kind === "mesh" && this.#servesApplication() ? statusKinds.filter((kind) => ports[kind] === undefined) : [];
     if (!(await this.#open(byDefault.map((kind) => ({ kind, address: defaultPorts[kind] }))))) {
       await this.#proxy.stop();
