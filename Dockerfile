@@ -10,11 +10,17 @@ RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 COPY test/apps test/apps
-RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+# Of the packages stays what runs: no types, source maps, sources of native parts, builds for browsers and other C libraries.
+RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund \
+ && find node_modules -type f \( -name '*.ts' -o -name '*.mts' -o -name '*.cts' -o -name '*.map' -o -name '*.cc' -o -name '*.hh' -o -iname 'README*' -o -iname 'CHANGELOG*' \) -delete \
+ && rm -rf node_modules/.cache node_modules/@koromix/*/musl_* node_modules/koffi/lib node_modules/koffi/vendor node_modules/koffi/doc \
+      node_modules/node-forge/dist node_modules/node-forge/flash node_modules/yaml/browser node_modules/js-yaml/dist/browser \
+ && find node_modules -type d -empty -delete
 
-# The packet rules of `isthmus intercept`. What only building or reading manuals needs goes.
+# The packet rules of `isthmus intercept`. What only building, debugging or reading manuals needs goes, symbols of Node among it.
 FROM node:24-slim AS system
-RUN apt-get update && apt-get install --yes --no-install-recommends iptables \
+RUN apt-get update && apt-get install --yes --no-install-recommends iptables binutils \
+ && strip --strip-unneeded /usr/local/bin/node && apt-get purge --yes --auto-remove binutils \
  && rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* /usr/share/doc /usr/share/man /usr/share/locale \
       /usr/local/include /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /usr/local/bin/corepack /usr/local/bin/yarn* /opt/yarn* \
  && groupadd --gid 1337 isthmus && useradd --uid 1337 --gid 1337 --no-create-home --shell /usr/sbin/nologin isthmus

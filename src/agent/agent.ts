@@ -2,6 +2,7 @@
 // they start and end. The application starts when the proxy serves; the proxy ends when the application has.
 import type { Clock } from "../clock.ts";
 import type { SocketAddress } from "../envoy/address.ts";
+import { canReadOriginalDestination } from "../net/original-dst.ts";
 import { startProxy } from "../proxy.ts";
 import type { Proxy, ProxyOptions } from "../proxy.ts";
 import type { ProcessLogger } from "../telemetry/pino-logger.ts";
@@ -110,6 +111,12 @@ class Agent {
     this.#proxy = result.proxy;
     if (this.#endings > 0) return await this.#endedEarly();
     const { source } = this.#options.proxy;
+    // It would serve all the same, and send everything that was intercepted nowhere.
+    if (source.kind === "mesh" && this.#servesApplication() && !canReadOriginalDestination()) {
+      this.#deps.complain("intercepted connections cannot be led on: koffi, which asks the kernel where they were going, cannot be loaded");
+      await this.#proxy.stop();
+      return 1;
+    }
     const byDefault = source.kind === "mesh" && this.#servesApplication() ? statusKinds.filter((kind) => ports[kind] === undefined) : [];
     if (!(await this.#open(byDefault.map((kind) => ({ kind, address: defaultPorts[kind] }))))) {
       await this.#proxy.stop();

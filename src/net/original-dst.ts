@@ -13,6 +13,11 @@ const sockaddr = new Uint8Array(new ArrayBuffer(sockaddrBytes));
 const length = new Uint32Array(new ArrayBuffer(4));
 let addresses: { readonly sockaddr: number; readonly length: number } | undefined;
 
+/** Whether this process can ask at all: on Linux, with koffi. */
+export function canReadOriginalDestination(): boolean {
+  return loadLibc() !== undefined;
+}
+
 /** The destination before redirection; undefined when there was none, this is not Linux, or koffi is absent. */
 export function originalDestination(fd: number, family: 4 | 6): KernelAddress | undefined {
   const libc = loadLibc();

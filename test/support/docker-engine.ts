@@ -1,120 +1,127 @@
-// A Docker engine to test with: the one that answers, or, as root on Linux, one that is started for the test and ended after it, with a
-// data folder of its own. Its base image comes from the public registry or, where that cannot be reached, is made from packages.
-import { spawn, spawnSync } from "node:child_process";
-import { once } from "node:events";
+// A Docker engine to test with: the one that answers, or, as root on Linux, one that is started for the test with a data folder of its
+// own. That one ends with the test, whatever ends the test, and its data, packet rules and mounts go with it.
+import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { provideBaseImage } from "./docker-base-image.ts";
+import { firewallState } from "./firewall-state.ts";
+import { works } from "./works.ts";
 
-/** What the Dockerfile builds on. */
-const baseImage = "node:24-slim";
+/** Where data folders are made: overlay2 wants a file system that is no overlay itself, as /tmp often is in a container. */
+const dataParent = "/var/lib";
+const prefix = "isthmus-test-docker-";
 
-/** Kept from run to run, so that the base image and what was built are there the next time. */
-const dataFolder = "/var/lib/isthmus-test-docker";
+/** What three images of 220 MB and their build take: overlay2 keeps what differs, vfs a whole copy for each step and container. */
+const drivers = [
+  { driver: "overlay2", bytes: 3e9 },
+  { driver: "vfs", bytes: 25e9 },
+] as const;
 
 const startMs = 30_000;
-const pullMs = 60_000;
-const makeBaseMs = 180_000;
+const stopMs = 30_000;
+const pollMs = 200;
 
 /** An engine that answers. */
 export interface DockerEngine {
   /** What its clients need in their environment. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Whether it was started here and keeps nothing. */
+  readonly own: boolean;
+  /** The storage driver. */
+  readonly driver: string;
   /** Ends it if it was started here. */
   stop(): Promise<void>;
 }
 
-const works = (program: string, args: readonly string[], environment: Readonly<Record<string, string>> = {}, timeout = startMs): boolean =>
-  spawnSync(program, args, { stdio: "ignore", env: { ...process.env, ...environment }, timeout }).status === 0;
-
-/** An engine with the base image, or one sentence that says why there is none. */
+/** An engine with the base image of the Dockerfile, or one sentence that says why there is none. */
 export async function startDockerEngine(): Promise<DockerEngine | string> {
-  if (!works("docker", ["--version"])) return "no docker here";
+  if (!works("docker", ["--version"])) return "there is no docker here";
   if (!works("docker", ["compose", "version"]) && !works("docker-compose", ["version"])) return "docker has no compose here";
-  if (works("docker", ["version"])) return provideBase({ environment: {}, stop: async () => undefined }, false);
-  if (process.platform !== "linux" || process.getuid?.() !== 0) return "no Docker engine answers, and starting one needs root on Linux";
-  if (!works("dockerd", ["--version"])) return "no Docker engine answers, and there is no dockerd to start";
-  let reason = "";
-  for (const driver of ["overlay2", "vfs"]) {
-    const started = await startOwn(driver);
-    if (typeof started !== "string") return provideBase(started, true);
-    reason = started;
+  const engine = works("docker", ["version"]) ? running() : await startFirst();
+  if (typeof engine === "string") return engine;
+  const problem = provideBaseImage(engine);
+  if (problem === undefined) return engine;
+  await engine.stop();
+  return problem;
+}
+
+const running = (): DockerEngine => ({ environment: {}, own: false, driver: "its own", stop: async () => undefined });
+
+async function startFirst(): Promise<DockerEngine | string> {
+  const none = "no Docker engine answers, and";
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return `${none} starting one needs root on Linux`;
+  if (!works("dockerd", ["--version"])) return `${none} there is no dockerd to start`;
+  removeLeftovers();
+  const { bavail, bsize } = fs.statfsSync(dataParent);
+  const reasons: string[] = [];
+  for (const { driver, bytes } of drivers) {
+    const tooSmall = `${(bytes / 1e9).toFixed(0)} GB in ${dataParent} are not free`;
+    const started = bavail * bsize < bytes ? tooSmall : await start(driver);
+    if (typeof started !== "string") return started;
+    reasons.push(`with ${driver}: ${started}`);
   }
-  return `no Docker engine can be started: ${reason}`;
+  return `${none} none can be started: ${reasons.join("; ")}`;
 }
 
 // No bridge of its own: the networks of the test are the only ones.
-async function startOwn(driver: string): Promise<DockerEngine | string> {
+async function start(driver: string): Promise<DockerEngine | string> {
+  const data = fs.mkdtempSync(path.join(dataParent, `${prefix}${process.pid}-`));
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "isthmus-docker-"));
-  const host = `unix://${folder}/docker.sock`;
+  const environment = { DOCKER_HOST: `unix://${folder}/docker.sock` };
+  const places = { host: environment.DOCKER_HOST, "data-root": data, "exec-root": `${folder}/exec`, pidfile: `${folder}/pid` };
+  const flags = Object.entries({ ...places, "storage-driver": driver, bridge: "none" }).flatMap(([name, value]) => [`--${name}`, value]);
+  const firewall = firewallState();
+  // Whatever is on it is this test's: containers end and bridges go while there is somebody to take them away.
+  const clear = "docker ps -aq | xargs -r docker rm --force --volumes; docker network prune --force";
   const log = fs.openSync(path.join(folder, "log"), "a");
-  const flags = [
-    "--host",
-    host,
-    "--data-root",
-    dataFolder,
-    "--exec-root",
-    path.join(folder, "exec"),
-    "--pidfile",
-    path.join(folder, "pid"),
-  ];
-  const child = spawn("dockerd", [...flags, "--storage-driver", driver, "--bridge", "none"], { stdio: ["ignore", log, log] });
+  // A test that is killed cannot end it: the kernel does.
+  const child = spawn("setpriv", ["--pdeathsig", "TERM", "dockerd", ...flags], { stdio: ["ignore", log, log] });
   fs.closeSync(log);
-  const ended = once(child, "exit");
+  const ended = new Promise<void>((resolve) => {
+    child.once("exit", () => resolve());
+    child.once("error", () => resolve());
+  });
   const stop = async (): Promise<void> => {
-    // Stages of earlier builds; the base image and the last images stay.
-    works("docker", ["image", "prune", "--force"], { DOCKER_HOST: host });
-    child.kill("SIGTERM");
-    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, startMs).unref())]);
-    if (child.exitCode === null && child.signalCode === null) child.kill("SIGKILL");
-    for (const mount of mountsBelow(folder)) works("umount", ["--lazy", mount]);
-    fs.rmSync(folder, { recursive: true, force: true });
+    if (isRunning(child)) works("sh", ["-c", clear], environment);
+    await end(child, ended);
+    firewall.restore();
+    for (const gone of [folder, data]) remove(gone);
   };
   const until = performance.now() + startMs;
-  while (performance.now() < until && child.exitCode === null) {
-    if (works("docker", ["version"], { DOCKER_HOST: host })) return { environment: { DOCKER_HOST: host }, stop };
-    await new Promise((resolve) => setTimeout(resolve, 200));
+  while (performance.now() < until && isRunning(child)) {
+    if (works("docker", ["version"], environment)) return { environment, own: true, driver, stop };
+    await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, pollMs))]);
   }
-  const said = fs.readFileSync(path.join(folder, "log"), "utf8").trim().split("\n").at(-1) ?? "";
+  const said = fs.readFileSync(path.join(folder, "log"), "utf8").trim().split("\n").at(-1);
   await stop();
-  return said;
+  return said === undefined || said === "" ? "dockerd says nothing" : said;
+}
+
+const isRunning = (child: ChildProcess): boolean => child.pid !== undefined && child.exitCode === null && child.signalCode === null;
+
+async function end(child: ChildProcess, ended: Promise<void>): Promise<void> {
+  if (!isRunning(child)) return;
+  child.kill("SIGTERM");
+  await Promise.race([ended, new Promise((resolve) => setTimeout(resolve, stopMs).unref())]);
+  if (isRunning(child)) child.kill("SIGKILL");
+  await ended;
 }
 
 // Namespaces of containers stay mounted when the engine has ended.
-function mountsBelow(folder: string): readonly string[] {
+function remove(folder: string): void {
   const targets = fs
     .readFileSync("/proc/mounts", "utf8")
     .split("\n")
     .map((line) => line.split(" ")[1] ?? "");
-  return targets.filter((target) => target.startsWith(`${folder}/`)).toReversed();
+  for (const mount of targets.filter((target) => target.startsWith(`${folder}/`)).toReversed()) works("umount", ["--lazy", mount]);
+  fs.rmSync(folder, { recursive: true, force: true });
 }
 
-async function provideBase(engine: DockerEngine, own: boolean): Promise<DockerEngine | string> {
-  const { environment } = engine;
-  if (works("docker", ["image", "inspect", baseImage], environment)) return engine;
-  if (works("docker", ["pull", "--quiet", baseImage], environment, pullMs) || makeBase(environment)) {
-    if (own) trustRegistries(environment);
-    return engine;
+// Of tests that were killed: the folder has the number of the process that made it.
+function removeLeftovers(): void {
+  for (const name of fs.readdirSync(dataParent).filter((entry) => entry.startsWith(prefix))) {
+    const pid = name.slice(prefix.length).split("-")[0] ?? "";
+    if (!fs.existsSync(`/proc/${pid}`)) remove(path.join(dataParent, name));
   }
-  await engine.stop();
-  return `${baseImage} can neither be pulled nor made here`;
-}
-
-// $ISTHMUS_BASE_IMAGE names the program that makes an image of a given name from packages.
-function makeBase(environment: Readonly<Record<string, string>>): boolean {
-  const program = process.env["ISTHMUS_BASE_IMAGE"] ?? fileURLToPath(new URL("../../../shared/peers/base-image", import.meta.url));
-  return fs.existsSync(program) && works(program, [baseImage], environment, makeBaseMs);
-}
-
-// Where the way to the package registries is signed by an authority of this machine, the build has to know it as well.
-function trustRegistries(environment: Readonly<Record<string, string>>): void {
-  const authorities = process.env["NODE_EXTRA_CA_CERTS"];
-  if (authorities === undefined || !fs.existsSync(authorities)) return;
-  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "isthmus-base-"));
-  const file = "/etc/ssl/certs/ca-certificates.crt";
-  fs.copyFileSync(authorities, path.join(folder, "authorities.crt"));
-  fs.writeFileSync(path.join(folder, "Dockerfile"), `FROM ${baseImage}\nCOPY authorities.crt ${file}\nENV NODE_EXTRA_CA_CERTS=${file}\n`);
-  works("docker", ["build", "--tag", baseImage, folder], environment, pullMs);
-  fs.rmSync(folder, { recursive: true });
 }

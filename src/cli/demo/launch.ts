@@ -34,6 +34,8 @@ export function podsPossible(): PodUsers {
   const done = spawnSync(file ?? "", args, { encoding: "utf8", timeout: probeLimitMs });
   if (done.status === 0) return { users };
   const why = (done.error?.message ?? done.stderr).trim().split("\n")[0] ?? "";
+  // The kernel would allow it: what is missing is the program that gives an ordinary user's namespace more than one user.
+  if (why.includes("newuidmap")) return { reason: `${why} (it is in the package uidmap, and wants a line of yours in /etc/subuid)` };
   return { reason: why === "" ? "the kernel does not allow it" : why };
 }
 
