@@ -13,12 +13,15 @@ export interface PoolWaiter {
   onPoolFailure(error: ProxyError): void;
 }
 
+const nothing = (): void => undefined;
+
 /** The connection pool of one host. */
 export class Http1Pool implements HttpPoolHandle, ClientOwner {
   readonly #host: Host;
   readonly #cluster: UpstreamCluster;
   readonly #dialOptions: DialOptions;
   readonly #clock: Clock;
+  readonly #onEmpty: () => void;
   readonly #limits: HeadLimits;
   readonly #counts: ResourceCounts;
   readonly #createDeadline: (fire: () => void) => LazyDeadline;
@@ -29,11 +32,13 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
   #connecting = 0;
   #draining = false;
 
-  constructor(host: Host, cluster: UpstreamCluster, dialOptions: DialOptions, clock: Clock) {
+  /** @param onEmpty hears that no connection is left and nobody waits for one */
+  constructor(host: Host, cluster: UpstreamCluster, dialOptions: DialOptions, clock: Clock, onEmpty: () => void = nothing) {
     this.#host = host;
     this.#cluster = cluster;
     this.#dialOptions = dialOptions;
     this.#clock = clock;
+    this.#onEmpty = onEmpty;
     this.#counts = cluster.resources.default;
     const { maxResponseHeadersKb, maxHeadersCount } = cluster.model.http;
     this.#limits = { maxBytes: maxResponseHeadersKb * 1024, maxHeaders: maxHeadersCount, underscores: "ALLOW" };
@@ -116,6 +121,11 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
     if (at >= 0) this.#idle.splice(at, 1);
     // Whoever waits for a connection under max_connections gets the place that became free.
     if (this.#waiting.length > this.#connecting) this.#dial();
+    this.#noteEmpty();
+  }
+
+  #noteEmpty(): void {
+    if (this.size === 0 && this.#waiting.length === 0) this.#onEmpty();
   }
 
   #leftQueue(): void {
@@ -146,6 +156,7 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
           stats.upstreamRqPendingFailureEject.inc();
           waiter.onPoolFailure(error);
         }
+        this.#noteEmpty();
       },
     });
   }
@@ -158,19 +169,37 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
   }
 }
 
-/** The pool of a host for one ALPN offer, made on first use. */
+/** The server's name as a request has it; connections are shared by requests with the same. */
+export interface RequestedServer {
+  /** Empty sends none. */
+  readonly sni: string;
+  /** Empty asks for none. */
+  readonly verifyNames: readonly string[];
+  /** Tells it from others. */
+  readonly key: string;
+}
+
+/** The pool of a host for one ALPN offer and one name of the server (undefined = the cluster's own), made on first use. */
 export function poolOf(
   host: Host,
   cluster: UpstreamCluster,
   alpn: readonly string[] | undefined,
   alpnKey: string,
+  server: RequestedServer | undefined,
   clock: Clock,
 ): Http1Pool {
-  host.pools ??= new Map();
-  let pool = host.pools.get(alpnKey) as Http1Pool | undefined;
-  if (pool === undefined) {
-    pool = new Http1Pool(host, cluster, alpn === undefined ? { allowHalfOpen: false } : { alpn, allowHalfOpen: false }, clock);
-    host.pools.set(alpnKey, pool);
-  }
+  const pools = (host.pools ??= new Map());
+  const key = server === undefined ? alpnKey : `${alpnKey} ${server.key}`;
+  const known = pools.get(key) as Http1Pool | undefined;
+  if (known !== undefined) return known;
+  const options: DialOptions = {
+    allowHalfOpen: false,
+    ...(alpn === undefined ? {} : { alpn }),
+    ...(server === undefined || server.sni === "" ? {} : { sni: server.sni }),
+    ...(server === undefined ? {} : { verifyNames: server.verifyNames }),
+  };
+  // Clients choose the name, so such a pool is forgotten with its last connection.
+  const pool = new Http1Pool(host, cluster, options, clock, server && ((): unknown => pools.delete(key)));
+  pools.set(key, pool);
   return pool;
 }
