@@ -1,6 +1,6 @@
 // X.509 certificates for tests, built from DER by hand on node:crypto keys (EC P-256), so that tests need no openssl
 // binary and may put anything into a certificate: several URI SANs, NUL bytes, missing or wrong key usages.
-import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 
 /** A key and its certificate, as PEM. `chain` is the certificate followed by its issuers, without the root. */
@@ -32,6 +32,8 @@ export interface TestCa {
   issue(options?: IssueOptions): Issued;
   /** An authority below this one. */
   intermediate(cn: string): TestCa;
+  /** A revocation list (PEM) with these certificates (PEM). */
+  revoke(...certificates: readonly string[]): string;
 }
 
 const hourMs = 3_600_000;
@@ -64,9 +66,9 @@ function name(o: string | undefined, cn: string | undefined): Buffer {
 const extension = (hex: string, critical: boolean, value: Buffer): Buffer =>
   critical ? seq(oid(hex), yes, octets(value)) : seq(oid(hex), octets(value));
 
-function pem(der: Buffer): string {
+function pem(der: Buffer, label = "CERTIFICATE"): string {
   const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
-  return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
 }
 
 interface Signer {
@@ -129,6 +131,15 @@ function authority(key: KeyObject, subject: Buffer, spkiId: Buffer, certPem: str
       );
       const cert = pem(der);
       return { cert, chain: cert + chain, key: pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
+    },
+    revoke: (...certificates) => {
+      const now = Date.now();
+      const entries = certificates.map((each) =>
+        seq(tlv(0x02, Buffer.from(new X509Certificate(each).serialNumber, "hex")), time(now - hourMs)),
+      );
+      const list = entries.length === 0 ? [] : [seq(...entries)];
+      const tbs = seq(tlv(0x02, Buffer.from([1])), ecdsaSha256, subject, time(now - hourMs), time(now + hourMs), ...list);
+      return pem(seq(tbs, ecdsaSha256, bits(sign("sha256", tbs, key))), "X509 CRL");
     },
     intermediate: (cn) => {
       const made = makeAuthority(cn, signer);
