@@ -94,7 +94,7 @@ class NodeClientTransport implements ClientTransport {
     const warn = (message: string): void => this.#deps.logger.warn(message, { sni: this.#tls.sni });
     this.#compiled = {
       material,
-      context: this.#contexts.get(this.#tls.common, material, warn),
+      context: this.#contexts.get(this.#tls.common, material, this.#tls.allowRenegotiation, warn),
       verify: createVerifier(material.validation, warn),
       // A new version starts without sessions: what an old one vouched for is not carried over.
       sessions: new SessionCache(this.#tls.maxSessionKeys),
