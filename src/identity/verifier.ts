@@ -29,9 +29,7 @@ const refused = (failure: VerifyFailure): Verdict => ({ ok: false, failure });
 export function createVerifier(validation: ValidationContext | undefined, warn: (message: string) => void): Verifier {
   if (validation === undefined)
     return (_socket, _certificate, names, _now, verifyNames = []) =>
-      verifyNames.length === 0 || verifyNames.some((name) => hasName(names, name))
-        ? accepted(verifyNames.length > 0)
-        : refused({ detail: "verify SAN list", alert: 46, kind: "san" });
+      hasAny(names, verifyNames) ? accepted(verifyNames.length > 0) : refused(namesFailure(names, verifyNames));
   // OpenSSL under Node reports one verify error only, and an ignored expiry could hide an unknown issuer behind it.
   if (validation.allowExpiredCertificate) warn("allow_expired_certificate is not honoured: expired certificates are refused");
   const sanMatches = compileSanMatchers(validation.matchSubjectAltNames, warn);
@@ -50,12 +48,9 @@ export function createVerifier(validation: ValidationContext | undefined, warn: 
       // A resumed session carries the old verdict; the certificate may have expired since.
       if (socket.isSessionReused() && certificate.validToDate.getTime() < nowWallMs) return refused(chainFailure("CERT_HAS_EXPIRED"));
     }
-    if (verifyNames.length > 0 && !verifyNames.some((name) => hasName(names, name)))
-      return refused({ detail: "verify SAN list", alert: 46, kind: "san" });
-    if (checksSan && !sanMatches(names)) {
-      const sans = names.sans.map((san) => san.value).join(", ");
-      return refused({ detail: `SAN matcher, certificate SANs are [${sans}]`, alert: 46, kind: "san" });
-    }
+    if (!hasAny(names, verifyNames)) return refused(namesFailure(names, verifyNames));
+    if (checksSan && !sanMatches(names))
+      return refused({ detail: `SAN matcher, certificate SANs are [${sansOf(names)}]`, alert: 46, kind: "san" });
     if (checksPin && !hashes.has(certificateSha256(certificate)) && !spkis.has(spkiSha256(certificate))) {
       return refused({ detail: "cert hash and spki", alert: 114, kind: "cert_hash" });
     }
@@ -66,6 +61,16 @@ export function createVerifier(validation: ValidationContext | undefined, warn: 
     const verdict = judge(socket, certificate, names, nowWallMs, verifyNames);
     return accepted(verdict.ok && verdict.validated);
   };
+}
+
+const sansOf = ({ sans }: CertificateNames): string => sans.map((san) => san.value).join(", ");
+
+const hasAny = (names: CertificateNames, wanted: readonly string[]): boolean =>
+  wanted.length === 0 || wanted.some((name) => hasName(names, name));
+
+function namesFailure(names: CertificateNames, wanted: readonly string[]): VerifyFailure {
+  const detail = `verify SAN list, expected SANs: [${wanted.join(", ")}], certificate SANs: [${sansOf(names)}]`;
+  return { detail, alert: 46, kind: "san" };
 }
 
 /** Lower-case hex SHA-256 of the DER certificate. */

@@ -32,6 +32,8 @@ export interface TestCa {
   issue(options?: IssueOptions): Issued;
   /** An authority below this one. */
   intermediate(cn: string): TestCa;
+  /** An OCSP response (DER) that calls a certificate (PEM) good until then. */
+  vouchFor(certificate: string, untilMs: number): Buffer;
   /** A revocation list (PEM) with these certificates (PEM). */
   revoke(...certificates: readonly string[]): string;
 }
@@ -131,6 +133,15 @@ function authority(key: KeyObject, subject: Buffer, spkiId: Buffer, certPem: str
       );
       const cert = pem(der);
       return { cert, chain: cert + chain, key: pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
+    },
+    vouchFor: (of, untilMs) => {
+      const sha1 = seq(oid("2b0e03021a"));
+      const serial = tlv(0x02, Buffer.from(new X509Certificate(of).serialNumber, "hex"));
+      const id = seq(sha1, octets(createHash("sha1").update(subject).digest()), octets(spkiId), serial);
+      const single = seq(id, tlv(0x80), time(Date.now() - hourMs), tlv(0xa0, time(untilMs)));
+      const data = seq(tlv(0xa2, octets(spkiId)), time(Date.now() - hourMs), seq(single));
+      const basic = seq(data, ecdsaSha256, bits(sign("sha256", data, key)));
+      return seq(tlv(0x0a, Buffer.from([0])), tlv(0xa0, seq(oid("2b0601050507300101"), octets(basic))));
     },
     revoke: (...certificates) => {
       const now = Date.now();

@@ -80,7 +80,10 @@ function checkSelected(root: Fields, spec: Fields, rule: DestinationRuleSpec): v
   const policies = [rule.policy, ...rule.subsets.map(({ policy }) => policy)];
   const settings = policies.flatMap((policy) => (policy === undefined ? [] : [policy.settings, ...policy.ports.values()]));
   if (settings.some(({ tls }) => tls !== undefined && originatesTls(tls) && tls.credentialName !== ""))
-    spec.warn("workloadSelector", "is missing, and without it credentialName is for gateways alone: sidecars call in plaintext, as in Istio");
+    spec.warn(
+      "workloadSelector",
+      "is missing, and without it credentialName is for gateways alone: sidecars call in plaintext, as in Istio",
+    );
 }
 
 function readSubset(item: Fields): Subset {

@@ -89,7 +89,8 @@ function selected(
   labels: Readonly<Record<string, string>>,
 ): DestinationRule | undefined {
   const own = rules.find(
-    ({ meta, spec }) => spec.workloadSelector !== undefined && meta.namespace === clientNamespace && labelsMatch(spec.workloadSelector, labels),
+    ({ meta, spec }) =>
+      spec.workloadSelector !== undefined && meta.namespace === clientNamespace && labelsMatch(spec.workloadSelector, labels),
   );
   return own ?? rules.findLast(({ spec }) => spec.workloadSelector === undefined);
 }

@@ -88,7 +88,9 @@ function readFiles(tls: Fields): { readonly files?: ServerCertificateFiles } {
   const privateKey = tls.string("privateKey") ?? "";
   const authorities = tls.string("caCertificates") ?? "";
   const revocations = tls.string("caCrl") ?? "";
-  return certificate === "" && privateKey === "" && authorities === "" ? {} : { files: { certificate, privateKey, authorities, revocations } };
+  return certificate === "" && privateKey === "" && authorities === ""
+    ? {}
+    : { files: { certificate, privateKey, authorities, revocations } };
 }
 
 function readVersions(tls: Fields): { readonly minVersion?: ServerTlsVersion; readonly maxVersion?: ServerTlsVersion } {

@@ -58,7 +58,11 @@ function buildCluster(
     common_lb_config: commonLbConfig(chooseLocality(config, service, policy), service, policy),
     metadata: clusterMetadata([service], view.ruleOf(service), subset, policy.tls !== undefined && originatesTls(policy.tls)),
     // A gateway does not sniff, so at a port whose protocol is open it has no caller's version to follow.
-    ...protocolFields(view.proxy.type === "router" && port.protocol === "AUTO" ? undefined : upstreamProtocol(port), policy.connectionPool, byRequest),
+    ...protocolFields(
+      view.proxy.type === "router" && port.protocol === "AUTO" ? undefined : upstreamProtocol(port),
+      policy.connectionPool,
+      byRequest,
+    ),
   };
   if (type === "ORIGINAL_DST") {
     // A rule's PASSTHROUGH overrides the type alone; how names would have been resolved stays written, as istiod leaves it.

@@ -1,6 +1,6 @@
 // Envoy secrets with their content, by where they come from. They hold private keys: never write one to a log or a page.
 import type { Json } from "../envoy-json.ts";
-import type { KubernetesSecret } from "../registry/kubernetes-secret.ts";
+import type { KubernetesSecret, SecretCertificate } from "../registry/kubernetes-secret.ts";
 import { secretOrigin } from "./secrets.ts";
 
 /** An Envoy secret. */
@@ -54,8 +54,9 @@ export function authoritiesOf(credential: string, find: FindSecret): KubernetesS
 }
 
 /** A certificate as text. */
-export function inlineCertificate(name: string, { chain, privateKey }: { readonly chain: string; readonly privateKey: string }): NamedJson {
-  return { name, tls_certificate: { certificate_chain: { inline_string: chain }, private_key: { inline_string: privateKey } } };
+export function inlineCertificate(name: string, { chain, privateKey, staple }: SecretCertificate): NamedJson {
+  const stapled = staple === undefined ? {} : { ocsp_staple: { inline_bytes: staple } };
+  return { name, tls_certificate: { certificate_chain: { inline_string: chain }, private_key: { inline_string: privateKey }, ...stapled } };
 }
 
 /** A certificate in files. */
