@@ -95,6 +95,9 @@ export const resetReason = `TLS_error:|${systemLibrary + 104}:system library:OPE
 /** Envoy's transport failure reason for a ClientHello beyond 16 KB. */
 export const helloTooLargeReason = `TLS_error:|${sslLibrary + 150}:SSL routines:OPENSSL_internal:EXCESSIVE_MESSAGE_SIZE:TLS_error_end`;
 
+/** Envoy's transport failure reason for a server_name that is no name. */
+export const malformedNameReason = `TLS_error:|${sslLibrary + 149}:SSL routines:OPENSSL_internal:ERROR_PARSING_EXTENSION:TLS_error_end`;
+
 /** Envoy's transport failure reason while a secret has not arrived. */
 export const secretMissingReason = "TLS error: Secret is not supplied by SDS";
 

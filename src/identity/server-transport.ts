@@ -8,9 +8,9 @@ import { ProxyError } from "../error.ts";
 import type { ProxyErrorCode } from "../error.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
-import { inspectClientHello } from "../wire/client-hello.ts";
+import { inspectClientHello, malformedServerName } from "../wire/client-hello.ts";
 import { selectProtocol, usableProtocols } from "./alpn.ts";
-import { helloTooLargeReason, secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import { helloTooLargeReason, malformedNameReason, secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
 import { RefusalAlert } from "./handshake-alert.ts";
 import { MaterialSource } from "./context/material.ts";
 import { describePeer } from "./peer.ts";
@@ -42,8 +42,9 @@ function announcedBytes(held: Buffer): number {
   return held.length < 9 || held[0] !== 22 || held.readUInt16BE(3) < 4 ? 0 : held.readUIntBE(6, 3);
 }
 
-// A fatal alert in plaintext, as there are no keys yet.
-const illegalParameter = Buffer.from([21, 3, 1, 0, 2, 2, 47]);
+// Alerts of RFC 8446 section 6.2 that BoringSSL sends in these cases.
+const illegalParameter = 47;
+const unrecognizedName = 112;
 
 /** Compiles a DownstreamTlsContext; contexts are built at the first handshake after a secret changed. */
 export function createServerTransport(tls: DownstreamTlsContext, secrets: SecretLookup, deps: ServerTransportDeps): ServerTransport {
@@ -163,15 +164,20 @@ class ServerHandshake implements Pending {
   #inspect(context: ServerContext): boolean {
     const hello = inspectClientHello(this.#held);
     if (hello.kind === "incomplete" && this.#held.length < maxHelloBytes) return false;
-    if (hello.kind === "incomplete" || announcedBytes(this.#held) > maxMessageBytes) {
-      // OpenSSL would take it, without the name and the protocols in it that nobody here has seen.
-      if (!this.#raw.destroyed) this.#raw.write(illegalParameter);
-      this.#fail(failed("downstream_protocol_error", helloTooLargeReason));
-      return true;
-    }
+    // OpenSSL would take both, with a name and protocols that nobody here has seen.
+    if (hello.kind === "incomplete" || announcedBytes(this.#held) > maxMessageBytes)
+      return this.#refuse(illegalParameter, helloTooLargeReason);
+    if (hello.kind === "invalid" && hello.reason === malformedServerName) return this.#refuse(unrecognizedName, malformedNameReason);
     const serverName = hello.kind === "hello" ? (hello.serverName ?? "") : "";
     if (this.#shared.requireSni && serverName === "") this.#fail(failed("downstream_protocol_error", "TLS error: no SNI"));
     else this.#wrap(context, serverName, selectProtocol(this.#shared.alpn, hello.kind === "hello" ? hello.alpn : []));
+    return true;
+  }
+
+  // Before there are keys, so that the alert goes as it is.
+  #refuse(alert: number, reason: string): true {
+    if (!this.#raw.destroyed) this.#raw.write(Buffer.from([21, 3, 1, 0, 2, 2, alert]));
+    this.#fail(failed("downstream_protocol_error", reason));
     return true;
   }
 

@@ -342,29 +342,47 @@ suite("TLS with other implementations", { timeout: 180_000 }, () => {
     });
   }
 
-  test("a ClientHello beyond 16 KB is refused by both in the same words", { skip: skipEnvoy }, async (t) => {
-    const folder = await folderOf(t);
-    const reasons: unknown[] = [];
-    for (const kind of ["isthmus", "envoy"] as const) {
-      const [port = 0] = await freePorts(host, 1);
-      const log = join(folder, `${kind}.log`);
-      // Without an inspector in front, so that it is the TLS library that has to say so.
-      const mesh = meshListener(port, log, { own: identity("server") }) as { filter_chains: readonly Json[] } & Json;
-      const [chain] = mesh.filter_chains;
-      const { filter_chain_match: _match, transport_socket: _tls, ...plain } = chain ?? {};
-      const socketType = typed(`${tlsType}.DownstreamTlsContext`, { common_tls_context: certificates(identity("server")) });
-      const any = { ...plain, transport_socket: { name: "tls", typed_config: socketType } };
-      await start(t, kind, { static_resources: { listeners: [{ ...mesh, listener_filters: [], filter_chains: [any] }] } }, port);
-      const socket = connect(port, host);
-      t.after(() => socket.destroy());
-      socket.on("error", () => undefined).resume();
-      const message = Buffer.concat([Buffer.from([1, 0, 20_000 >> 8, 20_000 & 255, 3, 3]), Buffer.alloc(19_998)]);
-      const record = (body: Buffer): Buffer => Buffer.concat([Buffer.from([22, 3, 1, body.length >> 8, body.length & 255]), body]);
-      socket.write(Buffer.concat([record(message.subarray(0, 16_384)), record(message.subarray(16_384))]));
-      reasons.push((await lastRecord(log, ({ reason }) => String(reason).startsWith("TLS_error")))["reason"]);
-    }
-    assert.equal(reasons[0], reasons[1]);
-  });
+  const record = (body: Buffer): Buffer => Buffer.concat([Buffer.from([22, 3, 1, body.length >> 8, body.length & 255]), body]);
+  const long = Buffer.concat([Buffer.from([1, 0, 20_000 >> 8, 20_000 & 255, 3, 3]), Buffer.alloc(19_998)]);
+  const withName = (name: string): Buffer => {
+    const text = Buffer.from(name, "latin1");
+    const entry = Buffer.concat([Buffer.from([0, text.length >> 8, text.length & 255]), text]);
+    const list = Buffer.concat([Buffer.from([entry.length >> 8, entry.length & 255]), entry]);
+    const extension = Buffer.concat([Buffer.from([0, 0, list.length >> 8, list.length & 255]), list]);
+    const rest = Buffer.concat([Buffer.alloc(33), Buffer.from([0, 2, 0xc0, 0x2b, 1, 0, extension.length >> 8, extension.length & 255]), extension]);
+    const body = Buffer.concat([Buffer.from([3, 3]), rest]);
+    return record(Buffer.concat([Buffer.from([1, 0, body.length >> 8, body.length & 255]), body]));
+  };
+  for (const [title, hello] of [
+    ["beyond 16 KB", Buffer.concat([record(long.subarray(0, 16_384)), record(long.subarray(16_384))])],
+    ["with an empty server name", withName("")],
+    ["with a server name that has a NUL", withName("a.test\0.evil")],
+  ] as const) {
+    test(`a ClientHello ${title} is refused by both in the same words`, { skip: skipEnvoy }, async (t) => {
+      const folder = await folderOf(t);
+      const reasons: unknown[] = [];
+      const alerts: string[] = [];
+      for (const kind of ["isthmus", "envoy"] as const) {
+        const [port = 0] = await freePorts(host, 1);
+        const log = join(folder, `${kind}.log`);
+        // Without an inspector in front, so that it is the TLS library that has to say so.
+        const mesh = meshListener(port, log, { own: identity("server") }) as { filter_chains: readonly Json[] } & Json;
+        const [chain] = mesh.filter_chains;
+        const { filter_chain_match: _match, transport_socket: _tls, ...plain } = chain ?? {};
+        const socketType = typed(`${tlsType}.DownstreamTlsContext`, { common_tls_context: certificates(identity("server")) });
+        const any = { ...plain, transport_socket: { name: "tls", typed_config: socketType } };
+        await start(t, kind, { static_resources: { listeners: [{ ...mesh, listener_filters: [], filter_chains: [any] }] } }, port);
+        const socket = connect(port, host);
+        t.after(() => socket.destroy());
+        socket.on("error", () => undefined);
+        socket.write(hello);
+        const [alert] = (await once(socket, "data")) as [Buffer];
+        alerts.push(alert.subarray(5).toString("hex"));
+        reasons.push((await lastRecord(log, ({ reason }) => String(reason).startsWith("TLS_error")))["reason"]);
+      }
+      assert.deepEqual([reasons[0], alerts[0]], [reasons[1], alerts[1]]);
+    });
+  }
 
   test("openssl s_client shakes hands in TLS 1.2 and 1.3, and is refused without a certificate", { skip: skipOpenssl }, async (t) => {
     assert.ok("path" in openssl);
