@@ -13,7 +13,8 @@ import { makeCa, type Issued } from "../support/certs.ts";
 import { startTestProxy, type TestProxy } from "../support/proxy.ts";
 
 const python = process.env["TLSFUZZER_PYTHON"] ?? "python3";
-const installed = spawnSync(python, ["-c", "import tlsfuzzer._apps.test_alpn_negotiation"], { stdio: "ignore", timeout: 60_000 }).status === 0;
+const installed =
+  spawnSync(python, ["-c", "import tlsfuzzer._apps.test_alpn_negotiation"], { stdio: "ignore", timeout: 60_000 }).status === 0;
 const skip = installed ? false : `tlsfuzzer is not installed for ${python}: see PYTHONPATH or TLSFUZZER_PYTHON`;
 
 /** Conversations of each kind that are drawn, beside the sanity checks; tlsfuzzer draws them anew each time. */
@@ -83,7 +84,9 @@ function readConversations(output: string): readonly Conversation[] {
 
 // A refusal was expected, and the handshake or the connection went on.
 const wronglyAccepted = ({ ok, problem }: Conversation): boolean =>
-  !ok && /processing node <?[\w.]*Expect(Alert|Close)/.test(problem) && /Unexpected message from peer: (Handshake|ApplicationData|ChangeCipherSpec)/.test(problem);
+  !ok &&
+  /processing node <?[\w.]*Expect(Alert|Close)/.test(problem) &&
+  /Unexpected message from peer: (Handshake|ApplicationData|ChangeCipherSpec)/.test(problem);
 
 const typed = (type: string, fields: object = {}): object => ({ "@type": `type.googleapis.com/${type}`, ...fields });
 
@@ -92,7 +95,9 @@ function listener(name: string, server: Issued, validation: object): object {
     stat_prefix: name,
     http_protocol_options: { accept_http_10: true },
     route_config: {
-      virtual_hosts: [{ name, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200, body: { inline_string: "ok" } } }] }],
+      virtual_hosts: [
+        { name, domains: ["*"], routes: [{ match: { prefix: "/" }, direct_response: { status: 200, body: { inline_string: "ok" } } }] },
+      ],
     },
     http_filters: [{ name: "router", typed_config: typed("envoy.extensions.filters.http.router.v3.Router") }],
   });
@@ -124,13 +129,24 @@ suite("tlsfuzzer", { skip, timeout: 900_000 }, () => {
     await writeFile(join(folder, "k.pem"), client.key);
     const trusted = { validation_context: { trusted_ca: { inline_string: ca.cert } } };
     const server = rsa("server");
-    const proxy = await startTestProxy(t, { static_resources: { listeners: [listener("tls", server, {}), listener("mtls", server, trusted)] } });
+    const proxy = await startTestProxy(t, {
+      static_resources: { listeners: [listener("tls", server, {}), listener("mtls", server, trusted)] },
+    });
     return { proxy, folder };
   }
 
   const serves = (port: number): Promise<number> =>
     new Promise((resolve, reject) => {
-      const options = { host: "127.0.0.1", port, ca: ca.cert, servername: "localhost", cert: client.chain, key: client.key, agent: false, timeout: 10_000 };
+      const options = {
+        host: "127.0.0.1",
+        port,
+        ca: ca.cert,
+        servername: "localhost",
+        cert: client.chain,
+        key: client.key,
+        agent: false,
+        timeout: 10_000,
+      };
       request(options, (response) => (response.resume(), resolve(response.statusCode ?? 0)))
         .on("error", reject)
         .end();
@@ -142,7 +158,10 @@ suite("tlsfuzzer", { skip, timeout: 900_000 }, () => {
       const port = proxy.port(target);
       const keys = target === "mtls" ? ["-k", join(folder, "k.pem"), "-c", join(folder, "c.pem")] : [];
       const code = `import sys; from tlsfuzzer._apps.test_${name} import main; sys.argv[0] = "${name}"; main()`;
-      const child = spawn(python, ["-c", code, "-h", "127.0.0.1", "-p", String(port), "-n", drawn, ...keys, ...args], { stdio: "pipe", timeout: 300_000 });
+      const child = spawn(python, ["-c", code, "-h", "127.0.0.1", "-p", String(port), "-n", drawn, ...keys, ...args], {
+        stdio: "pipe",
+        timeout: 300_000,
+      });
       let output = "";
       for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));
       await once(child, "close");

@@ -27,7 +27,9 @@ const client = ca.issue({
 
 const modes = ["SANITIZE", "FORWARD_ONLY", "APPEND_FORWARD", "SANITIZE_SET", "ALWAYS_FORWARD_ONLY"] as const;
 const operators = [
-  ...["URI_SAN", "DNS_SAN", "IP_SAN", "EMAIL_SAN", "SUBJECT", "ISSUER", "SERIAL", "FINGERPRINT_256", "FINGERPRINT_1"].map((name) => `PEER_${name}`),
+  ...["URI_SAN", "DNS_SAN", "IP_SAN", "EMAIL_SAN", "SUBJECT", "ISSUER", "SERIAL", "FINGERPRINT_256", "FINGERPRINT_1"].map(
+    (name) => `PEER_${name}`,
+  ),
   ...["PEER_CERT", "PEER_CERT_V_START", "PEER_CERT_V_END", "LOCAL_URI_SAN", "LOCAL_DNS_SAN", "LOCAL_SUBJECT", "TLS_VERSION"],
   ...["PEER_CHAIN_FINGERPRINTS_256", "PEER_CHAIN_SERIALS", "PEER_ISSUER_SERIAL"],
 ].map((name) => `DOWNSTREAM_${name}`);
@@ -89,9 +91,7 @@ function ask(port: number, own: Issued | undefined, told: string | undefined): P
 
 suite("x-forwarded-client-cert", { timeout: 60_000 }, () => {
   const told = "By=spiffe://somewhere/ns/x/sa/y;Hash=0123";
-  const asked = modes.flatMap((mode) =>
-    [client, undefined].flatMap((own) => [told, undefined].map((header) => ({ mode, own, header }))),
-  );
+  const asked = modes.flatMap((mode) => [client, undefined].flatMap((own) => [told, undefined].map((header) => ({ mode, own, header }))));
 
   test("says by mode what the client is, what it claimed, or nothing", async (t) => {
     const ports = await freePorts(host, modes.length);

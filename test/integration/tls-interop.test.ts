@@ -349,7 +349,11 @@ suite("TLS with other implementations", { timeout: 180_000 }, () => {
     const entry = Buffer.concat([Buffer.from([0, text.length >> 8, text.length & 255]), text]);
     const list = Buffer.concat([Buffer.from([entry.length >> 8, entry.length & 255]), entry]);
     const extension = Buffer.concat([Buffer.from([0, 0, list.length >> 8, list.length & 255]), list]);
-    const rest = Buffer.concat([Buffer.alloc(33), Buffer.from([0, 2, 0xc0, 0x2b, 1, 0, extension.length >> 8, extension.length & 255]), extension]);
+    const rest = Buffer.concat([
+      Buffer.alloc(33),
+      Buffer.from([0, 2, 0xc0, 0x2b, 1, 0, extension.length >> 8, extension.length & 255]),
+      extension,
+    ]);
     const body = Buffer.concat([Buffer.from([3, 3]), rest]);
     return record(Buffer.concat([Buffer.from([1, 0, body.length >> 8, body.length & 255]), body]));
   };
