@@ -129,7 +129,11 @@ function checkSources(tls: Fields, settings: ServerTls): void {
     for (const key of given(["subjectAltNames", "verifyCertificateSpki", "verifyCertificateHash"]))
       tls.error(key, `is given in mode ${mode}, which does not verify clients, expected MUTUAL`);
   }
-  if (settings.credentialNames.length > 0) return;
+  if (settings.credentialNames.length > 0) {
+    // Istio leaves such a list out, which would let in who was shut out.
+    if (tls.has("caCrl")) tls.error("caCrl", "is given beside credentialName, expected the list as ca.crl in its Secret");
+    return;
+  }
   const missing = (key: string): void => tls.error(key, `is missing, expected it in mode ${mode} without credentialName`);
   if (files === undefined || files.certificate === "") missing("serverCertificate");
   if (files === undefined || files.privateKey === "") missing("privateKey");

@@ -158,13 +158,6 @@ suite("decodeCluster", () => {
       ["error load_balancing_policy.policies: example.Custom is not supported"],
     ],
     [
-      "an identity check that would be lost",
-      staticCluster("a", { upstream_http_protocol_options: { auto_san_validation: true } }),
-      [
-        "error upstream_http_protocol_options.auto_san_validation: not supported: give sni and match_typed_subject_alt_names in the TLS context",
-      ],
-    ],
-    [
       "HTTP/3",
       speaking({ explicit_http_config: { http3_protocol_options: {} } }),
       [`error typed_extension_protocol_options["${protocolOptions}"].explicit_http_config.http3_protocol_options: not supported: HTTP/3`],
