@@ -151,7 +151,8 @@ function clientCertElement(config: HttpConnectionManagerConfig, tls: TlsPeer): s
   if (tls.sha256 !== "") parts.push(`Hash=${tls.sha256}`);
   if (cert) parts.push(`Cert="${encodeURIComponent(tls.pem())}"`);
   if (chain) parts.push(`Chain="${encodeURIComponent(tls.chainPem())}"`);
-  if (subject) parts.push(`Subject="${tls.subject.replaceAll('"', '\\"')}"`);
+  // RFC 2253 has escaped its quotes already.
+  if (subject) parts.push(`Subject="${tls.subject}"`);
   if (uri) for (const san of tls.uriSans.length > 0 ? tls.uriSans : [""]) parts.push(`URI=${san}`);
   if (dns) for (const san of tls.dnsSans) parts.push(`DNS=${san}`);
   return parts.join(";");

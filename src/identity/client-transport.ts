@@ -84,7 +84,8 @@ class NodeClientTransport implements ClientTransport {
     if (compiled === undefined) return failLater(socket, handler, tlsFailed(secretMissingReason));
     const sni = options.sni ?? this.#tls.sni;
     const alpn = options.alpn === undefined ? this.#alpn : usableProtocols(options.alpn, true);
-    return new ClientHandshake(socket, compiled, isIP(sni) === 0 ? sni : "", alpn, handler, this.#stats, this.#deps.clock);
+    const offer = { sni: isIP(sni) === 0 ? sni : "", alpn, verifyNames: options.verifyNames ?? [] };
+    return new ClientHandshake(socket, compiled, offer, handler, this.#stats, this.#deps.clock);
   }
 
   #compile(): Compiled | undefined {
@@ -93,7 +94,7 @@ class NodeClientTransport implements ClientTransport {
     const warn = (message: string): void => this.#deps.logger.warn(message, { sni: this.#tls.sni });
     this.#compiled = {
       material,
-      context: this.#contexts.get(this.#tls.common, material, warn),
+      context: this.#contexts.get(this.#tls.common, material, this.#tls.allowRenegotiation, warn),
       verify: createVerifier(material.validation, warn),
       // A new version starts without sessions: what an old one vouched for is not carried over.
       sessions: new SessionCache(this.#tls.maxSessionKeys),
@@ -108,6 +109,7 @@ class ClientHandshake implements Pending {
   readonly #raw: Socket;
   readonly #compiled: Compiled;
   readonly #sni: string;
+  readonly #verifyNames: readonly string[];
   readonly #handler: HandshakeHandler;
   readonly #stats: TlsStats;
   readonly #clock: Clock;
@@ -120,8 +122,7 @@ class ClientHandshake implements Pending {
   constructor(
     raw: Socket,
     compiled: Compiled,
-    sni: string,
-    alpn: readonly string[],
+    { sni, alpn, verifyNames }: Required<ClientHandshakeOptions>,
     handler: HandshakeHandler,
     stats: TlsStats,
     clock: Clock,
@@ -129,6 +130,7 @@ class ClientHandshake implements Pending {
     this.#raw = raw;
     this.#compiled = compiled;
     this.#sni = sni;
+    this.#verifyNames = verifyNames;
     this.#handler = handler;
     this.#stats = stats;
     this.#clock = clock;
@@ -162,7 +164,7 @@ class ClientHandshake implements Pending {
     const certificate = socket.getPeerX509Certificate() ?? (socket.isSessionReused() ? this.#resumed?.certificate : undefined);
     if (certificate === undefined) return this.#fail("TLS error: no server certificate", undefined);
     const names = readCertificateNames(certificate.raw);
-    const verdict = this.#compiled.verify(socket, certificate, names, this.#clock.wallMs());
+    const verdict = this.#compiled.verify(socket, certificate, names, this.#clock.wallMs(), this.#verifyNames);
     if (!verdict.ok) {
       this.#stats.onVerifyFailed(verdict.failure);
       return this.#fail(verifyFailureReason(verdict.failure), undefined);

@@ -21,6 +21,7 @@ const reasons: Readonly<Record<string, number>> = {
   CERTIFICATE_VERIFY_FAILED: 125,
   DECRYPTION_FAILED_OR_BAD_RECORD_MAC: 133,
   DECODE_ERROR: 128,
+  EXCESSIVE_MESSAGE_SIZE: 150,
   HTTP_REQUEST: 155,
   INVALID_ALPN_PROTOCOL: 256,
   NO_SHARED_CIPHER: 186,
@@ -51,6 +52,11 @@ const reasons: Readonly<Record<string, number>> = {
   TLSV1_ALERT_NO_APPLICATION_PROTOCOL: 1120,
 };
 
+// What Envoy itself adds to BoringSSL's words.
+const explanations: Readonly<Record<string, string>> = {
+  PEER_DID_NOT_RETURN_A_CERTIFICATE: ":peer did not provide required client certificate",
+};
+
 // OpenSSL verify codes (as Node names them) to BoringSSL's text and the alert that belongs to each. OpenSSL goes on after
 // the first error and reports the last; where it ends in UNABLE_TO_VERIFY_LEAF_SIGNATURE, BoringSSL had stopped at the missing issuer.
 const verifyTexts: Readonly<Record<string, readonly [text: string, depth: number, alert: number]>> = {
@@ -74,7 +80,8 @@ const verifyTexts: Readonly<Record<string, readonly [text: string, depth: number
 /** The failure behind a verify code of OpenSSL. */
 export function chainFailure(code: string): VerifyFailure {
   const [text, depth, alert] = verifyTexts[code] ?? [code.toLowerCase().replaceAll("_", " "), 0, 46];
-  return { detail: `X509_verify_cert: certificate verification error at depth ${depth}: ${text}`, alert, kind: "error" };
+  const said = /CRL|REVOKED/.test(code) ? `certificate revocation check against provided CRLs failed: ${text}` : text;
+  return { detail: `X509_verify_cert: certificate verification error at depth ${depth}: ${said}`, alert, kind: "error" };
 }
 
 /** Envoy's transport failure reason for a peer certificate that was refused. */
@@ -84,6 +91,12 @@ export function verifyFailureReason(failure: VerifyFailure): string {
 
 /** Envoy's transport failure reason for a connection that the peer reset during the handshake. */
 export const resetReason = `TLS_error:|${systemLibrary + 104}:system library:OPENSSL_internal:Connection reset by peer:TLS_error_end`;
+
+/** Envoy's transport failure reason for a ClientHello beyond 16 KB. */
+export const helloTooLargeReason = `TLS_error:|${sslLibrary + 150}:SSL routines:OPENSSL_internal:EXCESSIVE_MESSAGE_SIZE:TLS_error_end`;
+
+/** Envoy's transport failure reason for a server_name that is no name. */
+export const malformedNameReason = `TLS_error:|${sslLibrary + 149}:SSL routines:OPENSSL_internal:ERROR_PARSING_EXTENSION:TLS_error_end`;
 
 /** Envoy's transport failure reason while a secret has not arrived. */
 export const secretMissingReason = "TLS error: Secret is not supplied by SDS";
@@ -99,7 +112,8 @@ export function tlsErrorReason(error: NodeJS.ErrnoException): string | undefined
     .replace("SSL/TLS_ALERT_", "SSLV3_ALERT_")
     .replace(/^TLSV13_ALERT_/, "TLSV1_ALERT_");
   const number = reasons[name];
+  const more = explanations[name] ?? "";
   return number === undefined
     ? `TLS_error:|SSL routines:OPENSSL_internal:${name}:TLS_error_end`
-    : `TLS_error:|${sslLibrary + number}:SSL routines:OPENSSL_internal:${name}:TLS_error_end`;
+    : `TLS_error:|${sslLibrary + number}:SSL routines:OPENSSL_internal:${name}${more}:TLS_error_end`;
 }

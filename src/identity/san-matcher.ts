@@ -20,6 +20,11 @@ export function compileSanMatchers(matchers: readonly SanMatcher[], onInvalid: (
   };
 }
 
+/** True when a certificate has `name`: a DNS name that covers it, or a URI or address that is it (Envoy's verifySubjectAltName). */
+export function hasName({ sans }: CertificateNames, name: string): boolean {
+  return sans.some(({ type, value }) => (type === "DNS" ? dnsNameMatches(name, value) : type !== "EMAIL" && value === name));
+}
+
 function isSpiffe(san: San): boolean {
   return san.type === "URI" && san.value.toLowerCase().startsWith("spiffe:");
 }

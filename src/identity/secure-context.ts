@@ -15,12 +15,14 @@ export interface ServerContextOptions {
 /**
  * Builds a context. Throws what OpenSSL says of unusable key material.
  * @param warn hears of parameters that OpenSSL does not know and that were left out
+ * @param allowRenegotiation whether a server of TLS 1.2 may ask for another handshake
  */
 export function buildSecureContext(
   common: CommonTlsContext,
   material: Material,
   server: ServerContextOptions | undefined,
   warn: (message: string) => void,
+  allowRenegotiation = false,
 ): SecureContext {
   const options: SecureContextOptions = {
     // TLS 1.0 and 1.1 only where configured; OpenSSL 3 refuses them above security level 0.
@@ -35,12 +37,14 @@ export function buildSecureContext(
     ...cipherOptions(common, warn),
     ...(common.ecdhCurves.length === 0 ? {} : { ecdhCurve: knownCurves(common.ecdhCurves, warn) }),
   };
-  if (server === undefined) return createSecureContext(options);
+  // A peer was judged once, by the certificate of its first handshake; BoringSSL takes no second one from a client either.
+  const secureOptions = allowRenegotiation ? 0 : constants.SSL_OP_NO_RENEGOTIATION;
+  if (server === undefined) return createSecureContext({ ...options, secureOptions });
   return createSecureContext({
     ...options,
     honorCipherOrder: true,
     sessionIdContext: server.sessionIdContext,
-    ...(server.sessionTickets ? {} : { secureOptions: constants.SSL_OP_NO_TICKET }),
+    secureOptions: server.sessionTickets ? secureOptions : secureOptions | constants.SSL_OP_NO_TICKET,
   });
 }
 
@@ -89,12 +93,12 @@ export class SecureContextCache {
   readonly #contexts = new Map<string, WeakRef<SecureContext>>();
 
   /** The context for this material, built when it is not there. */
-  get(common: CommonTlsContext, material: Material, warn: (message: string) => void): SecureContext {
-    const key = fingerprint(common, material);
+  get(common: CommonTlsContext, material: Material, allowRenegotiation: boolean, warn: (message: string) => void): SecureContext {
+    const key = `${fingerprint(common, material)}${allowRenegotiation ? " renegotiates" : ""}`;
     const held = this.#contexts.get(key)?.deref();
     if (held !== undefined) return held;
     for (const [other, context] of this.#contexts) if (context.deref() === undefined) this.#contexts.delete(other);
-    const context = buildSecureContext(common, material, undefined, warn);
+    const context = buildSecureContext(common, material, undefined, warn, allowRenegotiation);
     this.#contexts.set(key, new WeakRef(context));
     return context;
   }

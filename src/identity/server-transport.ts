@@ -1,6 +1,6 @@
 // Terminates TLS: a DownstreamTlsContext compiled to one call per accepted connection. Reads the ClientHello first where
 // the listener has not, because ALPN is answered by this server's order and left out when nothing is common.
-import type { Socket } from "node:net";
+import type { Server as NetServer, Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../clock.ts";
 import type { DownstreamTlsContext } from "../envoy/tls/tls.ts";
@@ -8,9 +8,9 @@ import { ProxyError } from "../error.ts";
 import type { ProxyErrorCode } from "../error.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
-import { inspectClientHello } from "../wire/client-hello.ts";
+import { inspectClientHello, malformedServerName } from "../wire/client-hello.ts";
 import { selectProtocol, usableProtocols } from "./alpn.ts";
-import { secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import { helloTooLargeReason, malformedNameReason, secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
 import { RefusalAlert } from "./handshake-alert.ts";
 import { MaterialSource } from "./context/material.ts";
 import { describePeer } from "./peer.ts";
@@ -33,6 +33,18 @@ export interface ServerTransportDeps {
 
 /** The most that is read while waiting for a whole ClientHello: one maximal record and its header, as Envoy's inspector allows. */
 const maxHelloBytes = 16 * 1024 + 5;
+
+/** The longest handshake message that BoringSSL takes. */
+const maxMessageBytes = 16 * 1024;
+
+/** The length that the ClientHello says it has; 0 where its head is no whole one. */
+function announcedBytes(held: Buffer): number {
+  return held.length < 9 || held[0] !== 22 || held.readUInt16BE(3) < 4 ? 0 : held.readUIntBE(6, 3);
+}
+
+// Alerts of RFC 8446 section 6.2 that BoringSSL sends in these cases.
+const illegalParameter = 47;
+const unrecognizedName = 112;
 
 /** Compiles a DownstreamTlsContext; contexts are built at the first handshake after a secret changed. */
 export function createServerTransport(tls: DownstreamTlsContext, secrets: SecretLookup, deps: ServerTransportDeps): ServerTransport {
@@ -85,7 +97,7 @@ class NodeServerTransport implements ServerTransport {
   #compile(): ServerContext | undefined {
     const material = this.#source.get();
     if (material === undefined || this.#compiled?.material === material) return material && this.#compiled;
-    this.#compiled = compileServerContext(this.#tls, material, (message) => this.#logger.warn(message));
+    this.#compiled = compileServerContext(this.#tls, material, this.#shared.clock, (message) => this.#logger.warn(message));
     return this.#compiled;
   }
 }
@@ -152,9 +164,20 @@ class ServerHandshake implements Pending {
   #inspect(context: ServerContext): boolean {
     const hello = inspectClientHello(this.#held);
     if (hello.kind === "incomplete" && this.#held.length < maxHelloBytes) return false;
+    // OpenSSL would take both, with a name and protocols that nobody here has seen.
+    if (hello.kind === "incomplete" || announcedBytes(this.#held) > maxMessageBytes)
+      return this.#refuse(illegalParameter, helloTooLargeReason);
+    if (hello.kind === "invalid" && hello.reason === malformedServerName) return this.#refuse(unrecognizedName, malformedNameReason);
     const serverName = hello.kind === "hello" ? (hello.serverName ?? "") : "";
     if (this.#shared.requireSni && serverName === "") this.#fail(failed("downstream_protocol_error", "TLS error: no SNI"));
     else this.#wrap(context, serverName, selectProtocol(this.#shared.alpn, hello.kind === "hello" ? hello.alpn : []));
+    return true;
+  }
+
+  // Before there are keys, so that the alert goes as it is.
+  #refuse(alert: number, reason: string): true {
+    if (!this.#raw.destroyed) this.#raw.write(Buffer.from([21, 3, 1, 0, 2, 2, alert]));
+    this.#fail(failed("downstream_protocol_error", reason));
     return true;
   }
 
@@ -176,6 +199,7 @@ class ServerHandshake implements Pending {
       rejectUnauthorized: context.requireCertificate,
       // Node answers a list without a common protocol with a fatal alert, so it hears only of a choice that was already made.
       ...(protocol === undefined ? {} : { ALPNProtocols: [protocol] }),
+      ...(this.#presented.staples === undefined ? {} : { server: this.#presented.staples as NetServer }),
     });
     this.#tls = tls;
     if (context.requestCertificate) this.#alert = new RefusalAlert(tls, raw);

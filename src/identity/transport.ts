@@ -32,6 +32,8 @@ export interface ClientHandshakeOptions {
   /** Replaces the context's ALPN list (Istio's ALPN filter). */
   readonly alpn?: readonly string[];
   readonly sni?: string;
+  /** DNS names, URIs or addresses of which the server's certificate must have one, beside what the context asks for. */
+  readonly verifyNames?: readonly string[];
 }
 
 /** A compiled UpstreamTlsContext. */

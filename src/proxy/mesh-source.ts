@@ -23,6 +23,7 @@ import { type FileReader, readLocalFile } from "../source/read-file.ts";
 import { impliedPorts } from "../source/mesh/route/implied-ports.ts";
 import { translateWithPorts } from "../source/mesh/translate.ts";
 import { unusableCertificate } from "./certificates.ts";
+import { systemRoots } from "./system-roots.ts";
 import { gatewayHosts } from "../source/mesh/registry/networks.ts";
 import { createSystemLookup, type HostLookup } from "../upstream/discovery/host-lookup.ts";
 import { GatewayAddresses } from "./gateway-addresses.ts";
@@ -75,24 +76,31 @@ export function createMeshSource(options: MeshSourceOptions, deps: MeshSourceDep
       // What is missing may still come, and everything else is served without it.
       for (const issue of loaded.missing) issues.push({ severity: "warning", text: formatIssue({ ...issue, severity: "warning" }) });
       const { translation, servicePorts } = translateWithPorts(mesh, node);
+      const files = new WatchedFiles();
       const decoded = withSecrets(
-        decodeTranslation(translation, { node, memory, previous, issues, unfinished: loaded.unfinished, paths }),
-        translateSecrets(loaded.mesh, node),
+        decodeTranslation(translation, { node, memory, previous, issues, unfinished: loaded.unfinished, paths, readFile: files.read }),
+        translateSecrets(loaded.mesh, node, translation.cds.resources, systemRoots()),
+        files,
       );
       return decoded.ok ? { ...decoded, config: { ...decoded.config, servicePorts } } : decoded;
     },
   };
 }
 
-// Certificates are judged one by one: one that cannot be used leaves its servers without, or with what they had before.
-function withSecrets(result: LoadResult, json: readonly Json[]): LoadResult {
-  if (!result.ok || json.length === 0) return result;
-  const files = new Set<string>();
-  const readFile: FileReader = (path) => {
-    files.add(path);
+/** Files that a configuration refers to: read while decoding, watched afterwards, whether they were there or not. */
+class WatchedFiles {
+  readonly paths = new Set<string>();
+
+  readonly read: FileReader = (path) => {
+    this.paths.add(path);
     return readLocalFile(path);
   };
-  const { resources, rejected, issues: found } = decodeResources({ secrets: json }, { extensions, readFile });
+}
+
+// Certificates are judged one by one: one that cannot be used leaves its servers without, or with what they had before.
+function withSecrets(result: LoadResult, json: readonly Json[], files: WatchedFiles): LoadResult {
+  if (!result.ok) return result;
+  const { resources, rejected, issues: found } = decodeResources({ secrets: json }, { extensions, readFile: files.read });
   const { config } = result;
   const issues: LocatedIssue[] = [...config.issues];
   for (const { severity, path, message } of found)
@@ -107,7 +115,7 @@ function withSecrets(result: LoadResult, json: readonly Json[]): LoadResult {
   });
   return {
     ok: true,
-    config: { ...config, resources: { ...config.resources, secrets }, rejected: refused, issues, paths: [...config.paths, ...files] },
+    config: { ...config, resources: { ...config.resources, secrets }, rejected: refused, issues, paths: [...config.paths, ...files.paths] },
   };
 }
 
@@ -149,17 +157,18 @@ interface LoadContext {
   readonly issues: LocatedIssue[];
   readonly unfinished: boolean;
   readonly paths: readonly string[];
+  readonly readFile: FileReader;
 }
 
 function decodeTranslation(translation: Translation, context: LoadContext): LoadResult {
-  const { node, memory, previous, issues, unfinished, paths } = context;
+  const { node, memory, previous, issues, unfinished, paths, readFile } = context;
   const json = {
     clusters: translation.cds.resources,
     endpoints: translation.eds.resources,
     listeners: translation.lds.resources,
     routes: translation.rds.resources,
   };
-  const { resources, rejected, issues: found } = decodeResources(json, { extensions, memory });
+  const { resources, rejected, issues: found } = decodeResources(json, { extensions, memory, readFile });
   for (const { severity, path, message } of found) issues.push({ severity, text: `translated ${describePath(path, json)}: ${message}` });
   if (!previous && hasErrors(issues)) return { ok: false, issues, paths };
   const [names] = translation.nds.resources;

@@ -24,6 +24,31 @@ export interface TlsPeer {
   readonly localUriSan: string;
   readonly localDnsSans: readonly string[];
   readonly localSubject: string;
+  /** Hexadecimal; empty where there is none, as with tickets. */
+  readonly sessionId: string;
+  /** What is asked for rarely, read from the certificates on demand. */
+  readonly details: () => TlsPeerDetails;
+}
+
+/** What tells one certificate of a chain. */
+export interface CertificateMark {
+  /** Lower-case hexadecimal. */
+  readonly sha256: string;
+  readonly sha1: string;
+  readonly serialNumber: string;
+}
+
+/** The rest that is known about a TLS peer; empty and 0 without a certificate. */
+export interface TlsPeerDetails {
+  readonly sha1: string;
+  readonly ipSans: readonly string[];
+  readonly emailSans: readonly string[];
+  readonly validFromMs: number;
+  readonly validToMs: number;
+  /** The peer's certificate first, then its issuers as far as they are known. */
+  readonly chain: readonly CertificateMark[];
+  /** Of the certificate that this side presented. */
+  readonly local: { readonly uriSans: readonly string[]; readonly ipSans: readonly string[]; readonly emailSans: readonly string[] };
 }
 
 /** An IP and port as text and number. */

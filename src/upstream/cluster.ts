@@ -81,6 +81,8 @@ export interface DialHandler {
 export interface DialOptions {
   readonly alpn?: readonly string[];
   readonly sni?: string;
+  /** Names of which the server's certificate must have one, beside what its context asks for. */
+  readonly verifyNames?: readonly string[];
   /** Half-open semantics for TCP proxying; HTTP uses false. */
   readonly allowHalfOpen: boolean;
   /** Whose address it carries; undefined: the cluster's upstream_bind_config, or this machine's. */

@@ -1,6 +1,6 @@
 // X.509 certificates for tests, built from DER by hand on node:crypto keys (EC P-256), so that tests need no openssl
 // binary and may put anything into a certificate: several URI SANs, NUL bytes, missing or wrong key usages.
-import { createHash, generateKeyPairSync, randomBytes, sign } from "node:crypto";
+import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from "node:crypto";
 import type { KeyObject } from "node:crypto";
 
 /** A key and its certificate, as PEM. `chain` is the certificate followed by its issuers, without the root. */
@@ -23,6 +23,8 @@ export interface IssueOptions {
   readonly usages?: readonly ("server" | "client")[];
   readonly notBeforeMs?: number;
   readonly notAfterMs?: number;
+  /** Default EC P-256; `rsa` has 2048 bits. */
+  readonly keyType?: KeyType;
 }
 
 /** A certificate authority made for one test file. */
@@ -32,6 +34,10 @@ export interface TestCa {
   issue(options?: IssueOptions): Issued;
   /** An authority below this one. */
   intermediate(cn: string): TestCa;
+  /** An OCSP response (DER) that calls a certificate (PEM) good until then. */
+  vouchFor(certificate: string, untilMs: number): Buffer;
+  /** A revocation list (PEM) with these certificates (PEM). */
+  revoke(...certificates: readonly string[]): string;
 }
 
 const hourMs = 3_600_000;
@@ -49,6 +55,8 @@ const bits = (body: Buffer): Buffer => tlv(0x03, Buffer.from([0]), body);
 const utf8 = (text: string): Buffer => tlv(0x0c, Buffer.from(text));
 const yes = tlv(0x01, Buffer.from([255]));
 const ecdsaSha256 = seq(oid("2a8648ce3d040302"));
+const rsaSha256 = seq(oid("2a864886f70d01010b"), tlv(0x05));
+const algorithmOf = (key: KeyObject): Buffer => (key.asymmetricKeyType === "rsa" ? rsaSha256 : ecdsaSha256);
 
 function time(atMs: number): Buffer {
   return tlv(0x18, Buffer.from(`${new Date(atMs).toISOString().replace(/[-:T]/g, "").slice(0, 14)}Z`));
@@ -64,9 +72,9 @@ function name(o: string | undefined, cn: string | undefined): Buffer {
 const extension = (hex: string, critical: boolean, value: Buffer): Buffer =>
   critical ? seq(oid(hex), yes, octets(value)) : seq(oid(hex), octets(value));
 
-function pem(der: Buffer): string {
+function pem(der: Buffer, label = "CERTIFICATE"): string {
   const lines = der.toString("base64").match(/.{1,64}/g) ?? [];
-  return ["-----BEGIN CERTIFICATE-----", ...lines, "-----END CERTIFICATE-----", ""].join("\n");
+  return [`-----BEGIN ${label}-----`, ...lines, `-----END ${label}-----`, ""].join("\n");
 }
 
 interface Signer {
@@ -89,14 +97,14 @@ function certificate(
   const tbs = seq(
     tlv(0xa0, tlv(0x02, Buffer.from([2]))),
     tlv(0x02, serial),
-    ecdsaSha256,
+    algorithmOf(signer.key),
     signer.subject,
     seq(time(notBefore), time(notAfter)),
     subject,
     spki,
     tlv(0xa3, seq(...extensions)),
   );
-  return seq(tbs, ecdsaSha256, bits(sign("sha256", tbs, signer.key)));
+  return seq(tbs, algorithmOf(signer.key), bits(sign("sha256", tbs, signer.key)));
 }
 
 const keyId = (spki: Buffer): Buffer => createHash("sha1").update(spki).digest();
@@ -106,7 +114,7 @@ function authority(key: KeyObject, subject: Buffer, spkiId: Buffer, certPem: str
   return {
     cert: certPem,
     issue: (options = {}) => {
-      const pair = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+      const pair = makeKeys(options.keyType);
       const san = [
         ...(options.uri ?? []).map((u) => tlv(0x86, Buffer.from(u, "latin1"))),
         ...(options.dns ?? []).map((d) => tlv(0x82, Buffer.from(d, "latin1"))),
@@ -130,6 +138,24 @@ function authority(key: KeyObject, subject: Buffer, spkiId: Buffer, certPem: str
       const cert = pem(der);
       return { cert, chain: cert + chain, key: pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
     },
+    vouchFor: (of, untilMs) => {
+      const sha1 = seq(oid("2b0e03021a"));
+      const serial = tlv(0x02, Buffer.from(new X509Certificate(of).serialNumber, "hex"));
+      const id = seq(sha1, octets(createHash("sha1").update(subject).digest()), octets(spkiId), serial);
+      const single = seq(id, tlv(0x80), time(Date.now() - hourMs), tlv(0xa0, time(untilMs)));
+      const data = seq(tlv(0xa2, octets(spkiId)), time(Date.now() - hourMs), seq(single));
+      const basic = seq(data, algorithmOf(key), bits(sign("sha256", data, key)));
+      return seq(tlv(0x0a, Buffer.from([0])), tlv(0xa0, seq(oid("2b0601050507300101"), octets(basic))));
+    },
+    revoke: (...certificates) => {
+      const now = Date.now();
+      const entries = certificates.map((each) =>
+        seq(tlv(0x02, Buffer.from(new X509Certificate(each).serialNumber, "hex")), time(now - hourMs)),
+      );
+      const list = entries.length === 0 ? [] : [seq(...entries)];
+      const tbs = seq(tlv(0x02, Buffer.from([1])), algorithmOf(key), subject, time(now - hourMs), time(now + hourMs), ...list);
+      return pem(seq(tbs, algorithmOf(key), bits(sign("sha256", tbs, key))), "X509 CRL");
+    },
     intermediate: (cn) => {
       const made = makeAuthority(cn, signer);
       return authority(made.key, made.subject, made.keyId, made.cert, made.cert + chain);
@@ -137,8 +163,13 @@ function authority(key: KeyObject, subject: Buffer, spkiId: Buffer, certPem: str
   };
 }
 
-function makeAuthority(cn: string, parent: Signer | undefined): Signer & { readonly cert: string } {
-  const pair = generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+type KeyType = "ec" | "rsa";
+
+const makeKeys = (type: KeyType = "ec"): { readonly publicKey: KeyObject; readonly privateKey: KeyObject } =>
+  type === "rsa" ? generateKeyPairSync("rsa", { modulusLength: 2048 }) : generateKeyPairSync("ec", { namedCurve: "prime256v1" });
+
+function makeAuthority(cn: string, parent: Signer | undefined, keyType?: KeyType): Signer & { readonly cert: string } {
+  const pair = makeKeys(keyType);
   const subject = name("test", cn);
   const id = keyId(pair.publicKey.export({ type: "spki", format: "der" }));
   const self: Signer = { key: pair.privateKey, subject, keyId: id };
@@ -151,7 +182,7 @@ function makeAuthority(cn: string, parent: Signer | undefined): Signer & { reado
 }
 
 /** A self-signed root. */
-export function makeCa(cn = "root"): TestCa {
-  const made = makeAuthority(cn, undefined);
+export function makeCa(cn = "root", keyType?: KeyType): TestCa {
+  const made = makeAuthority(cn, undefined, keyType);
   return authority(made.key, made.subject, made.keyId, made.cert, "");
 }

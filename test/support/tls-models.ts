@@ -44,7 +44,14 @@ export function commonTls(issued: Issued | undefined, over: Partial<CommonTlsCon
 
 /** A server's context. */
 export function downstreamTls(common: CommonTlsContext, over: Partial<DownstreamTlsContext> = {}): DownstreamTlsContext {
-  return { common, requireClientCertificate: false, requireSni: false, disableStatelessSessionResumption: false, ...over };
+  return {
+    common,
+    requireClientCertificate: false,
+    requireSni: false,
+    disableStatelessSessionResumption: false,
+    ocspStaplePolicy: "LENIENT_STAPLING",
+    ...over,
+  };
 }
 
 /** A client's context. */

@@ -1,12 +1,12 @@
 // Decoder of how a cluster speaks HTTP: HttpProtocolOptions and the older fields on the cluster itself.
-import type { UpstreamHttpOptions, UpstreamProtocol } from "./cluster.ts";
+import type { NameByRequest, UpstreamHttpOptions, UpstreamProtocol } from "./cluster.ts";
 import { anyOf, unsupportedType } from "../decode/any.ts";
 import { type Cursor, type Decoder, isObject } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
-import { bool, duration, enumeration, integer, uint32 } from "../decode/scalars.ts";
+import { bool, duration, enumeration, integer, text, uint32 } from "../decode/scalars.ts";
 import { decodeHttpFilter } from "../listener/filter-config.ts";
 
-type CommonOptions = Omit<UpstreamHttpOptions, "protocol" | "enableTrailers">;
+type CommonOptions = Omit<UpstreamHttpOptions, "protocol" | "enableTrailers" | "nameByRequest">;
 type Protocol = Pick<UpstreamHttpOptions, "protocol" | "enableTrailers">;
 
 /** Envoy's defaults: 1 h idle, no limits, 100 headers. */
@@ -30,15 +30,16 @@ const decodeCommonOptions: Decoder<CommonOptions> = message("envoy.config.core.v
 }));
 
 // These weaken or strengthen the check of the server's identity, so they must not be lost.
-const decodeUpstreamOptions = message(
+const decodeUpstreamOptions: Decoder<NameByRequest | undefined> = message(
   "envoy.config.core.v3.UpstreamHttpProtocolOptions",
-  (m) =>
-    m.refuse(
-      "give sni and match_typed_subject_alt_names in the TLS context",
-      "auto_sni",
-      "auto_san_validation",
-      "override_auto_sni_header",
-    ),
+  (m) => {
+    const options = {
+      sni: m.field("auto_sni", bool, false),
+      verify: m.field("auto_san_validation", bool, false),
+      header: m.field("override_auto_sni_header", text, "").toLowerCase(),
+    };
+    return options.sni || options.verify ? options : undefined;
+  },
   { unhandled: "error" },
 );
 
@@ -77,9 +78,10 @@ const decodeAuto: Decoder<Protocol> = message("envoy.extensions.upstreams.http.v
 });
 
 const decodeProtocolOptions: Decoder<UpstreamHttpOptions> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions", (m) => {
-  m.field("upstream_http_protocol_options", decodeUpstreamOptions, undefined);
+  const nameByRequest = m.field("upstream_http_protocol_options", decodeUpstreamOptions, undefined);
   m.field("http_filters", upstreamFilters, undefined);
   return {
+    ...(nameByRequest && { nameByRequest }),
     ...m.field("common_http_protocol_options", decodeCommonOptions, defaultHttpOptions),
     ...m.requiredOneof<Protocol>(
       { explicit_http_config: decodeExplicit, use_downstream_protocol_config: decodeDownstream, auto_config: decodeAuto },
@@ -125,12 +127,13 @@ const selection = enumeration({ USE_CONFIGURED_PROTOCOL: 0, USE_DOWNSTREAM_PROTO
 /** The HTTP options of a cluster.v3.Cluster, from typed_extension_protocol_options or the deprecated fields. */
 export function decodeClusterHttp(m: Fields): UpstreamHttpOptions {
   const typed = m.field("typed_extension_protocol_options", decodeExtensionOptions, undefined);
-  m.field("upstream_http_protocol_options", decodeUpstreamOptions, undefined);
+  const nameByRequest = m.field("upstream_http_protocol_options", decodeUpstreamOptions, undefined);
   const common = m.field("common_http_protocol_options", decodeCommonOptions, defaultHttpOptions);
   const enableTrailers = m.field("http_protocol_options", decodeHttp1Settings, false);
   const http2 = m.field("http2_protocol_options", decodeHttp2Settings, false);
   const downstream = m.field("protocol_selection", selection, "USE_CONFIGURED_PROTOCOL") === "USE_DOWNSTREAM_PROTOCOL";
   const maxRequestsPerConnection = m.field("max_requests_per_connection", uint32, common.maxRequestsPerConnection);
   if (typed) return typed;
-  return { ...common, maxRequestsPerConnection, enableTrailers, protocol: downstream ? "downstream" : http2 ? "http2" : "http1" };
+  const named = nameByRequest && { nameByRequest };
+  return { ...common, ...named, maxRequestsPerConnection, enableTrailers, protocol: downstream ? "downstream" : http2 ? "http2" : "http1" };
 }

@@ -49,6 +49,18 @@ export interface UpstreamHttpOptions {
   readonly maxResponseHeadersKb: number;
   /** http_protocol_options.enable_trailers: trailers are dropped otherwise (Envoy's default). */
   readonly enableTrailers: boolean;
+  /** upstream_http_protocol_options: the server's name follows each request. */
+  readonly nameByRequest?: NameByRequest;
+}
+
+/** UpstreamHttpProtocolOptions: at least one of the two is set. */
+export interface NameByRequest {
+  /** auto_sni: the host is sent as SNI, unless it is an address. */
+  readonly sni: boolean;
+  /** auto_san_validation: the server's certificate must be for that host. */
+  readonly verify: boolean;
+  /** override_auto_sni_header: a request header that names the host in place of Host; empty = none. */
+  readonly header: string;
 }
 
 /** cluster.v3.Cluster. */

@@ -219,9 +219,6 @@ export const decodeDownstreamTlsContext: Decoder<DownstreamTlsContext> = message
     // Without these a session is resumed less often or by fewer processes, never by someone else.
     m.ignore("session_ticket_keys", "session_ticket_keys_sds_secret_config", "session_timeout", "disable_stateful_session_resumption");
     m.ignore("full_scan_certs_on_sni_mismatch", "prefer_client_ciphers");
-    if (m.field("ocsp_staple_policy", ocspPolicy, "LENIENT_STAPLING") !== "LENIENT_STAPLING") {
-      m.at.error("not supported: only LENIENT_STAPLING is", "ocsp_staple_policy");
-    }
     const common = m.required("common_tls_context", decodeCommonTlsContext);
     if (m.has("common_tls_context") && common.certificates.length + common.certificateSecrets.length === 0) {
       m.at.error("a server needs tls_certificates or tls_certificate_sds_secret_configs", "common_tls_context");
@@ -231,6 +228,7 @@ export const decodeDownstreamTlsContext: Decoder<DownstreamTlsContext> = message
       requireClientCertificate: m.field("require_client_certificate", bool, false),
       requireSni: m.field("require_sni", bool, false),
       disableStatelessSessionResumption: m.field("disable_stateless_session_resumption", bool, false),
+      ocspStaplePolicy: m.field("ocsp_staple_policy", ocspPolicy, "LENIENT_STAPLING"),
     };
   },
   strict,

@@ -60,12 +60,16 @@ export interface UpstreamTlsContext {
   readonly maxSessionKeys: number;
 }
 
+/** When a server shows OCSP staples: where it can, never an expired one, or always. */
+export type OcspStaplePolicy = "LENIENT_STAPLING" | "STRICT_STAPLING" | "MUST_STAPLE";
+
 /** DownstreamTlsContext. */
 export interface DownstreamTlsContext {
   readonly common: CommonTlsContext;
   readonly requireClientCertificate: boolean;
   readonly requireSni: boolean;
   readonly disableStatelessSessionResumption: boolean;
+  readonly ocspStaplePolicy: OcspStaplePolicy;
 }
 
 /** A transport socket on the upstream side. */

@@ -46,8 +46,8 @@ function factsOf(context: MeshContext, of: ClusterOf, endpoint: MeshEndpoint, mo
 function whyTls(context: MeshContext, { service, subset, port, rule }: ClusterOf, endpoint: MeshEndpoint, mode: string): Reason {
   const { view, places } = context;
   const policy = view.policyOf(service, subset, port);
-  if (policy.tlsMode !== undefined && rule !== undefined)
-    return { text: `${nameOf(rule.meta)} says tls mode ${policy.tlsMode}`, place: places.of(rule.meta, ["spec", "trafficPolicy", "tls"]) };
+  if (policy.tls !== undefined && rule !== undefined)
+    return { text: `${nameOf(rule.meta)} says tls mode ${policy.tls.mode}`, place: places.of(rule.meta, ["spec", "trafficPolicy", "tls"]) };
   if (!view.mesh.config.enableAutoMtls) return { text: "enableAutoMtls of the mesh is false" };
   if (service.meshExternal) return { text: `${service.hostname} is outside the mesh (MESH_EXTERNAL)` };
   if (!endpoint.mutualTls)

@@ -2,8 +2,11 @@
 // selects, the verifier of client certificates, and whether one is asked for.
 import { createHash, X509Certificate } from "node:crypto";
 import type { SecureContext } from "node:tls";
+import type { Clock } from "../../clock.ts";
 import type { DownstreamTlsContext, TlsCertificate } from "../../envoy/tls/tls.ts";
 import type { Material } from "./material.ts";
+import { createStapleSource } from "./stapling.ts";
+import type { StapleSource } from "./stapling.ts";
 import { dnsNameMatches } from "../san-matcher.ts";
 import { buildSecureContext, fingerprint } from "../secure-context.ts";
 import { createVerifier } from "../verifier.ts";
@@ -15,6 +18,8 @@ import type { CertificateNames } from "../x509/certificate-names.ts";
 export interface PresentedContext {
   readonly context: SecureContext;
   readonly local: CertificateNames;
+  /** Answers clients that ask for an OCSP staple; undefined answers none. */
+  readonly staples: StapleSource | undefined;
 }
 
 /** Compiled server-side material. */
@@ -30,7 +35,12 @@ export interface ServerContext {
 }
 
 /** Compiles; throws what OpenSSL says of unusable key material. */
-export function compileServerContext(tls: DownstreamTlsContext, material: Material, warn: (message: string) => void): ServerContext {
+export function compileServerContext(
+  tls: DownstreamTlsContext,
+  material: Material,
+  clock: Pick<Clock, "wallMs">,
+  warn: (message: string) => void,
+): ServerContext {
   const { validation } = material;
   const pinned =
     validation !== undefined &&
@@ -45,10 +55,19 @@ export function compileServerContext(tls: DownstreamTlsContext, material: Materi
     .digest("base64")
     .slice(0, 32);
   const server = { sessionIdContext, sessionTickets: !tls.disableStatelessSessionResumption };
-  const build = (certificates: readonly TlsCertificate[]): PresentedContext => ({
-    context: buildSecureContext(tls.common, { ...material, certificates }, server, warn),
-    local: leafNames(certificates[0]?.certificateChain),
-  });
+  const build = (certificates: readonly TlsCertificate[]): PresentedContext => {
+    const context = buildSecureContext(tls.common, { ...material, certificates }, server, warn);
+    const [first, second] = certificates;
+    // OpenSSL chooses among several by the client's algorithms, and does not say which in time.
+    const staples =
+      first === undefined || second !== undefined ? undefined : createStapleSource(context, first, tls.ocspStaplePolicy, clock);
+    if (
+      second !== undefined &&
+      (tls.ocspStaplePolicy !== "LENIENT_STAPLING" || certificates.some(({ ocspStaple }) => ocspStaple !== undefined))
+    )
+      warn("OCSP responses are not stapled where one server name has certificates of several key types");
+    return { context, local: leafNames(first?.certificateChain), staples };
+  };
 
   const selectable = material.certificates.map((certificate) => ({
     certificate,

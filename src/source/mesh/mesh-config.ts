@@ -3,6 +3,7 @@ import { type AutoAllocateSettings, defaultAutoAllocate, readAutoAllocate } from
 import { readTcpKeepalive, type TcpKeepalive } from "./istio/connection-pool.ts";
 import { type LocalitySetting, readLocalitySetting } from "./istio/locality-setting.ts";
 import { readRetries, type Retries } from "./istio/route/http-policy.ts";
+import { type MeshTlsParameters, noTlsParameters, readTlsParameters } from "./istio/tls-parameters.ts";
 import { readDuration } from "./object/duration.ts";
 import { type Fields, isMapping } from "./object/fields.ts";
 import { type LabelSelector, readLabelSelector } from "./object/label-selector.ts";
@@ -50,6 +51,10 @@ export interface MeshConfig {
   readonly retries: Retries | undefined;
   /** `discoverySelectors`: a namespace is discovered when one of them selects its labels; empty discovers all. */
   readonly discoverySelectors: readonly LabelSelector[];
+  /** `meshMTLS`, of the servers of the mesh. */
+  readonly meshMtls: MeshTlsParameters;
+  /** `tlsDefaults`, of gateways and of clients that begin TLS of their own. */
+  readonly tlsDefaults: MeshTlsParameters;
   /** `defaultConfig.discoveryAddress`; default `istiod.istio-system.svc:15012`. */
   readonly discoveryAddress: string;
   /** `defaultConfig.proxyMetadata`, e.g. ISTIO_META_DNS_CAPTURE. */
@@ -79,6 +84,8 @@ export const defaultMeshConfig: MeshConfig = {
   virtualServiceExportTo: ["*"],
   retries: undefined,
   discoverySelectors: [],
+  meshMtls: noTlsParameters,
+  tlsDefaults: noTlsParameters,
   discoveryAddress: "istiod.istio-system.svc:15012",
   proxyMetadata: {},
   autoAllocate: defaultAutoAllocate,
@@ -114,6 +121,8 @@ export function readMeshConfig(root: Fields): MeshConfig {
     virtualServiceExportTo: readExportTo(root, "defaultVirtualServiceExportTo"),
     retries: retries && readRetries(retries),
     discoverySelectors: root.list("discoverySelectors", readLabelSelector),
+    meshMtls: readTlsParameters(root, "meshMTLS"),
+    tlsDefaults: readTlsParameters(root, "tlsDefaults"),
     discoveryAddress: defaults?.string("discoveryAddress") ?? defaultMeshConfig.discoveryAddress,
     proxyMetadata,
     autoAllocate: allocation.settings,
@@ -132,7 +141,7 @@ export function readMeshConfig(root: Fields): MeshConfig {
     "disableEnvoyListenerLog",
     "accessLogStreaming",
   );
-  root.notHonoured("meshMTLS", "tlsDefaults", "ca", "caCertificates", "certificates");
+  root.notHonoured("ca", "caCertificates", "certificates");
   root.notHonoured("enableEnvoyAccessLogService", "hboneIdleTimeout", "dnsRefreshRateJitter", "thriftConfig");
   root.finish();
   return config;

@@ -5,8 +5,9 @@ import { KeptMap } from "../../kept-list.ts";
 import type { Node } from "../../envoy/bootstrap.ts";
 import { type AddressFamily, chooseAddresses, familyOf } from "./address-family.ts";
 import type { ConnectionPool } from "./istio/connection-pool.ts";
-import type { ClientTlsMode, PolicySettings, Subset } from "./istio/destination-rule.ts";
-import { clientTlsMode, type DestinationRule, endpointTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
+import { type ClientTlsMode, type ClientTlsSettings, originatesTls } from "./istio/client-tls.ts";
+import type { PolicySettings, Subset } from "./istio/destination-rule.ts";
+import { type DestinationRule, endpointTlsMode, indexDestinationRules } from "./istio/destination-rules.ts";
 import { effectivePolicy } from "./istio/effective-policy.ts";
 import {
   indexPeerAuthentications,
@@ -47,8 +48,11 @@ export interface OwnPort {
   readonly ingress?: OwnIngress;
 }
 
-/** How a client speaks to a port: `auto` is mTLS to the endpoints that take it, `mutual` always, `none` never. */
-export type ClientTls = "auto" | "mutual" | "none";
+/**
+ * How a client speaks to a port: `auto` is mTLS to the endpoints that take it, `mutual` always, `originate` is TLS as the rule
+ * says, `none` plaintext.
+ */
+export type ClientTls = "auto" | "mutual" | "originate" | "none";
 
 /** Everything a builder asks about. */
 export interface NodeView {
@@ -121,8 +125,9 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     .filter((cluster) => cluster.name === proxy.cluster)
     .map((cluster) => workloadsOf(cluster).findProxy(proxy.namespace, proxy.name, proxy.addresses))
     .find((found) => found !== undefined);
-  const scope = compileScope(mesh, proxy, workload?.pod.meta.labels ?? proxy.labels, registry.services);
-  const findRule = indexDestinationRules(mesh, proxy.namespace);
+  const labels = workload?.pod.meta.labels ?? proxy.labels;
+  const scope = compileScope(mesh, proxy, labels, registry.services);
+  const findRule = indexDestinationRules(mesh, proxy.namespace, labels);
   // Only what is in scope has a rule; an own port may be of a service that is not.
   const ruleOf = (service: MeshService): DestinationRule | undefined => {
     const imported = scope.byHost.get(service.hostname);
@@ -149,7 +154,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     caller,
     ownPorts: openedPorts(scope.sidecar, proxy, findOwnPorts(registry.services, proxy, workload, findMachine(mesh, proxy))),
     ownServers,
-    ownMutualTls: authentication.ofWorkload(proxy.namespace, workload?.pod.meta.labels ?? proxy.labels),
+    ownMutualTls: authentication.ofWorkload(proxy.namespace, labels),
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
     ruleOf,
@@ -159,8 +164,8 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
       const { settings } = (subset === undefined ? rule?.spec.policy : subset.policy) ?? {};
       // A port's own balancer is not looked at here, as in Istio.
       const callerPicks = service.resolution === "passthrough" || settings?.loadBalancer?.simple === "PASSTHROUGH";
-      const mode = clientTlsMode(rule, subset, port.port);
-      if (mode !== undefined) return mode === "DISABLE" ? "none" : "mutual";
+      const { tls } = effectivePolicy(rule, subset, port.port);
+      if (tls !== undefined) return ruledTls(tls, proxy.type === "router" || rule?.spec.workloadSelector !== undefined);
       const demanded = authentication.ofNamespace(service.namespace);
       return mesh.config.enableAutoMtls && demanded !== "DISABLE" ? autoTls(service, port, callerPicks) : "none";
     },
@@ -171,6 +176,12 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     },
     takesMutualTls: (service, subset, port) => mutualTlsTest(endpointTlsMode(ruleOf(service), subset, port.port), authentication),
   };
+}
+
+/** @param mayHaveSecrets whether Istio gives this proxy Kubernetes Secrets for the rule; without them it calls in plaintext */
+function ruledTls(tls: ClientTlsSettings, mayHaveSecrets: boolean): ClientTls {
+  if (!originatesTls(tls)) return tls.mode === "DISABLE" ? "none" : "mutual";
+  return tls.credentialName === "" || mayHaveSecrets ? "originate" : "none";
 }
 
 function autoTls(service: MeshService, port: ServicePort, callerPicks: boolean): ClientTls {

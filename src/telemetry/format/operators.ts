@@ -8,7 +8,8 @@ import type { CompileOperator, Read } from "./operator.ts";
 import { formatFlags } from "../response-flag.ts";
 import { longFlagNames } from "./response-flag-names.ts";
 import { compileDatePattern, defaultDatePattern } from "./strftime.ts";
-import type { IpPort, StreamInfo, TlsPeer } from "../stream-info.ts";
+import type { IpPort, StreamInfo } from "../stream-info.ts";
+import { tlsOperators } from "./tls-operators.ts";
 
 const plain =
   (read: Read): CompileOperator =>
@@ -36,14 +37,6 @@ const splitPort = (host: string): readonly [string, number] | undefined => {
   const colon = host.lastIndexOf(":");
   return colon < 0 ? undefined : [host.slice(0, colon).replace(/^\[|\]$/g, ""), Number(host.slice(colon + 1))];
 };
-
-const peer = (side: (info: StreamInfo) => TlsPeer | undefined, read: (peer: TlsPeer) => string): CompileOperator =>
-  plain((info) => {
-    const tls = side(info);
-    return tls === undefined ? undefined : oneLine(read(tls)) || undefined;
-  });
-const downstreamPeer = (read: (peer: TlsPeer) => string): CompileOperator => peer((info) => info.connection.tls, read);
-const upstreamPeer = (read: (peer: TlsPeer) => string): CompileOperator => peer((info) => info.upstreamTls, read);
 
 const commonPoints: Readonly<Record<string, (info: StreamInfo) => number>> = {
   DS_RX_BEG: (i) => i.startMs,
@@ -198,29 +191,7 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
     const name = deps.hostname ?? hostname();
     return argument === undefined ? () => name : { error: "takes no argument" };
   },
-  DOWNSTREAM_PEER_URI_SAN: downstreamPeer((p) => p.uriSans.join(",")),
-  DOWNSTREAM_PEER_DNS_SAN: downstreamPeer((p) => p.dnsSans.join(",")),
-  DOWNSTREAM_PEER_SUBJECT: downstreamPeer((p) => p.subject),
-  DOWNSTREAM_PEER_ISSUER: downstreamPeer((p) => p.issuer),
-  DOWNSTREAM_PEER_SERIAL: downstreamPeer((p) => p.serialNumber),
-  DOWNSTREAM_PEER_FINGERPRINT_256: downstreamPeer((p) => p.sha256),
-  DOWNSTREAM_PEER_CERT: downstreamPeer((p) => encodeURIComponent(p.pem())),
-  DOWNSTREAM_LOCAL_URI_SAN: downstreamPeer((p) => p.localUriSan),
-  DOWNSTREAM_LOCAL_DNS_SAN: downstreamPeer((p) => p.localDnsSans.join(",")),
-  DOWNSTREAM_LOCAL_SUBJECT: downstreamPeer((p) => p.localSubject),
-  DOWNSTREAM_TLS_VERSION: downstreamPeer((p) => p.version),
-  DOWNSTREAM_TLS_CIPHER: downstreamPeer((p) => p.cipher),
-  UPSTREAM_PEER_URI_SAN: upstreamPeer((p) => p.uriSans.join(",")),
-  UPSTREAM_PEER_DNS_SAN: upstreamPeer((p) => p.dnsSans.join(",")),
-  UPSTREAM_PEER_SUBJECT: upstreamPeer((p) => p.subject),
-  UPSTREAM_PEER_ISSUER: upstreamPeer((p) => p.issuer),
-  UPSTREAM_PEER_SERIAL: upstreamPeer((p) => p.serialNumber),
-  UPSTREAM_PEER_FINGERPRINT_256: upstreamPeer((p) => p.sha256),
-  UPSTREAM_PEER_CERT: upstreamPeer((p) => encodeURIComponent(p.pem())),
-  UPSTREAM_LOCAL_URI_SAN: upstreamPeer((p) => p.localUriSan),
-  UPSTREAM_LOCAL_SUBJECT: upstreamPeer((p) => p.localSubject),
-  UPSTREAM_TLS_VERSION: upstreamPeer((p) => p.version),
-  UPSTREAM_TLS_CIPHER: upstreamPeer((p) => p.cipher),
+  ...tlsOperators,
 };
 
 /** Envoy's operators about things this proxy does not have or does not measure: accepted, with a warning, never with a value. */
@@ -230,7 +201,6 @@ export const unavailable: ReadonlySet<string> = new Set([
   "UPSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_LOCAL_CLOSE_REASON", "ROUNDTRIP_DURATION",
   "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_CONNECTION_POOL_READY_DURATION", "UPSTREAM_CONNECTION_ID", "UPSTREAM_WIRE_BYTES_SENT",
   "UPSTREAM_WIRE_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_WIRE_BYTES_SENT",
-  "DOWNSTREAM_WIRE_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "UPSTREAM_TLS_SESSION_ID",
-  "DOWNSTREAM_TLS_SESSION_ID", "DOWNSTREAM_PEER_FINGERPRINT_1", "DOWNSTREAM_PEER_CERT_V_START", "DOWNSTREAM_PEER_CERT_V_END",
-  "UPSTREAM_PEER_CERT_V_START", "UPSTREAM_PEER_CERT_V_END", "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT",
+  "DOWNSTREAM_WIRE_BYTES_RECEIVED", "DOWNSTREAM_HEADER_BYTES_SENT", "DOWNSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_TLS_GROUP",
+  "UPSTREAM_TLS_GROUP", "DOWNSTREAM_PEER_OTHERNAME_SAN", "DOWNSTREAM_LOCAL_OTHERNAME_SAN", "TLS_JA3_FINGERPRINT", "TLS_JA4_FINGERPRINT",
 ]); // prettier-ignore

@@ -169,39 +169,49 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
   }
 }
 
-/** The pool of a host for one ALPN offer, made on first use. */
+/** The server's name as a request has it; connections are shared by requests with the same. */
+export interface RequestedServer {
+  /** Empty sends none. */
+  readonly sni: string;
+  /** Empty asks for none. */
+  readonly verifyNames: readonly string[];
+  /** Tells it from others. */
+  readonly key: string;
+}
+
+/**
+ * The pool of a host for one ALPN offer, one name of the server and one source address, made on first use.
+ * @param server undefined = the cluster's own name
+ * @param source undefined = this machine's own address
+ */
 export function poolOf(
   host: Host,
   cluster: UpstreamCluster,
   alpn: readonly string[] | undefined,
   alpnKey: string,
-  clock: Clock,
-): Http1Pool {
-  host.pools ??= new Map();
-  let pool = host.pools.get(alpnKey) as Http1Pool | undefined;
-  if (pool === undefined) {
-    pool = new Http1Pool(host, cluster, alpn === undefined ? { allowHalfOpen: false } : { alpn, allowHalfOpen: false }, clock);
-    host.pools.set(alpnKey, pool);
-  }
-  return pool;
-}
-
-/** As `poolOf`, for connections that carry the address of `source`. Sources are many, so their pools go when they are empty. */
-export function poolFrom(
-  source: UpstreamSource,
-  host: Host,
-  cluster: UpstreamCluster,
-  alpn: readonly string[] | undefined,
-  alpnKey: string,
+  server: RequestedServer | undefined,
+  source: UpstreamSource | undefined,
   clock: Clock,
 ): Http1Pool {
   const pools = (host.pools ??= new Map());
-  const key = `${alpnKey} from ${source.ip} ${source.port} ${source.mark}`;
-  let pool = pools.get(key) as Http1Pool | undefined;
-  if (pool === undefined) {
-    const options: DialOptions = { allowHalfOpen: false, source, ...(alpn === undefined ? {} : { alpn }) };
-    pool = new Http1Pool(host, cluster, options, clock, () => pools.delete(key));
-    pools.set(key, pool);
-  }
+  const key = server === undefined && source === undefined ? alpnKey : requestKey(alpnKey, server, source);
+  const known = pools.get(key) as Http1Pool | undefined;
+  if (known !== undefined) return known;
+  const options: DialOptions = {
+    allowHalfOpen: false,
+    ...(alpn === undefined ? {} : { alpn }),
+    ...(server === undefined || server.sni === "" ? {} : { sni: server.sni }),
+    ...(server === undefined ? {} : { verifyNames: server.verifyNames }),
+    ...(source === undefined ? {} : { source }),
+  };
+  // Names and sources are the clients' to choose, and many, so such a pool is forgotten with its last connection.
+  const onEmpty = server === undefined && source === undefined ? undefined : (): unknown => pools.delete(key);
+  const pool = new Http1Pool(host, cluster, options, clock, onEmpty);
+  pools.set(key, pool);
   return pool;
+}
+
+function requestKey(alpnKey: string, server: RequestedServer | undefined, source: UpstreamSource | undefined): string {
+  const from = source === undefined ? "" : ` from ${source.ip} ${source.port} ${source.mark}`;
+  return `${alpnKey} ${server?.key ?? ""}${from}`;
 }

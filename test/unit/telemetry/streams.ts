@@ -21,6 +21,19 @@ export const peer: TlsPeer = {
   localUriSan: "spiffe://me",
   localDnsSans: [],
   localSubject: "CN=me",
+  sessionId: "0102",
+  details: () => ({
+    sha1: "5a1",
+    ipSans: ["192.0.2.1"],
+    emailSans: ["me@lab"],
+    validFromMs: 1_795_254_636_389,
+    validToMs: 1_795_341_036_000,
+    chain: [
+      { sha256: "abc", sha1: "5a1", serialNumber: "1f" },
+      { sha256: "def", sha1: "5a2", serialNumber: "2f" },
+    ],
+    local: { uriSans: ["spiffe://me"], ipSans: [], emailSans: [] },
+  }),
 };
 
 function headers(fields: Readonly<Record<string, string>>): HeaderMap {

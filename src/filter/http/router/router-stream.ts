@@ -11,12 +11,13 @@ import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { Http1Client, ResponseHandler } from "../../../upstream/pool/http1-client.ts";
-import { poolFrom, poolOf, type Http1Pool, type PoolWaiter } from "../../../upstream/pool/http1-pool.ts";
+import { poolOf, type Http1Pool, type PoolWaiter, type RequestedServer } from "../../../upstream/pool/http1-pool.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { encodeRequestHead, finishRequestHeaders, rewriteHost, type RequestRoute } from "./request-headers.ts";
+import { requestedServer } from "./requested-server.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "./retry-state.ts";
 
 /** What the router needs beside the stream. */
@@ -67,6 +68,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   /** The stream's time is that of the read that is being worked off. */
   #stamped = false;
   #setCookie: string | undefined;
+  /** The server's name where the request says it; the cluster's own otherwise. */
+  #server: RequestedServer | undefined;
   hash: number | undefined;
 
   constructor(
@@ -129,6 +132,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#setCookie = setCookie;
     }
     finishRequestHeaders(stream, this.#by, this.#expectedTimeoutMs(this.#timeoutMs));
+    const { nameByRequest } = this.#cluster.model.http;
+    if (nameByRequest !== undefined) this.#server = requestedServer(nameByRequest, stream);
     this.#attempt();
   }
 
@@ -180,11 +185,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     const { upstreamAlpn: alpn, upstreamAlpnKey: alpnKey } = stream;
-    const source = info.connection.upstreamSource;
-    const pool =
-      source === undefined
-        ? poolOf(host, cluster, alpn, alpnKey, this.#deps.clock)
-        : poolFrom(source, host, cluster, alpn, alpnKey, this.#deps.clock);
+    const pool = poolOf(host, cluster, alpn, alpnKey, this.#server, info.connection.upstreamSource, this.#deps.clock);
     this.#pool = pool;
     const client = pool.acquire(this);
     if (client !== undefined) this.#attach(client);

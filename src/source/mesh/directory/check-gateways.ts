@@ -1,5 +1,6 @@
 // What Gateways ask for and do not get: servers that give way to others on their port, and certificates that are not there.
-import { authoritiesOf, findSecret } from "../gateway/credentials.ts";
+import { findSecret } from "../gateway/credentials.ts";
+import { authoritiesOf } from "../tls/secret-content.ts";
 import { mergeServers, type OwnServer } from "../gateway/merge-servers.ts";
 import { asksForCertificate, terminatesTls } from "../istio/server-tls.ts";
 import type { MeshView } from "../mesh-view.ts";

@@ -1,5 +1,5 @@
-// The certificates that the Gateways of a proxy name, as Envoy secrets: from Kubernetes Secrets of the proxy's own namespace and
-// cluster, and from files. They hold private keys, so they are no part of a translation, which is printed.
+// The certificates that the Gateways and the DestinationRules of a proxy name, as Envoy secrets: from Kubernetes Secrets of the proxy's
+// own namespace and cluster, and from files. They hold private keys, so they are no part of a translation, which is printed.
 import type { Node } from "../../../envoy/bootstrap.ts";
 import type { Json } from "../envoy-json.ts";
 import { asksForCertificate, type ServerTls, terminatesTls } from "../istio/server-tls.ts";
@@ -8,27 +8,36 @@ import { describeProxy } from "../proxy.ts";
 import type { KubernetesSecret } from "../registry/kubernetes-secret.ts";
 import { labelsMatch } from "../registry/service.ts";
 import { authoritySecret, credentialSecret, fileAuthoritySecret, fileCertificateSecret } from "../tls/secrets.ts";
+import {
+  authoritiesOf,
+  clientSecrets,
+  fileCertificate,
+  type FindSecret,
+  inlineAuthorities,
+  inlineCertificate,
+  type NamedJson,
+} from "../tls/secret-content.ts";
 
-/** The secrets of a gateway proxy as Envoy JSON, none for what is missing. Never write them to a log or a page. */
-export function translateSecrets(mesh: MeshView, node: Node): readonly Json[] {
+/**
+ * The secrets of a proxy as Envoy JSON, none for what is missing. Never write them to a log or a page.
+ * @param clusters as they were translated for the same proxy
+ * @param systemRoots a data source with the roots that the machine trusts
+ */
+export function translateSecrets(mesh: MeshView, node: Node, clusters: readonly Json[], systemRoots: Json): readonly Json[] {
   const proxy = describeProxy(node);
-  if (proxy.type !== "router") return [];
   const cluster = mesh.clusters.find(({ name }) => name === proxy.cluster);
   const own = new Map(
     (cluster?.secrets ?? []).flatMap(({ meta, spec }) => (meta.namespace === proxy.namespace ? [[meta.name, spec]] : [])),
   );
+  const find: FindSecret = (name) => findSecret(own, proxy.namespace, name);
   const secrets = new Map<string, Json>();
-  for (const { spec } of mesh.gateways) {
+  for (const { spec } of proxy.type === "router" ? mesh.gateways : []) {
     if (!labelsMatch(spec.selector, proxy.labels)) continue;
-    for (const { tls } of spec.servers)
-      if (terminatesTls(tls))
-        for (const secret of secretsOf(tls, (name) => findSecret(own, proxy.namespace, name))) secrets.set(secret.name, secret);
+    for (const { tls } of spec.servers) if (terminatesTls(tls)) for (const secret of secretsOf(tls, find)) secrets.set(secret.name, secret);
   }
+  for (const secret of clientSecrets(clusters, find, systemRoots)) secrets.set(secret.name, secret);
   return [...secrets.values()];
 }
-
-type NamedJson = Json & { readonly name: string };
-type FindSecret = (name: string) => KubernetesSecret | undefined;
 
 function secretsOf(tls: ServerTls, find: FindSecret): readonly NamedJson[] {
   const asks = asksForCertificate(tls);
@@ -53,11 +62,6 @@ function secretsOf(tls: ServerTls, find: FindSecret): readonly NamedJson[] {
     : [...certificates, inlineAuthorities(name, authorities.authorities, authorities.revocations)];
 }
 
-/** A Secret of its own for authorities, `NAME-cacert`, goes before those beside the certificate. */
-export function authoritiesOf(credential: string, find: FindSecret): KubernetesSecret | undefined {
-  return find(`${credential}-cacert`) ?? find(credential);
-}
-
 /** A credential by its name, which may be written with its kind and namespace; another namespace's is none of the proxy's. */
 export function findSecret(
   own: ReadonlyMap<string, KubernetesSecret>,
@@ -68,17 +72,4 @@ export function findSecret(
   const slash = name.indexOf("/");
   if (slash < 0) return own.get(name);
   return name.slice(0, slash) === namespace ? own.get(name.slice(slash + 1)) : undefined;
-}
-
-function inlineCertificate(name: string, { chain, privateKey }: { readonly chain: string; readonly privateKey: string }): NamedJson {
-  return { name, tls_certificate: { certificate_chain: { inline_string: chain }, private_key: { inline_string: privateKey } } };
-}
-
-function fileCertificate(name: string, chain: string, privateKey: string): NamedJson {
-  return { name, tls_certificate: { certificate_chain: { filename: chain }, private_key: { filename: privateKey } } };
-}
-
-function inlineAuthorities(name: string, authorities: string, revocations: string | undefined): NamedJson {
-  const crl = revocations === undefined ? {} : { crl: { inline_string: revocations } };
-  return { name, validation_context: { trusted_ca: { inline_string: authorities }, ...crl } };
 }

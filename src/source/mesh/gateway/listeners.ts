@@ -49,9 +49,9 @@ function eachChain(view: NodeView, port: GatewayPort, listener: string): readonl
       if (server.port.protocol !== protocol) return [];
       if (server.tlsMode === "AUTO_PASSTHROUGH") return autoPassthroughChains(view, own);
       if (server.tlsMode === "PASSTHROUGH") return passthroughChains(view, own, serviceOf, taken);
-      if (servesHttp(server)) return [terminating(own, httpChain(view, listener, httpsRouteName(own)), "http")];
+      if (servesHttp(server)) return [terminating(view, own, httpChain(view, listener, httpsRouteName(own)), "http")];
       const filter = tcpRouteFilter(view, own, serviceOf);
-      return filter === undefined ? [] : [terminating(own, { filters: [filter], ...handshakeTimeout }, "tcp")];
+      return filter === undefined ? [] : [terminating(view, own, { filters: [filter], ...handshakeTimeout }, "tcp")];
     }),
   );
 }
@@ -63,11 +63,11 @@ function httpChain(view: NodeView, listener: string, routeName: string): Json {
 }
 
 /** The same chain behind TLS, chosen by SNI, where the server has any. */
-function terminating({ server }: OwnServer, chain: Json, traffic: "http" | "tcp"): Json {
+function terminating(view: NodeView, { server }: OwnServer, chain: Json, traffic: "http" | "tcp"): Json {
   if (!terminatesTls(server.tls)) return chain;
   const names = [...new Set(server.hosts.map(({ host }) => host))].toSorted();
   const match = names.includes("*") ? {} : { filter_chain_match: { server_names: names } };
-  return { ...match, ...chain, transport_socket: gatewayTlsSocket(server.tls, traffic) };
+  return { ...match, ...chain, transport_socket: gatewayTlsSocket(view.mesh.config, server.tls, traffic) };
 }
 
 /** Envoy refuses two chains with one match: the older Gateway's stays. */

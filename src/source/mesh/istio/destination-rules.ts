@@ -1,11 +1,12 @@
 // Finds the DestinationRule that applies to a service for a client: its own namespace first, then the service's, then the root,
 // each as far as exportTo lets the client see it.
+import { isDeepStrictEqual } from "node:util";
 import type { MeshView } from "../mesh-view.ts";
 import { Kept } from "../object/kept.ts";
 import type { MeshObject } from "../object/mesh-object.ts";
-import type { MeshService } from "../registry/service.ts";
-import type { ClientTlsMode, DestinationRuleSpec, Subset, TrafficPolicy } from "./destination-rule.ts";
-import { effectivePolicy } from "./effective-policy.ts";
+import { labelsMatch, type MeshService } from "../registry/service.ts";
+import type { ClientTlsMode } from "./client-tls.ts";
+import type { DestinationRuleSpec, Subset, TrafficPolicy } from "./destination-rule.ts";
 import { bySpecificity, hostCovers, resolveHost } from "./host-name.ts";
 
 /** Answers which rule a service has. */
@@ -17,8 +18,12 @@ export type DestinationRule = MeshObject<DestinationRuleSpec>;
 /** Rules by host, each host with one rule or, where their exportTo differ, several. */
 type RulesByHost = Map<string, DestinationRule[]>;
 
-/** Indexes the rules for clients in one namespace. */
-export function indexDestinationRules(mesh: MeshView, clientNamespace: string): DestinationRuleLookup {
+/** Indexes the rules for a client of one namespace with these labels. */
+export function indexDestinationRules(
+  mesh: MeshView,
+  clientNamespace: string,
+  labels: Readonly<Record<string, string>>,
+): DestinationRuleLookup {
   const { rootNamespace, destinationRuleExportTo } = mesh.config;
   // By namespace: rules its own clients may use, and rules that clients elsewhere may use.
   const own: RulesByHost = new Map();
@@ -45,7 +50,8 @@ export function indexDestinationRules(mesh: MeshView, clientNamespace: string): 
   const exportedRules = new Map([...exported].map(([namespace, rules]) => [namespace, indexed(rules)]));
   const find: DestinationRuleLookup = (service) => {
     const found = rulesOf(ownRules, service.hostname);
-    if (found.length > 0) return found.at(-1);
+    // A rule of this host that selects other workloads still keeps rules of wider hosts and other namespaces away, as in Istio.
+    if (found.length > 0) return selected(found, clientNamespace, labels);
     for (const namespace of [service.namespace, rootNamespace]) {
       const visible = rulesOf(exportedRules.get(namespace), service.hostname).filter(isFor);
       if (visible.length > 0) return visible.at(-1);
@@ -67,8 +73,26 @@ const mergedRules = new Kept<DestinationRule, DestinationRule>();
 function withFullHost(rule: MeshObject<DestinationRuleSpec>): DestinationRule {
   return fullRules.get(rule, [], () => ({
     meta: rule.meta,
-    spec: { ...rule.spec, host: resolveHost(rule.spec.host, rule.meta.namespace) },
+    spec: {
+      ...rule.spec,
+      host: resolveHost(rule.spec.host, rule.meta.namespace),
+      // What selects workloads selects those of its own namespace.
+      ...(rule.spec.workloadSelector === undefined ? {} : { exportTo: ["."] }),
+    },
   }));
+}
+
+/** The first rule that selects the client's labels, else the last without a selector. */
+function selected(
+  rules: readonly DestinationRule[],
+  clientNamespace: string,
+  labels: Readonly<Record<string, string>>,
+): DestinationRule | undefined {
+  const own = rules.find(
+    ({ meta, spec }) =>
+      spec.workloadSelector !== undefined && meta.namespace === clientNamespace && labelsMatch(spec.workloadSelector, labels),
+  );
+  return own ?? rules.findLast(({ spec }) => spec.workloadSelector === undefined);
 }
 
 /** The rules of the most specific host that covers a name. */
@@ -97,13 +121,20 @@ function addRule(rules: RulesByHost, rule: DestinationRule): void {
     rules.set(rule.spec.host, [rule]);
     return;
   }
-  // Istio lets the last of the older rules decide whether the new one stands beside them as well.
-  let apart = false;
+  // Istio lets the last of the older rules for the same workloads decide whether the new one stands beside them as well.
+  let apart = true;
   for (const [index, older] of known.entries()) {
+    if (!sameWorkloads(older, rule)) continue;
     apart = !canJoin(older.spec.exportTo, rule.spec.exportTo);
     if (!apart) known[index] = mergedRules.get(older, [rule], () => mergeRules(older, rule));
   }
   if (apart) known.push(rule);
+}
+
+function sameWorkloads({ spec: older }: DestinationRule, { spec: newer }: DestinationRule): boolean {
+  if (older.workloadSelector === undefined || newer.workloadSelector === undefined)
+    return older.workloadSelector === newer.workloadSelector;
+  return isDeepStrictEqual(older.workloadSelector, newer.workloadSelector);
 }
 
 function canJoin(older: readonly string[], newer: readonly string[]): boolean {
@@ -119,16 +150,14 @@ function mergeRules(older: DestinationRule, newer: DestinationRule): Destination
   return { meta: older.meta, spec: { ...older.spec, policy, subsets: [...older.spec.subsets, ...added] } };
 }
 
-/** The client TLS mode of a port; undefined leaves it to auto mTLS. */
-export function clientTlsMode(rule: DestinationRule | undefined, subset: Subset | undefined, port: number): ClientTlsMode | undefined {
-  return effectivePolicy(rule, subset, port).tlsMode;
-}
-
-/** The same for endpoint metadata, where istiod does not let a subset inherit from its rule, but does let a port from its policy. */
+/**
+ * The TLS mode of a port for endpoint metadata; undefined leaves it to auto mTLS. For it istiod does not let a subset inherit from
+ * its rule, but does let a port from its policy.
+ */
 export function endpointTlsMode(rule: DestinationRule | undefined, subset: Subset | undefined, port: number): ClientTlsMode | undefined {
   return modeOf(subset === undefined ? rule?.spec.policy : subset.policy, port);
 }
 
 function modeOf(policy: TrafficPolicy | undefined, port: number): ClientTlsMode | undefined {
-  return policy?.ports.get(port)?.tlsMode ?? policy?.settings.tlsMode;
+  return (policy?.ports.get(port)?.tls ?? policy?.settings.tls)?.mode;
 }

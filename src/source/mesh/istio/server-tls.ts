@@ -1,5 +1,6 @@
 // ServerTLSSettings of a Gateway server: what is done with TLS, with which certificates, and who may connect.
 import type { Fields } from "../object/fields.ts";
+import { readCipherSuites } from "./tls-parameters.ts";
 
 /** What a gateway does with TLS. */
 export type ServerTlsMode = "SIMPLE" | "MUTUAL" | "OPTIONAL_MUTUAL" | "ISTIO_MUTUAL" | "PASSTHROUGH" | "AUTO_PASSTHROUGH";
@@ -12,6 +13,8 @@ export interface ServerCertificateFiles {
   readonly privateKey: string;
   /** Empty in mode SIMPLE. */
   readonly authorities: string;
+  /** `caCrl`: revocation lists, of which a client's certificate may be in none; empty asks for none. */
+  readonly revocations: string;
 }
 
 /** Versions of TLS, oldest first. */
@@ -46,25 +49,6 @@ export interface ServerTls {
   readonly httpsRedirect: boolean;
 }
 
-// What Istio passes on; any other is left out with a warning, so that a misspelt suite never weakens the rest.
-const knownSuites: ReadonlySet<string> = new Set([
-  "ECDHE-ECDSA-AES128-GCM-SHA256",
-  "ECDHE-RSA-AES128-GCM-SHA256",
-  "ECDHE-ECDSA-AES256-GCM-SHA384",
-  "ECDHE-RSA-AES256-GCM-SHA384",
-  "ECDHE-ECDSA-CHACHA20-POLY1305",
-  "ECDHE-RSA-CHACHA20-POLY1305",
-  "ECDHE-ECDSA-AES128-SHA",
-  "ECDHE-RSA-AES128-SHA",
-  "ECDHE-ECDSA-AES256-SHA",
-  "ECDHE-RSA-AES256-SHA",
-  "AES128-GCM-SHA256",
-  "AES256-GCM-SHA384",
-  "AES128-SHA",
-  "AES256-SHA",
-  "DES-CBC3-SHA",
-]);
-
 /** True when TLS ends at the gateway. */
 export function terminatesTls(tls: ServerTls | undefined): tls is ServerTls {
   return tls !== undefined && tls.mode !== "PASSTHROUGH" && tls.mode !== "AUTO_PASSTHROUGH";
@@ -94,8 +78,6 @@ export function readServerTls(tls: Fields): ServerTls {
     cipherSuites: readCipherSuites(tls),
     httpsRedirect: tls.boolean("httpsRedirect") ?? false,
   };
-  // A revocation list that is left out would let in who was shut out.
-  tls.refused("caCrl");
   checkSources(tls, settings);
   tls.finish();
   return settings;
@@ -105,7 +87,10 @@ function readFiles(tls: Fields): { readonly files?: ServerCertificateFiles } {
   const certificate = tls.string("serverCertificate") ?? "";
   const privateKey = tls.string("privateKey") ?? "";
   const authorities = tls.string("caCertificates") ?? "";
-  return certificate === "" && privateKey === "" && authorities === "" ? {} : { files: { certificate, privateKey, authorities } };
+  const revocations = tls.string("caCrl") ?? "";
+  return certificate === "" && privateKey === "" && authorities === ""
+    ? {}
+    : { files: { certificate, privateKey, authorities, revocations } };
 }
 
 function readVersions(tls: Fields): { readonly minVersion?: ServerTlsVersion; readonly maxVersion?: ServerTlsVersion } {
@@ -121,20 +106,10 @@ function readVersions(tls: Fields): { readonly minVersion?: ServerTlsVersion; re
   return { ...(minVersion === undefined ? {} : { minVersion }), ...(maxVersion === undefined ? {} : { maxVersion }) };
 }
 
-function readCipherSuites(tls: Fields): readonly string[] {
-  const given = tls.strings("cipherSuites");
-  const unknown = given.filter((suite) => !knownSuites.has(suite));
-  if (unknown.length > 0) tls.warn("cipherSuites", `names unknown suites, which are left out: ${unknown.join(", ")}`);
-  const known = [...new Set(given)].filter((suite) => knownSuites.has(suite));
-  // Nothing left would mean the default, which is more than was asked for.
-  if (given.length > 0 && known.length === 0) tls.error("cipherSuites", "names no known suite");
-  return known;
-}
-
 function checkSources(tls: Fields, settings: ServerTls): void {
   const { mode, files } = settings;
   const given = (keys: readonly string[]): readonly string[] => keys.filter((key) => tls.has(key));
-  const fileFields = ["serverCertificate", "privateKey", "caCertificates"];
+  const fileFields = ["serverCertificate", "privateKey", "caCertificates", "caCrl"];
   const credentialFields = ["credentialName", "credentialNames", "caCertCredentialName"];
   if (mode === "ISTIO_MUTUAL") {
     for (const key of given([...fileFields, ...credentialFields]))
@@ -154,7 +129,11 @@ function checkSources(tls: Fields, settings: ServerTls): void {
     for (const key of given(["subjectAltNames", "verifyCertificateSpki", "verifyCertificateHash"]))
       tls.error(key, `is given in mode ${mode}, which does not verify clients, expected MUTUAL`);
   }
-  if (settings.credentialNames.length > 0) return;
+  if (settings.credentialNames.length > 0) {
+    // Istio leaves such a list out, which would let in who was shut out.
+    if (tls.has("caCrl")) tls.error("caCrl", "is given beside credentialName, expected the list as ca.crl in its Secret");
+    return;
+  }
   const missing = (key: string): void => tls.error(key, `is missing, expected it in mode ${mode} without credentialName`);
   if (files === undefined || files.certificate === "") missing("serverCertificate");
   if (files === undefined || files.privateKey === "") missing("privateKey");

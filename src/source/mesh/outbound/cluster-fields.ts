@@ -23,26 +23,34 @@ export function upstreamProtocol(port: ServicePort): Json | undefined {
   return port.protocol === "AUTO" ? downstreamProtocol : undefined;
 }
 
-/** The options of a cluster that speaks `protocol`, with what its pool says about HTTP connections. */
-export function protocolFields(protocol: Json | undefined, pool: ConnectionPool | undefined): Json {
+/**
+ * The options of a cluster that speaks `protocol`, with what its pool says about HTTP connections.
+ * @param byRequest how the server's name follows the request
+ */
+export function protocolFields(protocol: Json | undefined, pool: ConnectionPool | undefined, byRequest?: Json): Json {
   const common = commonHttpOptions(pool);
-  if (protocol === undefined && common === undefined) return {};
+  if (protocol === undefined && common === undefined && byRequest === undefined) return {};
   const options = {
     ...(common === undefined ? {} : { common_http_protocol_options: common }),
+    ...(byRequest === undefined ? {} : { upstream_http_protocol_options: byRequest }),
     // Envoy asks for a protocol beside any other option.
     ...(protocol ?? { explicit_http_config: { http_protocol_options: {} } }),
   };
   return { typed_extension_protocol_options: httpProtocolOptions(options) };
 }
 
-/** Cluster metadata: the services behind it, and the rule and subset that shaped it. */
-export function clusterMetadata(services: readonly MeshService[], rule?: DestinationRule, subset?: Subset): Json {
+/**
+ * Cluster metadata: the services behind it, and the rule and subset that shaped it.
+ * @param ownTls the rule asks for TLS that is not the mesh's, so the protocols of the mesh are not offered
+ */
+export function clusterMetadata(services: readonly MeshService[], rule?: DestinationRule, subset?: Subset, ownTls = false): Json {
   const { name, namespace } = rule?.meta ?? { name: "", namespace: "" };
   return {
     filter_metadata: {
       istio: {
         services: services.map((each) => ({ host: each.hostname, name: each.name, namespace: each.namespace })),
         ...(subset === undefined && services.some((each) => each.meshExternal) ? { external: true } : {}),
+        ...(ownTls ? { alpn_override: "false" } : {}),
         ...(rule === undefined ? {} : { config: `/apis/networking.istio.io/v1/namespaces/${namespace}/destination-rule/${name}` }),
         ...(subset === undefined ? {} : { subset: subset.name }),
       },

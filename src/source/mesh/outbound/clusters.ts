@@ -1,6 +1,7 @@
 // Outbound clusters: one a service port and subset; at an AUTO_PASSTHROUGH gateway one more, keyed by SNI.
 import { lookupFamily } from "../address-family.ts";
 import { adsSource, extension, type Json } from "../envoy-json.ts";
+import { originatesTls } from "../istio/client-tls.ts";
 import type { Subset } from "../istio/destination-rule.ts";
 import type { NodeView } from "../node-view.ts";
 import { connectionPoolFields } from "../policy/connection-pool.ts";
@@ -9,6 +10,7 @@ import { chooseLocality, commonLbConfig } from "../policy/locality.ts";
 import { outlierDetectionFields } from "../policy/outlier-detection.ts";
 import { isHttp2 } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort, sniName } from "../registry/service.ts";
+import { nameByRequest, originatedTlsSocket } from "../tls/originate.ts";
 import { autoMutualTls, mutualTlsSocket } from "../tls/upstream.ts";
 import { clusterMetadata, protocolFields, upstreamProtocol } from "./cluster-fields.ts";
 import { clusterPorts, clusterType, forEachService, resolutionType } from "./cluster-ports.ts";
@@ -44,6 +46,8 @@ function buildCluster(
   const type = clusterType(view, service, subset, port);
   const policy = view.policyOf(service, subset, port);
   const { config } = view.mesh;
+  const byRequest =
+    !sniDnat && policy.tls !== undefined && view.tlsOf(service, subset, port) === "originate" ? nameByRequest(policy.tls) : undefined;
   const common: Json = {
     name,
     alt_stat_name: `${name};`,
@@ -52,9 +56,13 @@ function buildCluster(
     ...connectionPoolFields(config, policy.connectionPool),
     ...outlierDetectionFields(policy.outlierDetection),
     common_lb_config: commonLbConfig(chooseLocality(config, service, policy), service, policy),
-    metadata: clusterMetadata([service], view.ruleOf(service), subset),
+    metadata: clusterMetadata([service], view.ruleOf(service), subset, policy.tls !== undefined && originatesTls(policy.tls)),
     // A gateway does not sniff, so at a port whose protocol is open it has no caller's version to follow.
-    ...protocolFields(view.proxy.type === "router" && port.protocol === "AUTO" ? undefined : upstreamProtocol(port), policy.connectionPool),
+    ...protocolFields(
+      view.proxy.type === "router" && port.protocol === "AUTO" ? undefined : upstreamProtocol(port),
+      policy.connectionPool,
+      byRequest,
+    ),
   };
   if (type === "ORIGINAL_DST") {
     // A rule's PASSTHROUGH overrides the type alone; how names would have been resolved stays written, as istiod leaves it.
@@ -91,8 +99,18 @@ function resolverFields(view: NodeView): Json {
 
 function tlsFields(view: NodeView, service: MeshService, port: ServicePort, subset: Subset | undefined): Json {
   const kind = view.tlsOf(service, subset, port);
+  const { tls } = view.policyOf(service, subset, port);
   if (kind === "none") return {};
-  const target = { sni: sniName(subset, service.hostname, port.port), identities: service.identities, http2: isHttp2(port.protocol) };
+  if (kind === "originate" && tls !== undefined) {
+    // What a ServiceEntry says its servers are called; the accounts behind a Kubernetes service are no names to the world.
+    const names = service.registry === "External" ? service.identities : [];
+    return { transport_socket: originatedTlsSocket(view.mesh.config, tls, { names, http2: isHttp2(port.protocol) }) };
+  }
+  const target = {
+    sni: tls === undefined || tls.sni === "" ? sniName(subset, service.hostname, port.port) : tls.sni,
+    identities: tls === undefined || tls.subjectAltNames.length === 0 ? service.identities : tls.subjectAltNames,
+    http2: isHttp2(port.protocol),
+  };
   // An original destination has no endpoint metadata to choose by.
   return kind === "mutual" || clusterType(view, service, subset, port) === "ORIGINAL_DST"
     ? { transport_socket: mutualTlsSocket(target) }

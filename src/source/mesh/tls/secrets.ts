@@ -42,6 +42,21 @@ export function fileAuthoritySecret(authorities: string): string {
   return `file-root:${authorities}`;
 }
 
+/** What the name of a secret says about where it comes from; undefined for the workload's own. */
+export type SecretOrigin =
+  | { readonly kind: "file-certificate"; readonly certificate: string; readonly privateKey: string }
+  | { readonly kind: "file-authorities"; readonly path: string }
+  | { readonly kind: "kubernetes"; readonly credential: string };
+
+/** Reads a name that one of the functions above made. */
+export function secretOrigin(name: string): SecretOrigin | undefined {
+  if (name.startsWith(kubernetes)) return { kind: "kubernetes", credential: name.slice(kubernetes.length) };
+  if (name.startsWith("file-root:")) return { kind: "file-authorities", path: name.slice("file-root:".length) };
+  if (!name.startsWith("file-cert:")) return undefined;
+  const [certificate = "", privateKey = ""] = name.slice("file-cert:".length).split("~");
+  return { kind: "file-certificate", certificate, privateKey };
+}
+
 /** A reference to a Kubernetes Secret by its secret's name. */
 export function kubernetesReference(name: string): Json {
   return { name, sds_config: fromControlPlane };

@@ -94,6 +94,13 @@ suite("decodeCluster", () => {
     assert.equal(value.dnsLookupFamily, "V4_ONLY");
   });
 
+  test("reads how the server's name follows the request, from either place", () => {
+    const options = { auto_sni: true, auto_san_validation: true, override_auto_sni_header: "X-Server" };
+    const typed = speaking({ explicit_http_config: { http_protocol_options: {} }, upstream_http_protocol_options: options });
+    for (const cluster of [typed, staticCluster("a", { upstream_http_protocol_options: options })])
+      assert.deepEqual(accepted(decodeCluster, cluster).http.nameByRequest, { sni: true, verify: true, header: "x-server" });
+  });
+
   test("reads a source address and keep-alive", () => {
     const value = accepted(
       decodeCluster,
@@ -156,13 +163,6 @@ suite("decodeCluster", () => {
       "only unknown balancing policies",
       balanced(any("example.Custom")),
       ["error load_balancing_policy.policies: example.Custom is not supported"],
-    ],
-    [
-      "an identity check that would be lost",
-      staticCluster("a", { upstream_http_protocol_options: { auto_san_validation: true } }),
-      [
-        "error upstream_http_protocol_options.auto_san_validation: not supported: give sni and match_typed_subject_alt_names in the TLS context",
-      ],
     ],
     [
       "HTTP/3",

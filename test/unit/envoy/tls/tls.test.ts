@@ -137,11 +137,6 @@ suite("TLS contexts", () => {
       common({ validation_context: { verify_certificate_hash: ["ab"] } }),
       ["error common_tls_context.validation_context.verify_certificate_hash[0]: expected a SHA-256 hash as 64 hexadecimal digits"],
     ],
-    [
-      "strict stapling",
-      { ...common({}), ocsp_staple_policy: "MUST_STAPLE" },
-      ["error ocsp_staple_policy: not supported: only LENIENT_STAPLING is"],
-    ],
     ["session settings, as warnings", { ...common({}), session_timeout: "60s" }, ["warning session_timeout: is not honoured"]],
   ] as const) {
     test(`report ${title}`, () => assert.deepEqual(issuesOf(decodeDownstreamTlsContext, json), expected));

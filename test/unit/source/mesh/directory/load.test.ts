@@ -71,12 +71,12 @@ suite("mesh directory", () => {
       [],
     ],
     [
-      "client certificates of a DestinationRule",
+      "a client certificate without its key in a DestinationRule",
       {
         "istio/d.yaml":
-          "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: a, trafficPolicy: {tls: {mode: ISTIO_MUTUAL, caCertificates: /x}}}\n",
+          "apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: d}\nspec: {host: a, trafficPolicy: {tls: {mode: MUTUAL, clientCertificate: /x}}}\n",
       },
-      [/spec\.trafficPolicy\.tls\.caCertificates: is not supported/],
+      [/spec\.trafficPolicy\.tls\.privateKey: is missing/],
       [],
     ],
     [

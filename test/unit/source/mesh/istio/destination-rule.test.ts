@@ -8,8 +8,10 @@ const rule = (trafficPolicy: string): string =>
 const hash = (text: string): string => `loadBalancer: {consistentHash: {${text}}}`;
 const locality = (text: string): string => `outlierDetection: {}, loadBalancer: {localityLbSetting: {${text}}}`;
 
+const tls = (text: string): string => `tls: {${text}}`;
+
 suite("traffic policy", () => {
-  const refused: readonly (readonly [string, string, RegExp])[] = [
+  const refused: (readonly [string, string, RegExp])[] = [
     ["a balancer it does not know", "loadBalancer: {simple: FASTEST}", /simple: is "FASTEST", expected one of/],
     ["two balancers", "loadBalancer: {simple: RANDOM, consistentHash: {useSourceIp: true}}", /consistentHash: is given beside simple/],
     ["two hash keys", hash("useSourceIp: true, httpHeaderName: x"), /one of several keys/],
@@ -34,6 +36,19 @@ suite("traffic policy", () => {
       /failover: is given beside distribute/,
     ],
   ];
+  refused.push(
+    [
+      "files beside a Secret",
+      tls("mode: SIMPLE, credentialName: a, caCertificates: /ca"),
+      /caCertificates: is given beside credentialName/,
+    ],
+    ["a revocation list beside a Secret", tls("mode: MUTUAL, credentialName: a, caCrl: /crl"), /caCrl: is given beside credentialName/],
+    ["MUTUAL without a key", tls("mode: MUTUAL, clientCertificate: /c"), /privateKey: is missing, expected it in mode MUTUAL/],
+    ["MUTUAL without a certificate", tls("mode: MUTUAL, privateKey: /k"), /clientCertificate: is missing/],
+    ["names that are not looked at", tls("mode: SIMPLE, insecureSkipVerify: true, subjectAltNames: [a]"), /beside insecureSkipVerify/],
+    ["authorities that are not asked", tls("mode: SIMPLE, insecureSkipVerify: true, caCertificates: /ca"), /beside insecureSkipVerify/],
+    ["a mode it does not know", tls("mode: STRICT"), /mode: is "STRICT", expected one of DISABLE, SIMPLE, MUTUAL, ISTIO_MUTUAL/],
+  );
   for (const [title, policy, message] of refused) {
     test(`refuses ${title}`, async (t) => {
       const { issues, mesh } = await loadFiles(t, { "istio/a.yaml": rule(policy) });
@@ -50,4 +65,55 @@ suite("traffic policy", () => {
       ["warning spec.trafficPolicy.loadBalancer.warmup"],
     );
   });
+});
+
+suite("DestinationRule", () => {
+  const written = (spec: string): string =>
+    `apiVersion: networking.istio.io/v1\nkind: DestinationRule\nmetadata: {name: a, namespace: shop}\nspec: {host: a, ${spec}}\n`;
+  for (const [title, spec, severity, message] of [
+    [
+      "a selected rule that is exported",
+      "workloadSelector: {matchLabels: {a: b}}, exportTo: ['*']",
+      "error",
+      /goes beyond the rule's own namespace/,
+    ],
+    ["a wildcard in a selector", "workloadSelector: {matchLabels: {a: '*'}}", "error", /has the wildcard a=\*/],
+    ["a selected rule for its own namespace", "workloadSelector: {matchLabels: {a: b}}, exportTo: [., shop]", undefined, /./],
+    [
+      "a Secret without a selector",
+      "trafficPolicy: {tls: {mode: SIMPLE, credentialName: a}}",
+      "warning",
+      /sidecars call in plaintext, as in Istio/,
+    ],
+    [
+      "a Secret with a selector",
+      "workloadSelector: {matchLabels: {a: b}}, trafficPolicy: {tls: {mode: SIMPLE, credentialName: a}}",
+      undefined,
+      /./,
+    ],
+    [
+      "an unchecked server",
+      "trafficPolicy: {tls: {mode: SIMPLE, insecureSkipVerify: true}}",
+      "warning",
+      /takes any server for the right one/,
+    ],
+    [
+      "what mesh mTLS does not read",
+      "trafficPolicy: {tls: {mode: ISTIO_MUTUAL, caCertificates: /ca}}",
+      "warning",
+      /has no effect in mode ISTIO_MUTUAL/,
+    ],
+  ] as const) {
+    test(`${title}: ${severity ?? "nothing said"}`, async (t) => {
+      const { issues } = await loadFiles(t, { "istio/a.yaml": written(spec) });
+      const found = issues.filter(
+        (issue) => formatPath(issue.path).startsWith("spec") && /selector|namespace|tls/i.test(formatPath(issue.path) + issue.message),
+      );
+      assert.deepEqual(
+        found.map((issue) => [issue.severity, message.test(issue.message)]),
+        severity === undefined ? [] : [[severity, true]],
+        JSON.stringify(found),
+      );
+    });
+  }
 });

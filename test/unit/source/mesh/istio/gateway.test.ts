@@ -51,7 +51,7 @@ suite("Gateway", () => {
     ["a credential in mode ISTIO_MUTUAL", { mode: "ISTIO_MUTUAL", credentialName: "a" }, /error 0\.tls\.credentialName: is given in mode/],
     ["a credential where TLS passes through", { credentialName: "a" }, /warning 0\.tls\.credentialName: has no effect/],
     ["two ways to name credentials", { mode: "SIMPLE", credentialName: "a", credentialNames: ["b"] }, /error 0\.tls\.credentialNames/],
-    ["a revocation list", { mode: "MUTUAL", credentialName: "a", caCrl: "/crl" }, /error 0\.tls\.caCrl: is not supported/],
+    ["a revocation list beside a Secret", { mode: "MUTUAL", credentialName: "a", caCrl: "/crl" }, /error 0\.tls\.caCrl: is given beside/],
     [
       "versions the wrong way round",
       { mode: "SIMPLE", credentialName: "a", minProtocolVersion: "TLSV1_3", maxProtocolVersion: "TLSV1_2" },
