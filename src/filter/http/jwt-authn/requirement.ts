@@ -1,6 +1,7 @@
 // JWT requirements compiled: what a request must carry to pass. All local, so every answer is there at once.
 import type { JwtProvider, JwtRequirement } from "../../../envoy/http-filter/jwt-authn.ts";
 import type { HttpStream } from "../../../http/stream.ts";
+import { setDynamicMetadata } from "../../../telemetry/stream-info.ts";
 import type { KeySet } from "./jwks.ts";
 import { readKeySet } from "./jwks.ts";
 import type { Jwt, JwtFailure } from "./jwt.ts";
@@ -125,7 +126,9 @@ function verifyJwt(jwt: Jwt, { model, keys }: Provider, audiences: ReadonlySet<s
   return keys.verify(jwt);
 }
 
-function accept(found: FoundToken, jwt: Jwt, model: JwtProvider, { headers }: HttpStream): void {
+function accept(found: FoundToken, jwt: Jwt, model: JwtProvider, { headers, info }: HttpStream): void {
+  if (model.payloadInMetadata !== "")
+    setDynamicMetadata(info, "envoy.filters.http.jwt_authn", { [model.payloadInMetadata]: normalized(jwt.claims, model) });
   if (model.forwardPayloadHeader !== "") {
     const bare = jwt.payloadBase64.replace(/=+$/, "");
     headers.add(
@@ -138,6 +141,15 @@ function accept(found: FoundToken, jwt: Jwt, model: JwtProvider, { headers }: Ht
     if (value !== "") headers.add(headerName, value);
   }
   if (!model.forward) found.remove();
+}
+
+// Rules ask for one item of a list, and scopes are written as one text.
+function normalized(claims: Jwt["claims"], { spaceDelimitedClaims }: JwtProvider): Jwt["claims"] {
+  const lists = spaceDelimitedClaims.flatMap((name) => {
+    const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
+    return typeof value === "string" ? [[name, value.split(" ").filter((word) => word !== "")] as const] : [];
+  });
+  return lists.length === 0 ? claims : { ...claims, ...Object.fromEntries(lists) };
 }
 
 // Nested claims are named with dots. Header values are bytes, and must not bring line ends with them.
