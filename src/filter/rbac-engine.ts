@@ -25,12 +25,7 @@ export interface RbacScopes {
 }
 
 /** Compiles both; undefined when there are neither. Rules that cannot be compiled let nobody pass. */
-export function createRbacEngine(
-  extension: string,
-  config: RbacEngineConfig,
-  scopes: RbacScopes,
-  logger: Logger,
-): RbacEngine | undefined {
+export function createRbacEngine(extension: string, config: RbacEngineConfig, scopes: RbacScopes, logger: Logger): RbacEngine | undefined {
   const { rules, shadowRules } = config;
   const shadow = shadowRules && compileShadow(extension, shadowRules, config.shadowRulesStatPrefix, scopes.shadow, logger);
   const enforce = rules && compileRules(rules, scopes.rules, logger);

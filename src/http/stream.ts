@@ -89,6 +89,8 @@ export class HttpStream implements RouteRequest {
   #held: Buffer[] | undefined = undefined;
   #heldBytes = 0;
   #heldTrailers: HeaderMap | undefined = undefined;
+  /** Called after each piece of request body that is held back, and when it is complete; a filter that wants to see it sets this. */
+  onHeldBody: (() => void) | undefined = undefined;
   #stoppedAt = -1;
   #responseStoppedAt = -1;
   #heldResponse: { readonly data: Buffer[]; trailers: HeaderMap | undefined; end: boolean; headersEnd: boolean } | undefined = undefined;
@@ -205,6 +207,7 @@ export class HttpStream implements RouteRequest {
       this.#heldBytes += data.length;
       const limit = this.manager.bufferLimitBytes;
       if (before < limit && this.#heldBytes >= limit) this.codec.pauseRequest(true);
+      this.onHeldBody?.();
       return;
     }
     this.#passData(terminal, data, endStream);
@@ -238,6 +241,7 @@ export class HttpStream implements RouteRequest {
     if (this.#terminal === undefined) {
       this.#held ??= [];
       this.#heldTrailers = trailers;
+      this.onHeldBody?.();
       return;
     }
     this.#passTrailers(this.#terminal, trailers);
@@ -247,6 +251,17 @@ export class HttpStream implements RouteRequest {
   #passTrailers(terminal: TerminalFilter, trailers: HeaderMap): void {
     for (const { filter, index } of this.manager.requestTrailerFilters) filter.onRequestTrailers!(this, trailers, index);
     terminal.onRequestTrailers(trailers);
+  }
+
+  /** Bytes of request body held back while a filter holds the stream. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** A copy of what is held back, `maxBytes` of it at most. */
+  copyHeldBody(maxBytes: number): Buffer {
+    const held = this.#held ?? [];
+    return Buffer.concat(held).subarray(0, maxBytes);
   }
 
   /** A read was worked off by the codec. */
@@ -279,6 +294,7 @@ export class HttpStream implements RouteRequest {
       if (reply.body !== "") headers.add("grpc-message", encodeGrpcMessage(reply.body));
       this.#abandonTerminal();
       this.replyMutator?.apply(headers, info);
+      if (reply.set !== undefined) for (const { name, value } of reply.set) if (name !== "content-type") headers.set(name, value);
       this.respondHeaders(200, headers, true);
       this.codec.flush();
       return;
@@ -291,6 +307,7 @@ export class HttpStream implements RouteRequest {
     }
     this.#abandonTerminal();
     info.responseCode = reply.status;
+    if (reply.set !== undefined) for (const { name, value } of reply.set) headers.set(name, value);
     this.replyMutator?.apply(headers, info);
     const headersOnly = body === "" || noContent || this.method === "HEAD";
     this.respondHeaders(reply.status, headers, headersOnly);

@@ -55,6 +55,8 @@ export class ConnectionInfo {
   clusterOverride = "";
   /** A network filter refused the connection: its connection termination details. The terminal filter closes it. */
   denied = "";
+  /** Response flags of that refusal. */
+  deniedFlags = 0;
   filterChainName = "";
   listenerName = "";
   tls: TlsPeer | undefined = undefined;
