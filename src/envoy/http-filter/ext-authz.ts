@@ -110,7 +110,7 @@ const noAnswerHeaders = { upstreamHeaders: [], upstreamHeadersToAppend: [], clie
 const decodeResponsePart = message(
   "envoy.extensions.filters.http.ext_authz.v3.AuthorizationResponse",
   (m): Pick<HttpAuthorizationService, keyof typeof noAnswerHeaders> => {
-    m.ignore("dynamic_metadata_from_headers");
+    m.refuse("metadata from headers", "dynamic_metadata_from_headers");
     return {
       upstreamHeaders: m.field("allowed_upstream_headers", decodeNames, []),
       upstreamHeadersToAppend: m.field("allowed_upstream_headers_to_append", decodeNames, []),
@@ -224,7 +224,7 @@ export const decodeExtAuthz: Decoder<ExtAuthzConfig> = message(
     m.refuse("rules on what the server may change", "decoder_header_mutation_rules");
     // What is not valid is never written here, and these only add to what is logged or shown.
     m.accept("validate_mutations", "include_tls_session", "charge_cluster_response_stats", "encode_raw_headers");
-    m.accept("emit_filter_state_stats", "enable_dynamic_metadata_ingestion");
+    m.refuse("leaving the server's metadata out", "enable_dynamic_metadata_ingestion");
     return {
       service: m.requiredOneof<ExtAuthzConfig["service"]>(
         { http_service: decodeHttpService, grpc_service: decodeGrpcService },
@@ -258,7 +258,6 @@ export const decodeNetworkExtAuthz: Decoder<NetworkExtAuthzConfig> = message(
   "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz",
   (m) => {
     m.refuse("showing certificates and labels to the server", "include_peer_certificate", "bootstrap_metadata_labels_key");
-    m.refuse("TLS alerts for refusals", "send_tls_alert_on_denial");
     m.accept("include_tls_session");
     return { statPrefix: m.required("stat_prefix", nonEmpty), service: m.required("grpc_service", decodeGrpcService), ...common(m) };
   },
