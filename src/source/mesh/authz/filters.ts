@@ -54,7 +54,7 @@ function customFilters({ policies, trustDomains, authorizers }: AuthorizationInp
   if (custom.length === 0) return [];
   const { enforced } = rulesOf(custom, { action: "DENY", tcp, trustDomains }, externalPrefix);
   const authorizer = findAuthorizer(authorizers, custom);
-  if (typeof authorizer === "string") return [rbacFilter(tcp, { rules: { ...denying, policies: suffixed(enforced ?? denying) } })];
+  if (typeof authorizer === "string") return [rbacFilter(tcp, { rules: suffixed(enforced) })];
   const ask = tcp ? authorizer.tcp : authorizer.http;
   if (ask === undefined) return [];
   return [
@@ -63,15 +63,15 @@ function customFilters({ policies, trustDomains, authorizers }: AuthorizationInp
   ];
 }
 
-const denying: Rules = { action: "DENY", policies: {} };
-
-function suffixed({ policies }: Rules): Rules["policies"] {
-  return Object.fromEntries(Object.entries(policies).map(([name, policy]) => [`${name}-deny-due-to-bad-CUSTOM-action`, policy]));
+function suffixed(rules: Rules | undefined): Rules {
+  const named = Object.entries(rules?.policies ?? {}).map(([name, policy]) => [`${name}-deny-due-to-bad-CUSTOM-action`, policy]);
+  return { action: "DENY", policies: Object.fromEntries(named) as Readonly<Record<string, Json>> };
 }
 
 interface Rules {
   readonly action?: string;
-  readonly policies: Readonly<Record<string, Json>>;
+  /** Absent when no rule holds on this kind of chain. */
+  readonly policies?: Readonly<Record<string, Json>>;
 }
 
 function rulesOf(
@@ -83,7 +83,10 @@ function rulesOf(
     if (chosen.length === 0) return undefined;
     const named = chosen.flatMap((policy) => policyRules(policy, target, prefix));
     // ALLOW is what RBAC is when it says nothing.
-    return { ...(target.action === "ALLOW" ? {} : { action: target.action }), policies: Object.fromEntries(named) };
+    return {
+      ...(target.action === "ALLOW" ? {} : { action: target.action }),
+      ...(named.length === 0 ? {} : { policies: Object.fromEntries(named) }),
+    };
   };
   return {
     enforced: rules(policies.filter(({ spec }) => !spec.dryRun)),
