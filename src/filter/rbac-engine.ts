@@ -28,7 +28,7 @@ export interface RbacScopes {
 export function createRbacEngine(extension: string, config: RbacEngineConfig, scopes: RbacScopes, logger: Logger): RbacEngine | undefined {
   const { rules, shadowRules } = config;
   const shadow = shadowRules && compileShadow(extension, shadowRules, config.shadowRulesStatPrefix, scopes.shadow, logger);
-  const enforce = rules && compileRules(rules, scopes.rules, logger);
+  const enforce = rules && compileRules(extension, rules, scopes.rules, logger);
   if (enforce === undefined) return shadow === undefined ? undefined : { decide: (...about) => (shadow(...about), undefined) };
   if (shadow === undefined) return { decide: enforce };
   // Shadow rules come first, so that their outcome is told of refused requests as well.
@@ -37,7 +37,7 @@ export function createRbacEngine(extension: string, config: RbacEngineConfig, sc
 
 type Step<T> = (connection: RbacConnection, request: RbacRequest | undefined, info: StreamInfo | ConnectionInfo) => T;
 
-function compileRules(rules: RbacRules, stats: StatsScope, logger: Logger): Step<string | undefined> {
+function compileRules(extension: string, rules: RbacRules, stats: StatsScope, logger: Logger): Step<string | undefined> {
   const decide = compileOrDeny(rules, logger);
   const allowed = stats.counter("allowed");
   const denied = stats.counter("denied");
@@ -50,6 +50,10 @@ function compileRules(rules: RbacRules, stats: StatsScope, logger: Logger): Step
       return undefined;
     }
     denied.inc();
+    // Envoy tells this of requests that pass as well; who reads it asks about refusals, and those that pass are many.
+    const told: Record<string, unknown> = { enforced_engine_result: "denied" };
+    if (decision.policy !== undefined) told["enforced_effective_policy_id"] = decision.policy;
+    setDynamicMetadata(info, extension, told);
     return decision.policy ?? "none";
   };
 }

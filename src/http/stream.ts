@@ -294,7 +294,12 @@ export class HttpStream implements RouteRequest {
       if (reply.body !== "") headers.add("grpc-message", encodeGrpcMessage(reply.body));
       this.#abandonTerminal();
       this.replyMutator?.apply(headers, info);
-      if (reply.set !== undefined) for (const { name, value } of reply.set) if (name !== "content-type") headers.set(name, value);
+      // The content type of a gRPC answer is not the reply's to choose.
+      if (reply.set !== undefined)
+        setFields(
+          headers,
+          reply.set.filter(({ name }) => name !== "content-type"),
+        );
       this.respondHeaders(200, headers, true);
       this.codec.flush();
       return;
@@ -307,7 +312,7 @@ export class HttpStream implements RouteRequest {
     }
     this.#abandonTerminal();
     info.responseCode = reply.status;
-    if (reply.set !== undefined) for (const { name, value } of reply.set) headers.set(name, value);
+    if (reply.set !== undefined) setFields(headers, reply.set);
     this.replyMutator?.apply(headers, info);
     const headersOnly = body === "" || noContent || this.method === "HEAD";
     this.respondHeaders(reply.status, headers, headersOnly);
@@ -497,5 +502,15 @@ export class HttpStream implements RouteRequest {
     this.manager.logger.error("request failed inside the proxy", { error: error.stack ?? error.message, path: this.path });
     if (this.responseStarted) this.abortResponse(flag.LR, "internal_error");
     else this.sendLocalReply({ status: 500, body: "", details: "internal_error", flags: flag.LR, close: true });
+  }
+}
+
+/** Each name in place of what was there, as often as it comes. */
+function setFields(headers: HeaderMap, fields: NonNullable<LocalReply["set"]>): void {
+  const before = new Set<string>();
+  for (const { name, value } of fields) {
+    if (before.has(name)) headers.add(name, value);
+    else headers.set(name, value);
+    before.add(name);
   }
 }

@@ -85,7 +85,12 @@ test("HTTP: an allowing server sees what it is to see, and sets and removes head
 
 test("HTTP: a refusal is passed on with its status, body and the headers that are listed", async (t) => {
   const auth = await httpAuth(t, ({ socket }) =>
-    reply(socket, "go away", "401 Unauthorized", "www-authenticate: Basic\r\nx-reason: none\r\nx-inner: 1\r\ncontent-type: text/html\r\n"),
+    reply(
+      socket,
+      "go away",
+      "401 Unauthorized",
+      "www-authenticate: Basic\r\nx-reason: none\r\nx-reason: two\r\nx-inner: 1\r\ncontent-type: text/html\r\n",
+    ),
   );
   const { proxy, port, requests } = await lab(t, auth.port, {
     http_service: httpService({ authorization_response: { allowed_client_headers: exact("x-reason") } }),
@@ -94,7 +99,8 @@ test("HTTP: a refusal is passed on with its status, body and the headers that ar
   assert.match(response, /^HTTP\/1\.1 401 Unauthorized\r\n/);
   assert.match(response, /\r\n\r\ngo away$/);
   assert.match(response, /\r\nwww-authenticate: Basic\r\n/);
-  assert.match(response, /\r\nx-reason: none\r\n/);
+  assert.match(response, /\r\nx-reason: none\r\nx-reason: two\r\n/);
+  assert.match(response, /\r\ncontent-type: text\/plain\r\n/);
   assert.doesNotMatch(response, /x-inner/);
   assert.equal(requests.length, 0);
   assert.equal(proxy.stat("http.main.ext_authz.denied"), 1);
