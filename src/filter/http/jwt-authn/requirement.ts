@@ -65,12 +65,15 @@ export function compileRequirement(model: JwtRequirement, providers: ReadonlyMap
 function verifyProvider(provider: Provider, audiences: ReadonlySet<string>, stream: HttpStream, now: number): JwtFailure | undefined {
   const tokens = provider.find(stream);
   if (tokens.length === 0) return missing;
+  const good: Accepted[] = [];
   for (const found of tokens) {
     const jwt = parseJwt(found.token);
-    const failure = typeof jwt === "string" ? jwt : verifyJwt(jwt, provider, audiences, now);
+    if (typeof jwt === "string") return jwt;
+    const failure = verifyJwt(jwt, provider, audiences, now);
     if (failure !== undefined) return failure;
-    accept(found, jwt as Jwt, provider.model, stream);
+    good.push({ found, jwt, model: provider.model });
   }
+  for (const each of good) accept(each, stream);
   return undefined;
 }
 
@@ -90,30 +93,33 @@ function anyOf(parts: readonly Verifier[]): Verifier {
 // Tokens of any provider may be there; each is judged by the provider of its issuer.
 function verifyWhatIsThere(providers: readonly Provider[], lenient: boolean, stream: HttpStream, now: number): JwtFailure | undefined {
   const seen = new Set<string>();
+  const good: Accepted[] = [];
   let failure: JwtFailure | undefined;
   for (const { find } of providers) {
     for (const found of find(stream)) {
       if (seen.has(found.token)) continue;
       seen.add(found.token);
       const jwt = parseJwt(found.token);
-      const failed = typeof jwt === "string" ? jwt : verifyByIssuer(found, jwt, providers, stream, now);
+      const failed = typeof jwt === "string" ? jwt : verifyByIssuer(found, jwt, providers, now, good);
       failure ??= failed;
     }
   }
-  return lenient ? undefined : failure;
+  if (failure !== undefined && !lenient) return failure;
+  for (const each of good) accept(each, stream);
+  return undefined;
 }
 
 function verifyByIssuer(
   found: FoundToken,
   jwt: Jwt,
   providers: readonly Provider[],
-  stream: HttpStream,
   now: number,
+  good: Accepted[],
 ): JwtFailure | undefined {
   const provider = providers.find(({ model }) => model.issuer === jwt.issuer) ?? providers.find(({ model }) => model.issuer === "");
   if (provider === undefined) return unknownIssuer;
   const failure = verifyJwt(jwt, provider, provider.audiences, now);
-  if (failure === undefined) accept(found, jwt, provider.model, stream);
+  if (failure === undefined) good.push({ found, jwt, model: provider.model });
   return failure;
 }
 
@@ -126,7 +132,14 @@ function verifyJwt(jwt: Jwt, { model, keys }: Provider, audiences: ReadonlySet<s
   return keys.verify(jwt);
 }
 
-function accept(found: FoundToken, jwt: Jwt, model: JwtProvider, { headers, info }: HttpStream): void {
+/** A good token. What follows from it waits until all tokens are: a bad one beside it must still be there for who looks next. */
+interface Accepted {
+  readonly found: FoundToken;
+  readonly jwt: Jwt;
+  readonly model: JwtProvider;
+}
+
+function accept({ found, jwt, model }: Accepted, { headers, info }: HttpStream): void {
   if (model.payloadInMetadata !== "")
     setDynamicMetadata(info, "envoy.filters.http.jwt_authn", { [model.payloadInMetadata]: normalized(jwt.claims, model) });
   if (model.forwardPayloadHeader !== "") {
