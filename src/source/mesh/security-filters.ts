@@ -20,7 +20,7 @@ export interface SecurityFilters {
 /** Builds the filters of one proxy. */
 export function securityFilters(
   mesh: MeshView,
-  proxy: Proxy,
+  proxy: Pick<Proxy, "namespace" | "type">,
   labels: Readonly<Record<string, string>>,
   services: readonly MeshService[],
 ): SecurityFilters {
