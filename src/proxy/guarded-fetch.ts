@@ -82,17 +82,29 @@ function fetchOnce(url: URL, options: GuardedFetchOptions, signal: AbortSignal):
 /** Resolves at the moment of connecting, so that a name cannot be one address when checked and another when used. */
 function guardedLookup({ resolve = resolveBySystem }: GuardedFetchOptions): LookupFunction {
   return (hostname, options, done) => {
-    resolve(hostname).then(
-      (found) => {
-        const refused = found.find(({ address }) => isRefusedAddress(address));
-        if (refused !== undefined) done(new Error(`${hostname} is refused: it resolves to ${refused.address}`), []);
-        else if (options.all === true) done(null, [...found]);
-        else if (found[0] === undefined) done(new Error(`${hostname} has no address`), []);
-        else done(null, found[0].address, found[0].family);
-      },
-      (thrown: unknown) => done(thrown instanceof Error ? thrown : new Error(String(thrown)), []),
-    );
+    const look = async (): Promise<void> => {
+      const found = await addressesOf(hostname, resolve);
+      if (found instanceof Error) done(found, []);
+      else if (options.all === true) done(null, [...found]);
+      else done(null, found[0]!.address, found[0]!.family);
+    };
+    void look();
   };
+}
+
+/** At least one address, or why there is none to go to. */
+async function addressesOf(
+  hostname: string,
+  resolve: NonNullable<GuardedFetchOptions["resolve"]>,
+): Promise<readonly LookupAddress[] | Error> {
+  try {
+    const found = await resolve(hostname);
+    const refused = found.find(({ address }) => isRefusedAddress(address));
+    if (refused !== undefined) return new Error(`${hostname} is refused: it resolves to ${refused.address}`);
+    return found.length === 0 ? new Error(`${hostname} has no address`) : found;
+  } catch (thrown) {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
+  }
 }
 
 const resolveBySystem = (hostname: string): Promise<readonly LookupAddress[]> => dns.lookup(hostname, { all: true });

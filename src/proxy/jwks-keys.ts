@@ -60,7 +60,7 @@ export class JwksKeys {
       this.#known.delete(key);
     }
     await Promise.all(
-      sources.map((source) => {
+      sources.map(async (source) => {
         const known = this.#known.get(source.key);
         if (known !== undefined) {
           known.source = source;
