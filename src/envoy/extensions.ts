@@ -3,6 +3,7 @@
 // asked when a snapshot is built. Access loggers, transport sockets and balancing policies are dispatched where they are decoded.
 import { decodeCors, decodeCorsPolicy } from "./http-filter/cors.ts";
 import { createExtensionTable, type Extension, type ExtensionKind } from "./decode/extension.ts";
+import { decodeExtAuthz, decodeExtAuthzPerRoute, decodeNetworkExtAuthz } from "./http-filter/ext-authz.ts";
 import { decodeFault, isInertFault } from "./http-filter/fault.ts";
 import { decodeHttpConnectionManager } from "./listener/http-connection-manager-decoder.ts";
 import { decodeIstioAlpn } from "./http-filter/istio-alpn.ts";
@@ -104,7 +105,9 @@ const rows: readonly Extension[] = [
     statsOnly,
   ),
   ignored("network filter", "envoy.filters.network.mysql_proxy", "envoy.extensions.filters.network.mysql_proxy.v3.MySQLProxy", statsOnly),
-  refused("network filter", "envoy.filters.network.ext_authz", "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz", decides),
+  honoured("network filter", "envoy.filters.network.ext_authz", "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz", {
+    decode: decodeNetworkExtAuthz,
+  }),
   refused("network filter", "envoy.filters.network.ratelimit", "envoy.extensions.filters.network.ratelimit.v3.RateLimit", decides),
   refused(
     "network filter",
@@ -151,9 +154,10 @@ const rows: readonly Extension[] = [
   ignored("http filter", "istio.stats", "stats.PluginConfig", statsOnly),
   ignored("http filter", "istio.metadata_exchange", "io.istio.http.peer_metadata.Config", statsOnly),
   ignored("http filter", "envoy.filters.http.tap", "envoy.extensions.filters.http.tap.v3.Tap", "it only copies traffic"),
-  refused("http filter", "envoy.filters.http.ext_authz", "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", decides, [
-    "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
-  ]),
+  honoured("http filter", "envoy.filters.http.ext_authz", "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", {
+    decode: decodeExtAuthz,
+    perRoute: { "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute": decodeExtAuthzPerRoute },
+  }),
   refused("http filter", "envoy.filters.http.ext_proc", "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor", rewrites, [
     "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute",
   ]),

@@ -14,7 +14,7 @@ export interface Reason {
 }
 
 /** The steps, in the order they are taken. */
-export type StepKind = "dns" | "listener" | "filter_chain" | "route" | "cluster" | "endpoints" | "tls" | "gateway";
+export type StepKind = "dns" | "listener" | "filter_chain" | "route" | "cluster" | "endpoints" | "tls" | "gateway" | "policy";
 
 /** One step. */
 export interface Step {

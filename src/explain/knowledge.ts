@@ -2,6 +2,7 @@
 // explanation has the same steps with fewer reasons.
 import type { Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { RbacRequest } from "../match/rbac.ts";
 import type { ExplainConfig } from "./config.ts";
 import type { Place, Reason, WarningCode } from "./explanation.ts";
 
@@ -48,6 +49,24 @@ export interface ClusterName {
   readonly reason: Reason;
 }
 
+/** What a workload's sidecar sees of this proxy. */
+export interface Caller {
+  readonly mutualTls: boolean;
+  readonly serverName: string;
+  /** Undefined: a TCP connection. */
+  readonly request: RbacRequest | undefined;
+}
+
+/** What the policies of a workload make of a caller. */
+export interface Judgement {
+  readonly allowed: boolean;
+  /** The rule that refuses, by the name the access log has; `none`: no ALLOW policy matches. */
+  readonly policy: string | undefined;
+  readonly reasons: readonly Reason[];
+  /** What has a say as well and is not asked here. */
+  readonly open: readonly string[];
+}
+
 /** The objects behind one proxy's configuration. */
 export interface MeshKnowledge {
   /** Whose name it is that the table answered with. */
@@ -72,6 +91,8 @@ export interface MeshKnowledge {
   /** The endpoint of a cluster at an address; undefined when it is none of the service's own. */
   endpoint(cluster: Cluster, address: string): EndpointFacts | undefined;
   missing(cluster: Cluster): readonly MissingEndpoint[];
+  /** What the policies of the endpoint's workload make of a caller; undefined when it has none, or no sidecar. */
+  judge(cluster: Cluster, address: string, caller: Caller): Judgement | undefined;
   gateway(address: string): FarGateway | undefined;
   /** Gateway servers at a port, and what they export. */
   aboutServers(port: number): readonly Reason[];

@@ -11,6 +11,7 @@ const titles: Readonly<Record<StepKind, string>> = {
   endpoints: "endpoints",
   tls: "TLS",
   gateway: "gateway",
+  policy: "policy",
 };
 const titleWidth = 11;
 

@@ -51,9 +51,9 @@ export interface NetworkFilterContext extends FilterDeps {
 export interface NetworkFilter {
   /**
    * Called in order for each connection, TLS done. `continue` goes on to the next filter. `done` means this filter owns the
-   * connection from here (terminal filters) or has closed it. Must not throw.
+   * connection from here (terminal filters) or has closed it. `wait` holds it until the filter calls `resume`, once. Must not throw.
    */
-  onConnection(connection: Connection): "continue" | "done";
+  onConnection(connection: Connection, resume: () => void): "continue" | "done" | "wait";
   /** Draining started for this chain's listener: close idle connections soon, busy ones when done. */
   drain?(): void;
   /** Connections still open. */

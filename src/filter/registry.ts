@@ -4,6 +4,7 @@ import { routerExtension } from "../envoy/http-filter/router.ts";
 import type { HttpFilterSpec } from "../http/filter.ts";
 import type { ListenerFilterSpec, NetworkFilterSpec } from "./filter.ts";
 import { cors } from "./http/cors/cors.ts";
+import { extAuthz } from "./http/ext-authz/ext-authz.ts";
 import { fault } from "./http/fault/fault.ts";
 import { istioAlpn } from "./http/istio-alpn/istio-alpn.ts";
 import { jwtAuthn } from "./http/jwt-authn/jwt-authn.ts";
@@ -17,6 +18,7 @@ import { proxyProtocol } from "./listener/proxy-protocol/proxy-protocol.ts";
 import { tlsInspector } from "./listener/tls-inspector/tls-inspector.ts";
 import { createHttpConnectionManagerSpec } from "./network/http-connection-manager/http-connection-manager.ts";
 import { istioMetadataExchange, istioStats } from "./network/istio-passive/istio-passive.ts";
+import { networkExtAuthz } from "./network/ext-authz/ext-authz.ts";
 import { networkRbac } from "./network/rbac/rbac.ts";
 import { sniCluster } from "./network/sni-cluster/sni-cluster.ts";
 import { tcpProxy } from "./network/tcp-proxy/tcp-proxy.ts";
@@ -28,13 +30,14 @@ const byExtension = <S extends { readonly extension: string }>(specs: readonly S
 export const listenerFilters = byExtension<ListenerFilterSpec>([originalDst, originalSrc, proxyProtocol, tlsInspector, httpInspector]);
 
 /** HTTP filters; the router is the terminal of their chain and made apart. */
-export const httpFilters = byExtension<HttpFilterSpec>([rbac, jwtAuthn, localRateLimit, cors, fault, istioAlpn]);
+export const httpFilters = byExtension<HttpFilterSpec>([rbac, jwtAuthn, extAuthz, localRateLimit, cors, fault, istioAlpn]);
 
 /** Network filters. */
 export const networkFilters = byExtension<NetworkFilterSpec>([
   istioMetadataExchange,
   istioStats,
   networkRbac,
+  networkExtAuthz,
   sniCluster,
   tcpProxy,
   createHttpConnectionManagerSpec(httpFilters, createRouter),

@@ -287,6 +287,7 @@ export class HttpManager {
   logDenied(connection: ConnectionInfo): void {
     const info = new StreamInfo(connection, connection.startWallMs, connection.startMs);
     info.connectionTerminationDetails = connection.denied;
+    info.flags = connection.deniedFlags;
     info.endMs = this.clock.nowMs();
     this.log(info);
   }

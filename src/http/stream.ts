@@ -89,6 +89,8 @@ export class HttpStream implements RouteRequest {
   #held: Buffer[] | undefined = undefined;
   #heldBytes = 0;
   #heldTrailers: HeaderMap | undefined = undefined;
+  /** Called after each piece of request body that is held back, and when it is complete; a filter that wants to see it sets this. */
+  onHeldBody: (() => void) | undefined = undefined;
   #stoppedAt = -1;
   #responseStoppedAt = -1;
   #heldResponse: { readonly data: Buffer[]; trailers: HeaderMap | undefined; end: boolean; headersEnd: boolean } | undefined = undefined;
@@ -205,6 +207,7 @@ export class HttpStream implements RouteRequest {
       this.#heldBytes += data.length;
       const limit = this.manager.bufferLimitBytes;
       if (before < limit && this.#heldBytes >= limit) this.codec.pauseRequest(true);
+      this.onHeldBody?.();
       return;
     }
     this.#passData(terminal, data, endStream);
@@ -238,6 +241,7 @@ export class HttpStream implements RouteRequest {
     if (this.#terminal === undefined) {
       this.#held ??= [];
       this.#heldTrailers = trailers;
+      this.onHeldBody?.();
       return;
     }
     this.#passTrailers(this.#terminal, trailers);
@@ -247,6 +251,17 @@ export class HttpStream implements RouteRequest {
   #passTrailers(terminal: TerminalFilter, trailers: HeaderMap): void {
     for (const { filter, index } of this.manager.requestTrailerFilters) filter.onRequestTrailers!(this, trailers, index);
     terminal.onRequestTrailers(trailers);
+  }
+
+  /** Bytes of request body held back while a filter holds the stream. */
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** A copy of what is held back, `maxBytes` of it at most. */
+  copyHeldBody(maxBytes: number): Buffer {
+    const held = this.#held ?? [];
+    return Buffer.concat(held).subarray(0, maxBytes);
   }
 
   /** A read was worked off by the codec. */
@@ -279,6 +294,12 @@ export class HttpStream implements RouteRequest {
       if (reply.body !== "") headers.add("grpc-message", encodeGrpcMessage(reply.body));
       this.#abandonTerminal();
       this.replyMutator?.apply(headers, info);
+      // The content type of a gRPC answer is not the reply's to choose.
+      if (reply.set !== undefined)
+        setFields(
+          headers,
+          reply.set.filter(({ name }) => name !== "content-type"),
+        );
       this.respondHeaders(200, headers, true);
       this.codec.flush();
       return;
@@ -291,6 +312,7 @@ export class HttpStream implements RouteRequest {
     }
     this.#abandonTerminal();
     info.responseCode = reply.status;
+    if (reply.set !== undefined) setFields(headers, reply.set);
     this.replyMutator?.apply(headers, info);
     const headersOnly = body === "" || noContent || this.method === "HEAD";
     this.respondHeaders(reply.status, headers, headersOnly);
@@ -480,5 +502,15 @@ export class HttpStream implements RouteRequest {
     this.manager.logger.error("request failed inside the proxy", { error: error.stack ?? error.message, path: this.path });
     if (this.responseStarted) this.abortResponse(flag.LR, "internal_error");
     else this.sendLocalReply({ status: 500, body: "", details: "internal_error", flags: flag.LR, close: true });
+  }
+}
+
+/** Each name in place of what was there, as often as it comes. */
+function setFields(headers: HeaderMap, fields: NonNullable<LocalReply["set"]>): void {
+  const before = new Set<string>();
+  for (const { name, value } of fields) {
+    if (before.has(name)) headers.add(name, value);
+    else headers.set(name, value);
+    before.add(name);
   }
 }

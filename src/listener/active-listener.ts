@@ -176,8 +176,14 @@ export class ActiveListener {
     return stream;
   }
 
-  #serve(chain: ActiveChain, connection: Connection): void {
-    for (const filter of chain.filters) if (filter.onConnection(connection) === "done") return;
+  #serve(chain: ActiveChain, connection: Connection, from = 0): void {
+    const { filters } = chain;
+    for (let i = from; i < filters.length; i++) {
+      const status = filters[i]!.onConnection(connection, () => {
+        if (!connection.socket.destroyed) this.#serve(chain, connection, i + 1);
+      });
+      if (status !== "continue") return;
+    }
     // A chain of filters that all let it pass: nobody serves the connection.
     connection.socket.destroy();
   }

@@ -5,6 +5,7 @@ import type { RbacPermission, RbacPolicy, RbacPrincipal, RbacRules } from "../en
 import { cidrContains, parseCidr, parseIp } from "./cidr.ts";
 import type { HeaderSource } from "./header-matcher.ts";
 import { compileHeaderMatcher } from "./header-matcher.ts";
+import { compileMetadataMatcher, type DynamicMetadata, type MetadataTest } from "./metadata-matcher.ts";
 import { compilePathMatcher, withoutQuery } from "./path-matcher.ts";
 import type { StringTest } from "./string-matcher.ts";
 import { compileStringMatcher } from "./string-matcher.ts";
@@ -21,6 +22,13 @@ export interface RbacConnection {
   readonly tls:
     | { readonly validated: boolean; readonly uriSans: readonly string[]; readonly dnsSans: readonly string[]; readonly subject: string }
     | undefined;
+  /** What network filters have said. */
+  readonly dynamicMetadata: DynamicMetadata;
+}
+
+/** The facts of a request that rules look at. */
+export interface RbacRequest extends HeaderSource {
+  readonly info: { readonly dynamicMetadata: DynamicMetadata };
 }
 
 /** Outcome of rules. `policy` is the name of the one that decided, undefined when none matched. */
@@ -30,7 +38,7 @@ export interface RbacDecision {
 }
 
 /** Compiled rules. `request` is undefined for plain connections. */
-export type RbacTest = (connection: RbacConnection, request: HeaderSource | undefined) => RbacDecision;
+export type RbacTest = (connection: RbacConnection, request: RbacRequest | undefined) => RbacDecision;
 
 /** Compiles rules. Throws when a regex, range or template is not valid, which decoding has ruled out for decoded configuration. */
 export function compileRbac(rules: RbacRules): RbacTest {
@@ -44,7 +52,7 @@ export function compileRbac(rules: RbacRules): RbacTest {
   };
 }
 
-type Test = (connection: RbacConnection, request: HeaderSource | undefined) => boolean;
+type Test = (connection: RbacConnection, request: RbacRequest | undefined) => boolean;
 
 function compilePolicy(policy: RbacPolicy): Test {
   const permitted = anyOf(policy.permissions.map(compilePermission));
@@ -78,6 +86,8 @@ function compilePermission(rule: RbacPermission): Test {
       const test = compileStringMatcher(rule.matcher);
       return (connection) => test(connection.serverName);
     }
+    case "metadata":
+      return ofMetadata(compileMetadataMatcher(rule.matcher));
   }
 }
 
@@ -99,6 +109,8 @@ function compilePrincipal(id: RbacPrincipal): Test {
       return inRange(id.range, id.which === "direct" ? (connection) => connection.directRemote.ip : (connection) => connection.remote.ip);
     case "authenticated":
       return authenticated(id.principalName && compileStringMatcher(id.principalName));
+    case "metadata":
+      return ofMetadata(compileMetadataMatcher(id.matcher));
   }
 }
 
@@ -125,6 +137,11 @@ function ofRequest(test: (request: HeaderSource) => boolean): Test {
 
 function ofPath(test: (path: string) => boolean): Test {
   return (_connection, request) => request !== undefined && test(withoutQuery(request.path));
+}
+
+/** A request's own metadata; a bare connection's when there is no request. */
+function ofMetadata(test: MetadataTest): Test {
+  return (connection, request) => test(request === undefined ? connection.dynamicMetadata : request.info.dynamicMetadata);
 }
 
 function always(): boolean {

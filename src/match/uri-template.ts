@@ -1,5 +1,5 @@
 // Envoy's uri_template path patterns (envoy.path.match.uri_template), e.g. `/shelf/{id}/**`, turned into RE2 syntax:
-// `*` and `{name}` are one segment, `**` any number of them (last only), `{name=pattern}` a named pattern.
+// `*` and `{name}` are one segment, `**` any number of them (with nothing but literals after it), `{name=pattern}` a named pattern.
 
 /** Longest template accepted and most variables in it, as in Envoy. */
 const maxLength = 255;
@@ -19,10 +19,11 @@ export function uriTemplatePattern(template: string): string | { readonly error:
   let pattern = "";
   let closed = false;
   for (const part of splitSegments(template.slice(1))) {
-    if (closed) return { error: "has something after **" };
+    // Literals may follow it, anything that stands for something may not.
+    if (closed && part !== "" && !literal.test(part)) return { error: "has something after ** that is no literal" };
     const piece = compilePart(part, names);
     if (typeof piece !== "string") return piece;
-    closed = piece.includes(anySegments);
+    closed ||= piece.includes(anySegments);
     pattern += `/${piece}`;
   }
   return pattern;

@@ -11,7 +11,9 @@ import { extensions } from "../envoy/extensions.ts";
 import type { Issue } from "../error.ts";
 import type { ResourceIssue } from "../snapshot/resource-issue.ts";
 import { variablesFromFlag } from "../source/mesh/auto-allocate.ts";
+import { jwksSources } from "../source/mesh/authn/jwks-source.ts";
 import { checkGatewayNames } from "../source/mesh/directory/check-gateway-names.ts";
+import { checkJwks } from "../source/mesh/directory/check-jwks.ts";
 import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
 import type { LoadedMesh } from "../source/mesh/directory/load.ts";
 import { formatIssue, formatPath } from "../source/yaml-document.ts";
@@ -27,6 +29,7 @@ import { systemRoots } from "./system-roots.ts";
 import { gatewayHosts } from "../source/mesh/registry/networks.ts";
 import { createSystemLookup, type HostLookup } from "../upstream/discovery/host-lookup.ts";
 import { GatewayAddresses } from "./gateway-addresses.ts";
+import { type FetchText, JwksKeys } from "./jwks-keys.ts";
 import type { ConfigSource, LoadResult, LoadedConfig } from "./config-source.ts";
 
 /** Which mesh, and whose view of it. */
@@ -40,10 +43,12 @@ export interface MeshSourceOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
-/** What host names of network gateways are resolved with. Default: this system's resolver and clock. */
+/** What host names of network gateways are resolved, and key sets fetched, with. Default: this system's resolver and clock. */
 export interface MeshSourceDeps {
   readonly lookup?: HostLookup;
   readonly clock?: Clock;
+  /** What key sets are fetched with; default: guarded-fetch.ts. */
+  readonly fetch?: FetchText;
 }
 
 /** A source over a mesh directory. */
@@ -51,6 +56,7 @@ export function createMeshSource(options: MeshSourceOptions, deps: MeshSourceDep
   let changed: () => void = () => undefined;
   const { lookup = createSystemLookup(), clock = systemClock } = deps;
   const gateways = new GatewayAddresses({ lookup, clock, onChange: () => changed() });
+  const jwks = new JwksKeys({ clock, onChange: () => changed(), ...(deps.fetch ? { fetch: deps.fetch } : {}) });
   // Objects that are bad now keep serving as they were in the load before; that load and what was decoded from it are the only state.
   let lastMesh: LoadedMesh | undefined;
   const memory = new DecodeMemory();
@@ -62,17 +68,24 @@ export function createMeshSource(options: MeshSourceOptions, deps: MeshSourceDep
     quietMs: 20,
     paths,
     onChange: (listener) => (changed = listener),
-    close: () => gateways.close(),
+    close: () => {
+      gateways.close();
+      jwks.close();
+    },
     load: async (previous) => {
       const loaded = await loadMeshDirectory(options.folder, { variables, ...(lastMesh && previous ? { previous: lastMesh } : {}) });
       const issues: LocatedIssue[] = loaded.issues.map((issue) => ({ severity: issue.severity, text: formatIssue(issue) }));
       const node = await resolveNode(options, loaded, issues);
       if (!node || (!previous && hasErrors(issues))) return { ok: false, issues, paths };
       lastMesh = loaded;
-      const { addresses, failures } = await gateways.resolve(gatewayHosts(loaded.mesh));
-      const mesh = { ...loaded.mesh, gatewayAddresses: addresses };
+      const [{ addresses, failures }, keys] = await Promise.all([
+        gateways.resolve(gatewayHosts(loaded.mesh)),
+        jwks.resolve(jwksSources(loaded.mesh)),
+      ]);
+      const mesh = { ...loaded.mesh, gatewayAddresses: addresses, jwks: keys.keys };
       const unresolved = checkGatewayNames(mesh, join(options.folder, "networks.yaml"), (host) => failures.get(host) ?? "it is not known");
-      issues.push(...unresolved.map((issue) => ({ severity: issue.severity, text: formatIssue(issue) })));
+      const unfetched = checkJwks(mesh, (key) => keys.failures.get(key) ?? "they have not come yet");
+      issues.push(...[...unresolved, ...unfetched].map((issue) => ({ severity: issue.severity, text: formatIssue(issue) })));
       // What is missing may still come, and everything else is served without it.
       for (const issue of loaded.missing) issues.push({ severity: "warning", text: formatIssue({ ...issue, severity: "warning" }) });
       const { translation, servicePorts } = translateWithPorts(mesh, node);

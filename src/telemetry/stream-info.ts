@@ -86,6 +86,8 @@ export class ConnectionInfo {
   clusterOverride = "";
   /** A network filter refused the connection: its connection termination details. The terminal filter closes it. */
   denied = "";
+  /** Response flags of that refusal. */
+  deniedFlags = 0;
   filterChainName = "";
   listenerName = "";
   tls: TlsPeer | undefined = undefined;
@@ -95,6 +97,8 @@ export class ConnectionInfo {
   negotiatedAlpn = "";
   /** Downstream TLS failure, Envoy's DOWNSTREAM_TRANSPORT_FAILURE_REASON. */
   transportFailureReason = "";
+  /** Dynamic metadata by filter namespace, as network filters set it. */
+  dynamicMetadata: Map<string, Record<string, unknown>> | undefined = undefined;
   /** Free-form state for filters, by canonical filter name. */
   filterState: Map<string, unknown> | undefined = undefined;
 
@@ -107,6 +111,17 @@ export class ConnectionInfo {
     this.directLocal = local;
     this.local = local;
   }
+}
+
+/** Something that carries dynamic metadata. */
+interface MetadataHolder {
+  dynamicMetadata: Map<string, Record<string, unknown>> | undefined;
+}
+
+/** Adds to a filter's dynamic metadata; keys that are there already are replaced, as in Envoy. */
+export function setDynamicMetadata(holder: MetadataHolder, filter: string, values: Readonly<Record<string, unknown>>): void {
+  holder.dynamicMetadata ??= new Map();
+  holder.dynamicMetadata.set(filter, { ...holder.dynamicMetadata.get(filter), ...values });
 }
 
 /** One request, or one TCP connection: the subject of exactly one access-log record. */

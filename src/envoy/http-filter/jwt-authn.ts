@@ -33,6 +33,10 @@ export interface JwtProvider {
   /** Default 60. */
   readonly clockSkewSeconds: number;
   readonly requireExpiration: boolean;
+  /** Key of the filter's dynamic metadata that the claims of a verified token are put under; empty = none. */
+  readonly payloadInMetadata: string;
+  /** Claims whose text becomes a list there, split at spaces. */
+  readonly spaceDelimitedClaims: readonly string[];
   readonly claimToHeaders: readonly { readonly headerName: string; readonly claimName: string }[];
 }
 
@@ -89,11 +93,17 @@ const decodeClaimToHeader = message(
   strict,
 );
 
+const decodeNormalizePayload = message(
+  "envoy.extensions.filters.http.jwt_authn.v3.JwtProvider.NormalizePayload",
+  (m) => m.field("space_delimited_claims", list(nonEmpty), []),
+  strict,
+);
+
 const decodeProvider: Decoder<Omit<JwtProvider, "name">> = message(
   "envoy.extensions.filters.http.jwt_authn.v3.JwtProvider",
   (m) => {
     m.refuse("fetching keys; give local_jwks", "remote_jwks");
-    m.ignore("payload_in_metadata", "header_in_metadata", "failed_status_in_metadata", "normalize_payload_in_metadata");
+    m.ignore("header_in_metadata", "failed_status_in_metadata");
     m.accept("jwt_cache_config", "clear_route_cache");
     return {
       issuer: m.field("issuer", text, ""),
@@ -107,6 +117,8 @@ const decodeProvider: Decoder<Omit<JwtProvider, "name">> = message(
       padForwardPayloadHeader: m.field("pad_forward_payload_header", bool, false),
       clockSkewSeconds: m.field("clock_skew_seconds", uint32, 60),
       requireExpiration: m.field("require_expiration", bool, false),
+      payloadInMetadata: m.field("payload_in_metadata", text, ""),
+      spaceDelimitedClaims: m.field("normalize_payload_in_metadata", decodeNormalizePayload, []),
       claimToHeaders: m.field("claim_to_headers", list(decodeClaimToHeader), []),
     };
   },

@@ -1,9 +1,10 @@
-// Decoders of the RBAC filters. Every field that is not honoured is an error, shadow rules apart: they only feed stats.
+// Decoders of the RBAC filters. Every field that is not honoured is an error.
 import { decodeCidrRange } from "../address.ts";
 import type { Decoder } from "../decode/cursor.ts";
-import { message } from "../decode/message.ts";
+import { type Fields, message } from "../decode/message.ts";
 import { enumeration, list, nonEmpty, onlyTrue, port, record, text } from "../decode/scalars.ts";
 import { decodePortRange } from "../listener/listener-filter-predicate.ts";
+import { decodeMetadataMatcher } from "../metadata-matcher.ts";
 import type { HttpRbacConfig, HttpRbacPerRoute, NetworkRbacConfig, RbacPermission, RbacPrincipal, RbacRules } from "./rbac.ts";
 import { decodeHeaderMatcher, decodeStringMatcher, decodeUriTemplate, decodeUrlPathMatcher } from "../string-matcher.ts";
 
@@ -27,12 +28,13 @@ const permissionKinds: Readonly<Record<string, Decoder<RbacPermission>>> = {
   destination_port: (json, at) => ({ kind: "destinationPort", port: port(json, at) }),
   destination_port_range: (json, at) => ({ kind: "destinationPortRange", ...decodePortRange(json, at) }),
   requested_server_name: (json, at) => ({ kind: "requestedServerName", matcher: decodeStringMatcher(json, at) }),
+  metadata: (json, at) => ({ kind: "metadata", matcher: decodeMetadataMatcher(json, at) }),
 };
 
 const decodePermission: Decoder<RbacPermission> = message(
   "envoy.config.rbac.v3.Permission",
   (m) => {
-    m.refuse("permissions over metadata", "metadata", "sourced_metadata");
+    m.refuse("permissions over metadata of routes", "sourced_metadata");
     m.refuse("matcher extensions", "matcher");
     return m.requiredOneof(permissionKinds, { kind: "any" });
   },
@@ -66,12 +68,13 @@ const principalKinds: Readonly<Record<string, Decoder<RbacPrincipal>>> = {
   remote_ip: address("remote"),
   header: (json, at) => ({ kind: "header", header: decodeHeaderMatcher(json, at) }),
   url_path: (json, at) => ({ kind: "urlPath", matcher: decodeUrlPathMatcher(json, at) }),
+  metadata: (json, at) => ({ kind: "metadata", matcher: decodeMetadataMatcher(json, at) }),
 };
 
 const decodePrincipal: Decoder<RbacPrincipal> = message(
   "envoy.config.rbac.v3.Principal",
   (m) => {
-    m.refuse("principals over metadata", "metadata", "sourced_metadata");
+    m.refuse("principals over metadata of routes", "sourced_metadata");
     m.refuse("principals over filter state", "filter_state");
     return m.requiredOneof(principalKinds, { kind: "any" });
   },
@@ -105,13 +108,24 @@ export const decodeRbacRules: Decoder<RbacRules> = message(
   strict,
 );
 
+function decodeShadow(m: Fields): Pick<HttpRbacConfig, "shadowRules" | "shadowRulesStatPrefix"> {
+  return {
+    ...m.maybe("shadowRules", "shadow_rules", decodeRbacRules),
+    shadowRulesStatPrefix: m.field("shadow_rules_stat_prefix", text, ""),
+  };
+}
+
 /** extensions.filters.http.rbac.v3.RBAC. */
 export const decodeHttpRbac: Decoder<HttpRbacConfig> = message(
   "envoy.extensions.filters.http.rbac.v3.RBAC",
   (m) => {
     m.refuse("matcher trees; give rules", "matcher");
-    m.ignore("shadow_rules", "shadow_matcher", "shadow_rules_stat_prefix", "track_per_rule_stats");
-    return { ...m.maybe("rules", "rules", decodeRbacRules), rulesStatPrefix: m.field("rules_stat_prefix", text, "") };
+    m.ignore("shadow_matcher", "track_per_rule_stats");
+    return {
+      ...m.maybe("rules", "rules", decodeRbacRules),
+      rulesStatPrefix: m.field("rules_stat_prefix", text, ""),
+      ...decodeShadow(m),
+    };
   },
   strict,
 );
@@ -130,11 +144,12 @@ export const decodeNetworkRbac: Decoder<NetworkRbacConfig> = message(
   "envoy.extensions.filters.network.rbac.v3.RBAC",
   (m) => {
     m.refuse("matcher trees; give rules", "matcher");
-    m.ignore("shadow_rules", "shadow_matcher", "shadow_rules_stat_prefix");
+    m.ignore("shadow_matcher");
     m.refuse("delaying denials", "delay_deny");
     return {
       ...m.maybe("rules", "rules", decodeRbacRules),
       statPrefix: m.required("stat_prefix", nonEmpty),
+      ...decodeShadow(m),
       enforcement: m.field("enforcement_type", enforcement, "ONE_TIME_ON_FIRST_BYTE"),
     };
   },

@@ -1,6 +1,7 @@
 // Envoy config.rbac.v3.RBAC and the two filters that carry it, narrowed: who may do what. Whatever of a policy cannot be checked
 // is an error, for leaving it out would let someone in or keep someone out.
 import type { CidrRange } from "../address.ts";
+import type { MetadataMatcher } from "../metadata-matcher.ts";
 import type { HeaderMatcher, StringMatcher } from "../string-matcher.ts";
 
 /** config.rbac.v3.Permission: what is done. */
@@ -16,7 +17,9 @@ export type RbacPermission =
   | { readonly kind: "destinationPort"; readonly port: number }
   /** Start inclusive, end exclusive. */
   | { readonly kind: "destinationPortRange"; readonly start: number; readonly end: number }
-  | { readonly kind: "requestedServerName"; readonly matcher: StringMatcher };
+  | { readonly kind: "requestedServerName"; readonly matcher: StringMatcher }
+  /** What filters before have said of the request (or, in a network filter, of the connection). */
+  | { readonly kind: "metadata"; readonly matcher: MetadataMatcher };
 
 /** config.rbac.v3.Principal: who does it. */
 export type RbacPrincipal =
@@ -28,7 +31,8 @@ export type RbacPrincipal =
   /** `direct`: the connection's peer. `remote`: after x-forwarded-for or PROXY protocol. `source` is the deprecated source_ip, equal to `direct`-with-PROXY. */
   | { readonly kind: "ip"; readonly which: "source" | "direct" | "remote"; readonly range: CidrRange }
   | { readonly kind: "header"; readonly header: HeaderMatcher }
-  | { readonly kind: "urlPath"; readonly matcher: StringMatcher };
+  | { readonly kind: "urlPath"; readonly matcher: StringMatcher }
+  | { readonly kind: "metadata"; readonly matcher: MetadataMatcher };
 
 /** config.rbac.v3.Policy: matches when one permission and one principal do. */
 export interface RbacPolicy {
@@ -48,6 +52,9 @@ export interface HttpRbacConfig {
   /** Absent: everything passes. */
   readonly rules?: RbacRules;
   readonly rulesStatPrefix: string;
+  /** Evaluated and told in statistics and dynamic metadata, nothing more. */
+  readonly shadowRules?: RbacRules;
+  readonly shadowRulesStatPrefix: string;
 }
 
 /** extensions.filters.http.rbac.v3.RBACPerRoute: replaces the filter's rules; without `rbac` the filter is off. */
@@ -59,5 +66,7 @@ export interface HttpRbacPerRoute {
 export interface NetworkRbacConfig {
   readonly rules?: RbacRules;
   readonly statPrefix: string;
+  readonly shadowRules?: RbacRules;
+  readonly shadowRulesStatPrefix: string;
   readonly enforcement: "ONE_TIME_ON_FIRST_BYTE" | "CONTINUOUS";
 }

@@ -5,6 +5,7 @@ import type { MeshContext } from "./context.ts";
 import { knowEndpoints } from "./endpoints.ts";
 import { gatewayAt } from "./gateways.ts";
 import { knowNames } from "./names.ts";
+import { knowPolicies } from "./policies.ts";
 
 /** Knowledge from one node's point of view. */
 export function createMeshKnowledge(context: MeshContext): MeshKnowledge {
@@ -12,6 +13,7 @@ export function createMeshKnowledge(context: MeshContext): MeshKnowledge {
     ...knowNames(context),
     ...knowClusters(context),
     ...knowEndpoints(context),
+    ...knowPolicies(context),
     gateway: (address) => gatewayAt(context, address),
   };
 }

@@ -95,6 +95,7 @@ function prepare(manager: HttpConnectionManagerConfig, { request, port }: Arriva
 const mayRefuse: ReadonlyMap<string, string> = new Map([
   ["envoy.filters.http.rbac", "RBAC"],
   ["envoy.filters.http.jwt_authn", "JWT"],
+  ["envoy.filters.http.ext_authz", "external authorization"],
   ["envoy.filters.http.local_ratelimit", "local rate limit"],
 ]);
 

@@ -4,14 +4,18 @@ import type { IstioAlpnConfig } from "../../envoy/http-filter/istio-alpn.ts";
 import type { UpstreamTlsContext } from "../../envoy/tls/tls.ts";
 import type { Cluster } from "../../envoy/cluster/cluster.ts";
 import { compileAlpnOffers } from "../../filter/http/istio-alpn/istio-alpn.ts";
+import { normalizePath } from "../../http/path.ts";
+import type { RbacRequest } from "../../match/rbac.ts";
 import type { ResolvedEndpoint } from "../../upstream/host.ts";
 import { compileTransportSockets } from "../../upstream/transport-sockets.ts";
+import { HeaderMap } from "../../wire/header-map.ts";
 import type { ExplainConfig } from "../config.ts";
 import { expectedSans } from "../describe.ts";
 import { type Narrative, sent, type Verdict } from "../explanation.ts";
 import type { Arrival } from "../arrival.ts";
 import { upstreamFailed } from "../failure.ts";
 import type { FarGateway } from "../knowledge.ts";
+import { authorityOf } from "../question.ts";
 import type { AtCluster } from "./endpoints.ts";
 
 /** Hosts that are dialled alike. */
@@ -28,7 +32,7 @@ export function followTls(config: ExplainConfig, at: AtCluster, endpoints: reado
     tls,
     endpoints: members,
   }));
-  const asking: Asking = { config, at, story, asked: new Map() };
+  const asking: Asking = { config, at, story, asked: new Map(), judged: new Set() };
   const failures: Verdict[] = [];
   let ways = 0;
   for (const group of groups) {
@@ -93,6 +97,8 @@ interface Asking {
   readonly story: Narrative;
   /** Gateways and what they said. */
   readonly asked: Map<string, Verdict | undefined>;
+  /** Outcomes of policies that were told. */
+  readonly judged: Set<string>;
 }
 
 /** Why a connection to this endpoint fails, as far as the directory tells; undefined: it does not. */
@@ -104,12 +110,55 @@ function failureAt(asking: Asking, endpoint: ResolvedEndpoint, { tls }: Dialled,
   if (gateway !== undefined) return tls === undefined ? undefined : failureAtGateway(asking, gateway, tls.sni, alpn);
   const facts = config.mesh?.endpoint(cluster, addressText);
   if (facts === undefined) return undefined;
+  const refused = refusedByPolicy(asking, addressText, tls, facts.workload);
+  if (refused !== undefined) return refused;
   if (facts.astray) story.warn("no_gateway", `${addressText} is on ${facts.network}, which has no gateway: it is dialled directly`);
   // TLS of the caller's own, passed on, is no mesh mTLS unless a gateway passes it.
   if (!facts.strict || tls !== undefined || (info.transportProtocol === "tls" && target.sniDnat)) return undefined;
   const text = `${facts.workload || addressText} takes nothing but mTLS (STRICT), and is called in plain text`;
   story.warn("strict_mtls", text, facts.whyTls.place);
   return upstreamFailed(target, "upstream_closed", true, text);
+}
+
+/** What the policies at the far end make of the request; told once for each outcome. */
+function refusedByPolicy(
+  { config, at, story, judged }: Asking,
+  address: string,
+  tls: Dialled["tls"],
+  workload: string,
+): Verdict | undefined {
+  const { cluster, target, arrival, info } = at;
+  const request = target.http === undefined || arrival.request === undefined ? undefined : asSeen(arrival.request, target.http);
+  const judgement = config.mesh?.judge(cluster, address, {
+    mutualTls: tls !== undefined,
+    serverName: tls?.sni ?? info.serverName,
+    request,
+  });
+  if (judgement === undefined) return undefined;
+  const { allowed, policy = "", reasons, open } = judgement;
+  const details = `rbac_access_denied_matched_policy[${policy}]`;
+  const who = workload === "" ? address : workload;
+  const key = `${workload} ${policy}`;
+  if (!judged.has(key)) {
+    judged.add(key);
+    const answer = allowed ? `the policies of ${who} let it in` : `the policies of ${who} refuse it: ${details}`;
+    story.step("policy", answer, { workload: who, address, allowed, policy }, !allowed).all(reasons);
+    if (open.length > 0) story.warn("not_evaluated", `at ${who} ${open.join(" and ")} may refuse the request, and are not asked here`);
+  }
+  if (allowed) return undefined;
+  const text = `${who} refuses it: ${details}`;
+  if (request === undefined) return { sent: false, flags: "-", details: "-", text: `the connection is closed: ${text}` };
+  return { sent: false, status: 403, flags: "-", details: "via_upstream", text: `answered with 403: ${text}` };
+}
+
+/** A request as rules look at it; nobody before has said anything of it. */
+function asSeen(request: NonNullable<Arrival["request"]>, manager: HttpConnectionManagerConfig): RbacRequest {
+  const headers = new HeaderMap();
+  for (const [name, value] of request.headers) if (name !== "host") headers.add(name, value);
+  const authority = request.headers.find(([name]) => name === "host")?.[1] ?? authorityOf(request);
+  const normal = normalizePath(request.path, manager);
+  const path = normal.kind === "reject" ? request.path : normal.path;
+  return { headers, method: request.method, path, authority, scheme: "http", info: { dynamicMetadata: undefined } };
 }
 
 /** Asks a gateway once, however many endpoints it stands for. */

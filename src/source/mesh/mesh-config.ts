@@ -1,5 +1,6 @@
 // Istio's MeshConfig (`meshconfig.yaml`), narrowed to what decides the resources of a proxy.
 import { type AutoAllocateSettings, defaultAutoAllocate, readAutoAllocate } from "./auto-allocate.ts";
+import { type AuthorizerSettings, readExtensionProviders } from "./istio/extension-provider.ts";
 import { readTcpKeepalive, type TcpKeepalive } from "./istio/connection-pool.ts";
 import { type LocalitySetting, readLocalitySetting } from "./istio/locality-setting.ts";
 import { readRetries, type Retries } from "./istio/route/http-policy.ts";
@@ -49,6 +50,8 @@ export interface MeshConfig {
   readonly virtualServiceExportTo: readonly string[];
   /** `defaultHttpRetryPolicy`, for routes without retries of their own; undefined: Istio's. */
   readonly retries: Retries | undefined;
+  /** `extensionProviders` that action CUSTOM can name. */
+  readonly authorizers: readonly AuthorizerSettings[];
   /** `discoverySelectors`: a namespace is discovered when one of them selects its labels; empty discovers all. */
   readonly discoverySelectors: readonly LabelSelector[];
   /** `meshMTLS`, of the servers of the mesh. */
@@ -83,6 +86,7 @@ export const defaultMeshConfig: MeshConfig = {
   serviceExportTo: ["*"],
   virtualServiceExportTo: ["*"],
   retries: undefined,
+  authorizers: [],
   discoverySelectors: [],
   meshMtls: noTlsParameters,
   tlsDefaults: noTlsParameters,
@@ -120,6 +124,7 @@ export function readMeshConfig(root: Fields): MeshConfig {
     serviceExportTo: readExportTo(root, "defaultServiceExportTo"),
     virtualServiceExportTo: readExportTo(root, "defaultVirtualServiceExportTo"),
     retries: retries && readRetries(retries),
+    authorizers: readExtensionProviders(root),
     discoverySelectors: root.list("discoverySelectors", readLabelSelector),
     meshMtls: readTlsParameters(root, "meshMTLS"),
     tlsDefaults: readTlsParameters(root, "tlsDefaults"),
@@ -131,7 +136,7 @@ export function readMeshConfig(root: Fields): MeshConfig {
     root.error("accessLogFormat", "is no JSON object, expected one as accessLogEncoding is JSON");
   }
   // What telemetry does is built in, and these only switch it on in Istio.
-  root.ignore("defaultProviders", "extensionProviders", "enablePrometheusMerge", "ingressClass", "ingressService", "ingressSelector");
+  root.ignore("defaultProviders", "enablePrometheusMerge", "ingressClass", "ingressService", "ingressSelector");
   root.ignore("ingressControllerMode", "configSources", "enableTracing", "proxyListenPort", "proxyInboundListenPort", "proxyHttpPort");
   root.notHonoured("inboundTrafficPolicy", "h2UpgradePolicy", "pathNormalization");
   root.notHonoured(

@@ -2,9 +2,11 @@
 // Immutable; a reload makes a new view.
 import { defaultMeshConfig, type MeshConfig } from "./mesh-config.ts";
 import type { MeshNetworks } from "./mesh-networks.ts";
+import type { AuthorizationPolicySpec } from "./istio/authorization-policy.ts";
 import type { DestinationRuleSpec } from "./istio/destination-rule.ts";
 import type { GatewaySpec } from "./istio/gateway.ts";
 import type { PeerAuthenticationSpec } from "./istio/peer-authentication.ts";
+import type { RequestAuthenticationSpec } from "./istio/request-authentication.ts";
 import type { ServiceEntrySpec } from "./istio/service-entry.ts";
 import type { SidecarSpec } from "./istio/sidecar.ts";
 import type { VirtualServiceSpec } from "./istio/virtual-service.ts";
@@ -27,6 +29,10 @@ export interface MeshView {
   readonly virtualServices: readonly MeshObject<VirtualServiceSpec>[];
   readonly sidecars: readonly MeshObject<SidecarSpec>[];
   readonly peerAuthentications: readonly MeshObject<PeerAuthenticationSpec>[];
+  readonly authorizationPolicies: readonly MeshObject<AuthorizationPolicySpec>[];
+  readonly requestAuthentications: readonly MeshObject<RequestAuthenticationSpec>[];
+  /** Key sets that were fetched, as JSON, by `jwksKey`; a set that is not here verifies nothing. A directory alone has none. */
+  readonly jwks: ReadonlyMap<string, string>;
 }
 
 /** A mesh with nothing in it. */
@@ -42,6 +48,9 @@ export const emptyMeshView: MeshView = {
   virtualServices: [],
   sidecars: [],
   peerAuthentications: [],
+  authorizationPolicies: [],
+  requestAuthentications: [],
+  jwks: new Map(),
 };
 
 /** Istio's order of configuration: older first, then by name and namespace. */

@@ -28,6 +28,7 @@ import { machinePort, type WorkloadIndex, workloadsOf } from "./registry/kuberne
 import type { Networks } from "./registry/networks.ts";
 import { buildServiceRegistry } from "./registry/service-registry.ts";
 import { openedPorts, type OwnIngress } from "./scope/ingress.ts";
+import { securityFilters, type SecurityFilters } from "./security-filters.ts";
 import { compileScope, type SidecarScope } from "./scope/sidecar-scope.ts";
 import { labelsMatch, type MeshEndpoint, type MeshService, type ServicePort } from "./registry/service.ts";
 import type { WorkloadEntry } from "./registry/workload-entries.ts";
@@ -82,6 +83,8 @@ export interface NodeView {
   readonly ownServers: readonly OwnServer[];
   /** What the node's own workload demands of its clients. */
   readonly ownMutualTls: WorkloadMutualTls;
+  /** What the policies of the node's own workload come to. */
+  readonly security: SecurityFilters;
   /** True when the traffic of this workload is not to be taken (includeOutboundIPRanges is empty). */
   readonly outboundDisabled: boolean;
   /** True when a server of this proxy forwards by SNI to any service. */
@@ -127,6 +130,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     .find((found) => found !== undefined);
   const labels = workload?.pod.meta.labels ?? proxy.labels;
   const scope = compileScope(mesh, proxy, labels, registry.services);
+  const security = securityFilters(mesh, proxy, labels, registry.services);
   const findRule = indexDestinationRules(mesh, proxy.namespace, labels);
   // Only what is in scope has a rule; an own port may be of a service that is not.
   const ruleOf = (service: MeshService): DestinationRule | undefined => {
@@ -136,7 +140,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
   const caller = describeCaller(proxy, workload, registry.networks);
   const context = contexts.get(
     mesh.config,
-    [registry.networks, mesh.peerAuthentications, scope.sidecar, JSON.stringify(node), JSON.stringify(caller)],
+    [registry.networks, mesh.peerAuthentications, scope.sidecar, ...[node, caller, labels].map((each) => JSON.stringify(each))],
     () => ({}),
   );
   const ranges = workload?.pod.meta.annotations["traffic.sidecar.istio.io/includeOutboundIPRanges"];
@@ -155,6 +159,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     ownPorts: openedPorts(scope.sidecar, proxy, findOwnPorts(registry.services, proxy, workload, findMachine(mesh, proxy))),
     ownServers,
     ownMutualTls: authentication.ofWorkload(proxy.namespace, labels),
+    security,
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
     ruleOf,

@@ -86,13 +86,23 @@ suite("RBAC", () => {
   test("reads the network filter", () => {
     assert.deepEqual(accepted(decodeNetworkRbac, { stat_prefix: "r", enforcement_type: "CONTINUOUS" }), {
       statPrefix: "r",
+      shadowRulesStatPrefix: "",
       enforcement: "CONTINUOUS",
     });
   });
 
   const at = "rules.policies.p";
   for (const [title, json, expected] of [
-    ["metadata", policy([{ metadata: {} }]), [`error ${at}.permissions[0].metadata: not supported: permissions over metadata`]],
+    [
+      "metadata without a value",
+      policy([{ metadata: { filter: "f", path: [{ key: "a" }] } }]),
+      [`error ${at}.permissions[0].metadata.value: required, but not given`],
+    ],
+    [
+      "metadata of routes",
+      policy([{ sourced_metadata: {} }]),
+      [`error ${at}.permissions[0].sourced_metadata: not supported: permissions over metadata of routes`],
+    ],
     [
       "filter state",
       policy([{ any: true }], [{ filter_state: {} }]),
@@ -107,7 +117,7 @@ suite("RBAC", () => {
       "a newer kind of principal",
       policy([{ any: true }], [{ custom: {} }]),
       [
-        `error ${at}.principals[0]: one of any, and_ids, or_ids, not_id, authenticated, source_ip, direct_remote_ip, remote_ip, header, url_path is required`,
+        `error ${at}.principals[0]: one of any, and_ids, or_ids, not_id, authenticated, source_ip, direct_remote_ip, remote_ip, header, url_path, metadata is required`,
         `error ${at}.principals[0].custom: ${lost}`,
       ],
     ],
@@ -117,12 +127,12 @@ suite("RBAC", () => {
       "a typo",
       policy([{ destination_prot: 80 }]),
       [
-        `error ${at}.permissions[0]: one of any, and_rules, or_rules, not_rule, header, url_path, uri_template, destination_ip, destination_port, destination_port_range, requested_server_name is required`,
+        `error ${at}.permissions[0]: one of any, and_rules, or_rules, not_rule, header, url_path, uri_template, destination_ip, destination_port, destination_port_range, requested_server_name, metadata is required`,
         `error ${at}.permissions[0].destination_prot: unknown field, did you mean destination_port`,
       ],
     ],
     ["matcher trees", { matcher: {} }, ["error matcher: not supported: matcher trees; give rules"]],
-    ["shadow rules, as a warning", { shadow_rules: {} }, ["warning shadow_rules: is not honoured"]],
+    ["a shadow matcher, as a warning", { shadow_matcher: {} }, ["warning shadow_matcher: is not honoured"]],
   ] as const) {
     test(`reports ${title}`, () => assert.deepEqual(issuesOf(decodeHttpRbac, json), expected));
   }

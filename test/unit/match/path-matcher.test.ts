@@ -22,6 +22,7 @@ const cases: readonly (readonly [matcher: PathMatcher, hits: readonly string[], 
   [template("/a/{id}"), ["/a/1", "/a/x-y"], ["/a", "/a/", "/a/1/2"]],
   [template("/a/*/c"), ["/a/b/c"], ["/a/b/b/c", "/a//c"]],
   [template("/a/**"), ["/a/", "/a/b/c"], ["/b/"]],
+  [template("/**/b"), ["/a/b", "/a/c/b", "//b"], ["/b", "/a/bc"]],
   [template("/a/{rest=**}"), ["/a/b/c"], ["/b"]],
   [template("/{v=v1/*}/x"), ["/v1/a/x"], ["/v2/a/x"]],
   [template("/a.b+c"), ["/a.b+c"], ["/axb+c", "/a.bbc"]],
@@ -35,7 +36,18 @@ for (const [matcher, hits, misses] of cases) {
   });
 }
 
-for (const bad of ["a", "/{a}/{a}", "/{a", "/**/b", "/{1a}", "/a{b}c", "/{a}/{b}/{c}/{d}/{e}/{f}", `/${"a".repeat(255)}`]) {
+for (const bad of [
+  "a",
+  "/{a}/{a}",
+  "/{a",
+  "/**/*",
+  "/**/**",
+  "/**/{a}",
+  "/{1a}",
+  "/a{b}c",
+  "/{a}/{b}/{c}/{d}/{e}/{f}",
+  `/${"a".repeat(255)}`,
+]) {
   test(`the template ${bad.slice(0, 30)} is refused`, () => {
     assert.throws(() => compilePathMatcher(template(bad)), /path template/);
   });

@@ -106,7 +106,9 @@ function decodeBase64Url(text: string): Buffer | undefined {
   if (!base64Url.test(text)) return undefined;
   const bare = text.replace(/=+$/, "");
   if (bare.length % 4 === 1 || (bare.length < text.length && text.length % 4 !== 0)) return undefined;
-  return Buffer.from(bare, "base64url");
+  const bytes = Buffer.from(bare, "base64url");
+  // Bits that are left over have to be zero, or one token could be written in several ways.
+  return bytes.toString("base64url") === bare ? bytes : undefined;
 }
 
 function parseObject(bytes: Buffer): Readonly<Record<string, unknown>> | undefined {

@@ -1,6 +1,7 @@
 // JWT requirements compiled: what a request must carry to pass. All local, so every answer is there at once.
 import type { JwtProvider, JwtRequirement } from "../../../envoy/http-filter/jwt-authn.ts";
 import type { HttpStream } from "../../../http/stream.ts";
+import { setDynamicMetadata } from "../../../telemetry/stream-info.ts";
 import type { KeySet } from "./jwks.ts";
 import { readKeySet } from "./jwks.ts";
 import type { Jwt, JwtFailure } from "./jwt.ts";
@@ -64,12 +65,15 @@ export function compileRequirement(model: JwtRequirement, providers: ReadonlyMap
 function verifyProvider(provider: Provider, audiences: ReadonlySet<string>, stream: HttpStream, now: number): JwtFailure | undefined {
   const tokens = provider.find(stream);
   if (tokens.length === 0) return missing;
+  const good: Accepted[] = [];
   for (const found of tokens) {
     const jwt = parseJwt(found.token);
-    const failure = typeof jwt === "string" ? jwt : verifyJwt(jwt, provider, audiences, now);
+    if (typeof jwt === "string") return jwt;
+    const failure = verifyJwt(jwt, provider, audiences, now);
     if (failure !== undefined) return failure;
-    accept(found, jwt as Jwt, provider.model, stream);
+    good.push({ found, jwt, model: provider.model });
   }
+  for (const each of good) accept(each, stream);
   return undefined;
 }
 
@@ -89,30 +93,33 @@ function anyOf(parts: readonly Verifier[]): Verifier {
 // Tokens of any provider may be there; each is judged by the provider of its issuer.
 function verifyWhatIsThere(providers: readonly Provider[], lenient: boolean, stream: HttpStream, now: number): JwtFailure | undefined {
   const seen = new Set<string>();
+  const good: Accepted[] = [];
   let failure: JwtFailure | undefined;
   for (const { find } of providers) {
     for (const found of find(stream)) {
       if (seen.has(found.token)) continue;
       seen.add(found.token);
       const jwt = parseJwt(found.token);
-      const failed = typeof jwt === "string" ? jwt : verifyByIssuer(found, jwt, providers, stream, now);
+      const failed = typeof jwt === "string" ? jwt : verifyByIssuer(found, jwt, providers, now, good);
       failure ??= failed;
     }
   }
-  return lenient ? undefined : failure;
+  if (failure !== undefined && !lenient) return failure;
+  for (const each of good) accept(each, stream);
+  return undefined;
 }
 
 function verifyByIssuer(
   found: FoundToken,
   jwt: Jwt,
   providers: readonly Provider[],
-  stream: HttpStream,
   now: number,
+  good: Accepted[],
 ): JwtFailure | undefined {
   const provider = providers.find(({ model }) => model.issuer === jwt.issuer) ?? providers.find(({ model }) => model.issuer === "");
   if (provider === undefined) return unknownIssuer;
   const failure = verifyJwt(jwt, provider, provider.audiences, now);
-  if (failure === undefined) accept(found, jwt, provider.model, stream);
+  if (failure === undefined) good.push({ found, jwt, model: provider.model });
   return failure;
 }
 
@@ -125,7 +132,16 @@ function verifyJwt(jwt: Jwt, { model, keys }: Provider, audiences: ReadonlySet<s
   return keys.verify(jwt);
 }
 
-function accept(found: FoundToken, jwt: Jwt, model: JwtProvider, { headers }: HttpStream): void {
+/** A good token. What follows from it waits until all tokens are: a bad one beside it must still be there for who looks next. */
+interface Accepted {
+  readonly found: FoundToken;
+  readonly jwt: Jwt;
+  readonly model: JwtProvider;
+}
+
+function accept({ found, jwt, model }: Accepted, { headers, info }: HttpStream): void {
+  if (model.payloadInMetadata !== "")
+    setDynamicMetadata(info, "envoy.filters.http.jwt_authn", { [model.payloadInMetadata]: normalized(jwt.claims, model) });
   if (model.forwardPayloadHeader !== "") {
     const bare = jwt.payloadBase64.replace(/=+$/, "");
     headers.add(
@@ -138,6 +154,15 @@ function accept(found: FoundToken, jwt: Jwt, model: JwtProvider, { headers }: Ht
     if (value !== "") headers.add(headerName, value);
   }
   if (!model.forward) found.remove();
+}
+
+// Rules ask for one item of a list, and scopes are written as one text.
+function normalized(claims: Jwt["claims"], { spaceDelimitedClaims }: JwtProvider): Jwt["claims"] {
+  const lists = spaceDelimitedClaims.flatMap((name) => {
+    const value = Object.hasOwn(claims, name) ? claims[name] : undefined;
+    return typeof value === "string" ? [[name, value.split(" ").filter((word) => word !== "")] as const] : [];
+  });
+  return lists.length === 0 ? claims : { ...claims, ...Object.fromEntries(lists) };
 }
 
 // Nested claims are named with dots. Header values are bytes, and must not bring line ends with them.

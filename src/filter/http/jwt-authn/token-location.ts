@@ -27,16 +27,18 @@ export function compileTokenFinder(provider: JwtProvider): TokenFinder {
   };
 }
 
-// Every field counts: a bad token must not hide behind a good one.
+// Every field counts, and every token of a field that the codec joined: a bad token must not hide behind a good one.
 function findInHeader(stream: HttpStream, name: string, prefix: string, found: FoundToken[]): void {
   const { names, values } = stream.headers;
   for (let i = names.indexOf(name); i >= 0; i = names.indexOf(name, i + 1)) {
     const value = values[i]!;
-    const at = value.indexOf(prefix);
-    if (at < 0) continue;
-    const rest = value.slice(at + prefix.length).trimStart();
-    const token = prefix === "" ? rest : (/^[A-Za-z0-9\-_.=]*/.exec(rest)?.[0] ?? "");
-    found.push({ token, remove: () => void stream.headers.remove(name) });
+    const remove = (): void => void stream.headers.remove(name);
+    if (prefix === "") found.push({ token: value.trimStart(), remove });
+    else
+      for (let at = value.indexOf(prefix); at >= 0; at = value.indexOf(prefix, at + prefix.length)) {
+        const rest = value.slice(at + prefix.length).trimStart();
+        found.push({ token: /^[A-Za-z0-9\-_.=]*/.exec(rest)?.[0] ?? "", remove });
+      }
   }
 }
 

@@ -1,11 +1,10 @@
 // envoy.filters.http.rbac: refuses requests that the rules do not let pass.
-import type { HttpRbacConfig, HttpRbacPerRoute, RbacRules } from "../../../envoy/http-filter/rbac.ts";
+import type { HttpRbacConfig, HttpRbacPerRoute } from "../../../envoy/http-filter/rbac.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import type { LocalReply } from "../../../http/local-reply.ts";
 import { perRoute } from "../../../http/route/per-route.ts";
 import type { HttpStream } from "../../../http/stream.ts";
-import type { RbacDecision, RbacTest } from "../../../match/rbac.ts";
-import { compileRbac } from "../../../match/rbac.ts";
+import { createRbacEngine, deniedDetails } from "../../rbac-engine.ts";
 
 /** The RBAC filter. */
 export const rbac: HttpFilterSpec = {
@@ -28,41 +27,19 @@ function createRbac(config: HttpRbacConfig, context: HttpFilterContext): HttpFil
 type Enforcer = (stream: HttpStream) => boolean;
 
 function compileEnforcer(config: HttpRbacConfig | undefined, context: HttpFilterContext): Enforcer {
-  const rules = config?.rules;
-  if (config === undefined || rules === undefined) return () => true;
-  const decide = compileOrDeny(rules, context);
-  const stats = context.scope.scope(config.rulesStatPrefix ? `rbac.${config.rulesStatPrefix}` : "rbac");
-  const allowed = stats.counter("allowed");
-  const denied = stats.counter("denied");
-  const replies = new Map(rules.policies.map(({ name }) => [name, deniedBy(name)]));
-  const byNone = deniedBy("none");
+  const shadow = context.scope.scope("rbac");
+  const scopes = { rules: config?.rulesStatPrefix ? context.scope.scope(`rbac.${config.rulesStatPrefix}`) : shadow, shadow };
+  const engine = config && createRbacEngine(rbac.extension, config, scopes, context.logger);
+  if (engine === undefined) return () => true;
+  const replies = new Map(["none", ...(config?.rules?.policies ?? []).map(({ name }) => name)].map((name) => [name, deniedBy(name)]));
   return (stream) => {
-    const decision = decide(stream.info.connection, stream);
-    if (decision.allowed) {
-      allowed.inc();
-      return true;
-    }
-    denied.inc();
-    stream.sendLocalReply(decision.policy === undefined ? byNone : replies.get(decision.policy)!);
+    const policy = engine.decide(stream.info.connection, stream, stream.info);
+    if (policy === undefined) return true;
+    stream.sendLocalReply(replies.get(policy) ?? deniedBy(policy));
     return false;
   };
 }
 
-// Rules that cannot be compiled (decoding should have refused them) let nobody pass.
-function compileOrDeny(rules: RbacRules, context: HttpFilterContext): RbacTest {
-  try {
-    return compileRbac(rules);
-  } catch (thrown) {
-    context.logger.error("RBAC rules deny everything, because they cannot be compiled", {
-      error: thrown instanceof Error ? thrown.message : String(thrown),
-    });
-    const denied: RbacDecision = { allowed: false, policy: undefined };
-    return () => denied;
-  }
-}
-
-// Details are one word in the access log, so a policy's spaces become underscores.
 function deniedBy(policy: string): LocalReply {
-  const details = `rbac_access_denied_matched_policy[${policy.replace(/\s/g, "_")}]`;
-  return { status: 403, body: "RBAC: access denied", details, flags: 0 };
+  return { status: 403, body: "RBAC: access denied", details: deniedDetails(policy), flags: 0 };
 }

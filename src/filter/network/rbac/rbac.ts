@@ -1,8 +1,8 @@
 // envoy.filters.network.rbac: refuses connections that the rules do not let pass. Decided when the connection arrives, before
 // anything is dialled: unlike Envoy, which waits for the first byte, a server that speaks first tells a refused client nothing.
 import type { NetworkRbacConfig } from "../../../envoy/http-filter/rbac.ts";
-import { compileRbac, type RbacTest } from "../../../match/rbac.ts";
 import type { NetworkFilter, NetworkFilterContext, NetworkFilterSpec } from "../../filter.ts";
+import { createRbacEngine, deniedDetails } from "../../rbac-engine.ts";
 
 /** The network RBAC filter. */
 export const networkRbac: NetworkFilterSpec = {
@@ -12,22 +12,16 @@ export const networkRbac: NetworkFilterSpec = {
 };
 
 function createNetworkRbac(config: NetworkRbacConfig, context: NetworkFilterContext): NetworkFilter {
-  const { rules } = config;
-  if (rules === undefined) return { onConnection: () => "continue" };
   const stats = context.stats.scope(`${config.statPrefix}rbac`);
-  const allowed = stats.counter("allowed");
-  const denied = stats.counter("denied");
-  const decide: RbacTest = compileRbac(rules);
+  const engine = createRbacEngine(networkRbac.extension, config, { rules: stats, shadow: stats }, context.logger);
+  if (engine === undefined) return { onConnection: () => "continue" };
   return {
     onConnection: ({ info }) => {
-      const decision = decide(info, undefined);
-      if (decision.allowed) {
-        allowed.inc();
-        return "continue";
-      }
-      denied.inc();
+      // The first refusal is the one that is told.
+      if (info.denied !== "") return "continue";
+      const policy = engine.decide(info, undefined, info);
       // The terminal filter closes it and writes the record, which is its to write.
-      info.denied = `rbac_access_denied_matched_policy[${(decision.policy ?? "none").replace(/\s/g, "_")}]`;
+      if (policy !== undefined) info.denied = deniedDetails(policy);
       return "continue";
     },
   };

@@ -59,7 +59,7 @@ export class TcpSession implements DialHandler, LbContext {
     stats.downstreamCxActive.inc();
     if (info.denied !== "") {
       socket.end();
-      this.#finish(0, info.denied);
+      this.#finish(info.deniedFlags, info.denied);
       return;
     }
     socket.on("close", this.#onDownstreamGone);

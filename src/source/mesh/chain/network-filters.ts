@@ -1,6 +1,7 @@
 // The network filters of every chain: a TCP proxy or an HTTP connection manager, the way a sidecar sets them.
 import { extension, type Json } from "../envoy-json.ts";
 import type { MeshConfig } from "../mesh-config.ts";
+import type { SecurityFilters } from "../security-filters.ts";
 import { accessLog } from "./access-log.ts";
 
 /** Forwards bytes to one cluster; `policy` is what a rule adds. */
@@ -70,11 +71,11 @@ export function outboundHttp(config: MeshConfig, statPrefix: string, routeName: 
 }
 
 /** HTTP from outside the mesh: who the client is and what it presents is established here, not taken from its headers. */
-export function gatewayHttp(config: MeshConfig, statPrefix: string, routeName: string): Json {
+export function gatewayHttp(config: MeshConfig, security: SecurityFilters, statPrefix: string, routeName: string): Json {
   return connectionManager({
     stat_prefix: statPrefix,
     rds: { config_source: { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" }, route_config_name: routeName },
-    http_filters: [alpnFilter, ...commonHttpFilters],
+    http_filters: [...security.http, alpnFilter, ...commonHttpFilters],
     http_protocol_options: {},
     server_name: "istio-envoy",
     forward_client_cert_details: "SANITIZE_SET",
@@ -86,11 +87,11 @@ export function gatewayHttp(config: MeshConfig, statPrefix: string, routeName: s
 }
 
 /** HTTP to the application: one route, the peer's identity passed on. */
-export function inboundHttp(config: MeshConfig, statPrefix: string, routeConfig: Json, http2: boolean): Json {
+export function inboundHttp(config: MeshConfig, security: SecurityFilters, statPrefix: string, routeConfig: Json, http2: boolean): Json {
   return connectionManager({
     stat_prefix: statPrefix,
     route_config: routeConfig,
-    http_filters: commonHttpFilters,
+    http_filters: [...security.http, ...commonHttpFilters],
     ...(http2 ? { http2_protocol_options: {} } : {}),
     server_name: "istio-envoy",
     forward_client_cert_details: "APPEND_FORWARD",

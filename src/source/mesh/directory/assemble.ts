@@ -43,6 +43,7 @@ export function assembleMesh(
     config,
     networks,
     gatewayAddresses: noAddresses,
+    jwks: noJwks,
     clusters: names.map((name) => {
       const own = objects.get(name) ?? noObjects;
       return clusters.get(own, [name, config.discoverySelectors], () =>
@@ -55,13 +56,15 @@ export function assembleMesh(
 
 const clusters = new Kept<readonly LoadedObject[], KubernetesCluster>();
 const istioLists = new Kept<readonly LoadedObject[], ReturnType<typeof assembleIstio>>();
+// A directory resolves and fetches nothing; one object each, so that a reload finds them unchanged.
 const noAddresses: MeshView["gatewayAddresses"] = new Map();
+const noJwks: MeshView["jwks"] = new Map();
 
 function assembleIstio(
   objects: readonly LoadedObject[],
   deciding: readonly LoadedObject[],
   config: MeshConfig,
-): Omit<MeshView, "config" | "networks" | "gatewayAddresses" | "clusters"> {
+): Omit<MeshView, "config" | "networks" | "gatewayAddresses" | "jwks" | "clusters"> {
   const istio = discovered(objects, deciding, config);
   return {
     gateways: istio.flatMap((known) => (known.kind === "Gateway" ? [known.object] : [])).toSorted(byAge),
@@ -74,6 +77,8 @@ function assembleIstio(
     ),
     sidecars: istio.flatMap((known) => (known.kind === "Sidecar" ? [known.object] : [])).toSorted(byAge),
     peerAuthentications: istio.flatMap((known) => (known.kind === "PeerAuthentication" ? [known.object] : [])).toSorted(byAge),
+    authorizationPolicies: istio.flatMap((known) => (known.kind === "AuthorizationPolicy" ? [known.object] : [])).toSorted(byAge),
+    requestAuthentications: istio.flatMap((known) => (known.kind === "RequestAuthentication" ? [known.object] : [])).toSorted(byAge),
   };
 }
 

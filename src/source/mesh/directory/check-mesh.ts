@@ -7,6 +7,7 @@ import { hasAliases } from "../registry/aliases.ts";
 import type { KubernetesCluster } from "../registry/kubernetes-objects.ts";
 import type { LoadedObject } from "./assemble.ts";
 import { checkAliases } from "./check-aliases.ts";
+import { checkAuthorization } from "./check-authorization.ts";
 import { checkDelegates } from "./check-delegates.ts";
 import { checkEntries } from "./check-entries.ts";
 import { checkLocality } from "./check-locality.ts";
@@ -82,6 +83,14 @@ const checks: readonly Check[] = [
       ...(mesh.peerAuthentications.length === 0 ? [] : [mesh.config, ...servicesOf(mesh), ...podsOf(mesh)]),
     ],
     ({ mesh }) => checkPeerAuthentication(mesh),
+  ),
+  check(
+    ({ mesh }) => {
+      const asks = mesh.authorizationPolicies.some(({ spec }) => spec.action === "CUSTOM");
+      const providers = asks ? [mesh.config, mesh.networks, mesh.serviceEntries, mesh.workloadEntries, ...mesh.clusters] : [];
+      return [mesh.authorizationPolicies, mesh.requestAuthentications, ...providers];
+    },
+    ({ mesh }) => checkAuthorization(mesh),
   ),
   check(
     (checked) => [istioOf(checked)],

@@ -1,7 +1,9 @@
 // The table of kinds: which reader understands a document, and what becomes of one that none does.
+import { type AuthorizationPolicySpec, readAuthorizationPolicy } from "../istio/authorization-policy.ts";
 import { type DestinationRuleSpec, readDestinationRule } from "../istio/destination-rule.ts";
 import { type GatewaySpec, readGateway } from "../istio/gateway.ts";
 import { type PeerAuthenticationSpec, readPeerAuthentication } from "../istio/peer-authentication.ts";
+import { readRequestAuthentication, type RequestAuthenticationSpec } from "../istio/request-authentication.ts";
 import { readServiceEntry, type ServiceEntrySpec } from "../istio/service-entry.ts";
 import { readSidecar, type SidecarSpec } from "../istio/sidecar.ts";
 import { readVirtualService, type WrittenVirtualService } from "../istio/virtual-service.ts";
@@ -36,7 +38,9 @@ export type KnownObject =
   | { readonly kind: "DestinationRule"; readonly object: MeshObject<DestinationRuleSpec> }
   | { readonly kind: "VirtualService"; readonly object: MeshObject<WrittenVirtualService> }
   | { readonly kind: "Sidecar"; readonly object: MeshObject<SidecarSpec> }
-  | { readonly kind: "PeerAuthentication"; readonly object: MeshObject<PeerAuthenticationSpec> };
+  | { readonly kind: "PeerAuthentication"; readonly object: MeshObject<PeerAuthenticationSpec> }
+  | { readonly kind: "AuthorizationPolicy"; readonly object: MeshObject<AuthorizationPolicySpec> }
+  | { readonly kind: "RequestAuthentication"; readonly object: MeshObject<RequestAuthenticationSpec> };
 
 type Reader = (root: Fields, meta: ObjectMeta) => KnownObject;
 
@@ -77,7 +81,11 @@ const networkingVersions: ReadonlySet<string> = new Set([
 
 const securityVersions: ReadonlySet<string> = new Set(["security.istio.io/v1", "security.istio.io/v1beta1"]);
 
-const readPolicy: Reader = (root, meta) => ({ kind: "PeerAuthentication", object: { meta, spec: readPeerAuthentication(root) } });
+const security: Readonly<Record<string, Reader>> = {
+  PeerAuthentication: (root, meta) => ({ kind: "PeerAuthentication", object: { meta, spec: readPeerAuthentication(root) } }),
+  AuthorizationPolicy: (root, meta) => ({ kind: "AuthorizationPolicy", object: { meta, spec: readAuthorizationPolicy(root, meta) } }),
+  RequestAuthentication: (root, meta) => ({ kind: "RequestAuthentication", object: { meta, spec: readRequestAuthentication(root) } }),
+};
 
 /** Finds the reader of a document; `place` is the part of the directory it stands in. */
 export function readerFor(place: "k8s" | "istio", apiVersion: string, kind: string): KindVerdict {
@@ -91,8 +99,9 @@ export function readerFor(place: "k8s" | "istio", apiVersion: string, kind: stri
 
 /** A policy that is left out could change who may reach whom, so one that is not read is refused. */
 function securityReaderFor(place: "k8s" | "istio", apiVersion: string, kind: string): KindVerdict {
-  if (kind !== "PeerAuthentication" || !securityVersions.has(apiVersion))
+  const read = securityVersions.has(apiVersion) && Object.hasOwn(security, kind) ? security[kind] : undefined;
+  if (read === undefined)
     return { kind: "refused", message: `${kind} is not supported, and leaving it out could change who may reach whom` };
-  if (place === "istio") return { kind: "read", read: readPolicy };
+  if (place === "istio") return { kind: "read", read };
   return { kind: "refused", message: `${kind} is not read here, expected it under istio/: leaving it out could change who may reach whom` };
 }

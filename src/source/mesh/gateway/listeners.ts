@@ -51,7 +51,7 @@ function eachChain(view: NodeView, port: GatewayPort, listener: string): readonl
       if (server.tlsMode === "PASSTHROUGH") return passthroughChains(view, own, serviceOf, taken);
       if (servesHttp(server)) return [terminating(view, own, httpChain(view, listener, httpsRouteName(own)), "http")];
       const filter = tcpRouteFilter(view, own, serviceOf);
-      return filter === undefined ? [] : [terminating(view, own, { filters: [filter], ...handshakeTimeout }, "tcp")];
+      return filter === undefined ? [] : [terminating(view, own, { filters: [...view.security.tcp, filter], ...handshakeTimeout }, "tcp")];
     }),
   );
 }
@@ -59,7 +59,7 @@ function eachChain(view: NodeView, port: GatewayPort, listener: string): readonl
 const handshakeTimeout = { transport_socket_connect_timeout: "15s" } as const;
 
 function httpChain(view: NodeView, listener: string, routeName: string): Json {
-  return { filters: [gatewayHttp(view.mesh.config, `outbound_${listener};`, routeName)], ...handshakeTimeout };
+  return { filters: [gatewayHttp(view.mesh.config, view.security, `outbound_${listener};`, routeName)], ...handshakeTimeout };
 }
 
 /** The same chain behind TLS, chosen by SNI, where the server has any. */

@@ -21,7 +21,7 @@ export function passthroughChains(view: NodeView, own: OwnServer, serviceOf: Ser
         for (const host of match.sniHosts) taken.add(host);
         chains.push({
           ...sniMatch(match.sniHosts),
-          filters: [forwardFilter(view, meta, destinations, number, serviceOf)],
+          filters: [...view.security.tcp, forwardFilter(view, meta, destinations, number, serviceOf)],
           transport_socket_connect_timeout: "15s",
         });
       }

@@ -3,8 +3,7 @@
 import type { Json } from "../envoy-json.ts";
 import { inboundHttp, tcpProxy } from "../chain/network-filters.ts";
 import type { MutualTlsMode } from "../istio/peer-authentication.ts";
-import type { MeshConfig } from "../mesh-config.ts";
-import type { OwnPort } from "../node-view.ts";
+import type { NodeView, OwnPort } from "../node-view.ts";
 import { isHttp, isHttp2 } from "../registry/protocol.ts";
 import { anyMeshAlpn, meshHttpAlpn, meshTcpAlpn, plaintextHttpAlpn } from "../tls/mesh-alpn.ts";
 import { serverMutualTls } from "../tls/downstream.ts";
@@ -26,14 +25,15 @@ export interface ChainTarget {
 }
 
 /** The chains of one target, in istiod's order; matching does not depend on the order. */
-export function buildInboundChains(config: MeshConfig, target: ChainTarget): readonly Json[] {
+export function buildInboundChains({ mesh: { config }, security }: NodeView, target: ChainTarget): readonly Json[] {
   const { traffic } = target;
   const protocol = traffic === "http2" ? "http" : traffic;
   return shapes[protocol][target.mode].map(({ kind, match, terminate }): Json => ({
     filter_chain_match: { ...target.match, ...match },
-    filters: [
-      kind === "http" ? inboundHttp(config, target.statPrefix, target.routeConfig, traffic === "http2") : tcpProxy(config, target.cluster),
-    ],
+    filters:
+      kind === "http"
+        ? [inboundHttp(config, security, target.statPrefix, target.routeConfig, traffic === "http2")]
+        : [...security.tcp, tcpProxy(config, target.cluster)],
     ...(terminate ? { transport_socket: serverMutualTls(config, kind) } : {}),
     ...(target.metadata === undefined ? {} : { metadata: target.metadata }),
     name: kind === "http" ? target.httpName : target.tcpName,

@@ -65,7 +65,7 @@ export function buildVirtualInbound(view: NodeView): Json {
   ];
   const chains: readonly Json[] = [
     { filter_chain_match: { destination_port: inboundPort }, filters: [blackHole], name: "virtualInbound-blackhole" },
-    ...targets.flatMap((target) => buildInboundChains(view.mesh.config, target)),
+    ...targets.flatMap((target) => buildInboundChains(view, target)),
   ];
   const inspectors = [originalDst, ...(view.proxy.interception === "TPROXY" ? [originalSrc] : []), ...inspectorsFor(chains)];
   return {
@@ -99,7 +99,7 @@ export function buildBoundInbound(view: NodeView): readonly Json[] {
 }
 
 function boundListener(view: NodeView, name: string, address: Json, target: ChainTarget): Json {
-  const chains = buildInboundChains(view.mesh.config, target);
+  const chains = buildInboundChains(view, target);
   return inboundListener(view, name, address, chains, inspectorsFor(chains));
 }
 

@@ -168,8 +168,8 @@ suite("decodeListener", () => {
     ],
     [
       "a filter that decides over access and is not honoured",
-      listener({ filter_chains: [{ filters: [filter("x", "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz")] }] }),
-      [`error ${config}: envoy.filters.network.ext_authz is not supported: leaving it out would change which requests pass`],
+      listener({ filter_chains: [{ filters: [filter("x", "envoy.extensions.filters.network.ratelimit.v3.RateLimit")] }] }),
+      [`error ${config}: envoy.filters.network.ratelimit is not supported: leaving it out would change which requests pass`],
     ],
     [
       "an Any without a type",

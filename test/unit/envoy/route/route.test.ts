@@ -243,9 +243,9 @@ suite("decodeRouteConfiguration", () => {
     ],
     [
       "per-route configuration of a filter that decides over access",
-      routed({}, { typed_per_filter_config: { x: any("envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute") } }),
+      routed({}, { typed_per_filter_config: { x: any("envoy.extensions.filters.http.basic_auth.v3.BasicAuthPerRoute") } }),
       [
-        `error ${route}.typed_per_filter_config.x: envoy.filters.http.ext_authz is not supported: leaving it out would change which requests pass`,
+        `error ${route}.typed_per_filter_config.x: envoy.filters.http.basic_auth is not supported: leaving it out would change which requests pass`,
       ],
     ],
     [

@@ -32,6 +32,8 @@ function provider(overrides: Partial<JwtProvider> = {}): JwtProvider {
     padForwardPayloadHeader: false,
     clockSkewSeconds: 60,
     requireExpiration: false,
+    payloadInMetadata: "",
+    spaceDelimitedClaims: [],
     claimToHeaders: [],
     ...overrides,
   };

@@ -30,6 +30,45 @@ const denied = "403 rbac_access_denied_matched_policy[p]";
 const notAllowed = "403 rbac_access_denied_matched_policy[none]";
 const spiffe = "spiffe://cluster.local/ns/default/sa/client";
 
+test("shadow rules refuse nobody and tell what they would have done", () => {
+  const { filter, stats } = filterUnderTest(rbac, {
+    rulesStatPrefix: "",
+    rules: rules("DENY", { kind: "urlPath", matcher: exact("/denied") }, any, "enforced"),
+    shadowRules: rules("DENY", { kind: "urlPath", matcher: prefix("/") }, any, "shadow"),
+    shadowRulesStatPrefix: "istio_dry_run_deny_",
+  });
+  const passed = streamFor({ path: "/" });
+  assert.equal(filter.onRequestHeaders!(passed.stream, true, 0), "continue");
+  assert.deepEqual(passed.stream.info.dynamicMetadata?.get("envoy.filters.http.rbac"), {
+    istio_dry_run_deny_shadow_engine_result: "denied",
+    istio_dry_run_deny_shadow_effective_policy_id: "shadow",
+  });
+  const refused = streamFor({ path: "/denied" });
+  assert.equal(filter.onRequestHeaders!(refused.stream, true, 0), "stop");
+  assert.equal(refused.reply?.details, "rbac_access_denied_matched_policy[enforced]");
+  assert.deepEqual(Object.fromEntries(stats), {
+    "http.test.rbac.istio_dry_run_deny_.shadow_denied": 2,
+    "http.test.rbac.allowed": 1,
+    "http.test.rbac.denied": 1,
+  });
+});
+
+test("LOG marks the requests that access logs are to have", () => {
+  for (const [path, hint] of [
+    ["/logged", true],
+    ["/other", false],
+  ] as const) {
+    const { filter } = filterUnderTest(rbac, {
+      rules: rules("LOG", { kind: "urlPath", matcher: exact("/logged") }),
+      rulesStatPrefix: "",
+      shadowRulesStatPrefix: "",
+    });
+    const recorded = streamFor({ path });
+    assert.equal(filter.onRequestHeaders!(recorded.stream, true, 0), "continue");
+    assert.deepEqual(recorded.stream.info.dynamicMetadata?.get("envoy.common"), { access_log_hint: hint });
+  }
+});
+
 const cases: readonly (readonly [title: string, rules: RbacRules, asked: Asked, expected: string])[] = [
   ["DENY on the path", rules("DENY", { kind: "urlPath", matcher: prefix("/rbac") }), { path: "/rbac" }, denied],
   ["DENY on the path looks past the query", rules("DENY", { kind: "urlPath", matcher: exact("/rbac") }), { path: "/rbac?x" }, denied],

@@ -46,11 +46,11 @@ suite("mesh directory", () => {
     ],
     [
       "a policy that cannot be enforced",
-      { "istio/p.yaml": "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: p}\n" },
-      [/^error istio\/p\.yaml:1:1 : AuthorizationPolicy is not supported, and leaving it out could change/],
+      { "istio/p.yaml": "apiVersion: security.istio.io/v1\nkind: ServiceRole\nmetadata: {name: p}\n" },
+      [/^error istio\/p\.yaml:1:1 : ServiceRole is not supported, and leaving it out could change/],
       [],
     ],
-    ...["security.istio.io/v1\nkind: RequestAuthentication", "security.istio.io/v1alpha1\nkind: PeerAuthentication"].map(
+    ...["security.istio.io/v1alpha1\nkind: RequestAuthentication", "security.istio.io/v1alpha1\nkind: PeerAuthentication"].map(
       (kind): (typeof files)[number] => [
         `${kind.slice(kind.indexOf(":") + 2)} of ${kind.slice(0, kind.indexOf("\n"))}`,
         { "istio/p.yaml": `apiVersion: ${kind}\nmetadata: {name: p}\n` },

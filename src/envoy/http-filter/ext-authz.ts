@@ -1,0 +1,265 @@
+// Envoy extensions.filters.http.ext_authz.v3.ExtAuthz and its network sibling, narrowed: a server that is asked whether a request
+// or a connection may go on.
+import type { Decoder } from "../decode/cursor.ts";
+import { type Fields, message } from "../decode/message.ts";
+import { bool, duration, headerName, integer, list, nonEmpty, onlyTrue, text, uint32 } from "../decode/scalars.ts";
+import { decodeMetadataMatcher, type MetadataMatcher } from "../metadata-matcher.ts";
+import { decodeStringMatcher, type StringMatcher } from "../string-matcher.ts";
+
+/** Headers by name: any of the matchers. Empty: none. */
+export type HeaderNames = readonly StringMatcher[];
+
+/** A server that speaks plain HTTP: its status decides. */
+export interface HttpAuthorizationService {
+  readonly kind: "http";
+  readonly cluster: string;
+  readonly timeoutMs: number;
+  readonly pathPrefix: string;
+  readonly headersToAdd: readonly { readonly name: string; readonly value: string }[];
+  /** Of an allowing answer, set in the request. */
+  readonly upstreamHeaders: HeaderNames;
+  /** The same, appended. */
+  readonly upstreamHeadersToAppend: HeaderNames;
+  /** Of a refusal, passed to the client; empty: all but host. */
+  readonly clientHeaders: HeaderNames;
+  /** Of an allowing answer, added to the response. */
+  readonly clientHeadersOnSuccess: HeaderNames;
+}
+
+/** A server of service.auth.v3.Authorization. */
+export interface GrpcAuthorizationService {
+  readonly kind: "grpc";
+  readonly cluster: string;
+  readonly authority: string;
+  /** 0 = none. */
+  readonly timeoutMs: number;
+}
+
+/** with_request_body. */
+export interface AuthorizationBody {
+  readonly maxBytes: number;
+  readonly allowPartial: boolean;
+  readonly packAsBytes: boolean;
+}
+
+/** ExtAuthz. */
+export interface ExtAuthzConfig {
+  readonly service: HttpAuthorizationService | GrpcAuthorizationService;
+  readonly statPrefix: string;
+  /** Requests pass when the server gives no answer. */
+  readonly failureModeAllow: boolean;
+  readonly failureModeAllowHeaderAdd: boolean;
+  /** Status of a refusal because the server gave no answer; default 403. */
+  readonly statusOnError: number;
+  readonly body: AuthorizationBody | undefined;
+  /** Only requests with this dynamic metadata are asked about; absent: all. */
+  readonly enabledMetadata: MetadataMatcher | undefined;
+  /** Request headers that are shown; empty: all to gRPC servers, few to HTTP servers. */
+  readonly allowedHeaders: HeaderNames;
+  readonly disallowedHeaders: HeaderNames;
+}
+
+/** ExtAuthzPerRoute. */
+export type ExtAuthzPerRoute = { readonly kind: "disabled" };
+
+/** extensions.filters.network.ext_authz.v3.ExtAuthz. */
+export interface NetworkExtAuthzConfig {
+  readonly statPrefix: string;
+  readonly service: GrpcAuthorizationService;
+  readonly failureModeAllow: boolean;
+  readonly enabledMetadata: MetadataMatcher | undefined;
+}
+
+const strict = { unhandled: "error" } as const;
+
+const decodeNames = message(
+  "envoy.type.matcher.v3.ListStringMatcher",
+  (m): HeaderNames => m.required("patterns", list(decodeStringMatcher, { min: 1 })),
+  strict,
+);
+
+const decodeHeaderValue = message(
+  "envoy.config.core.v3.HeaderValue",
+  (m) => {
+    m.refuse("raw values", "raw_value");
+    return { name: m.required("key", headerName), value: m.field("value", text, "") };
+  },
+  strict,
+);
+
+const decodeUri = message(
+  "envoy.config.core.v3.HttpUri",
+  (m) => {
+    m.accept("uri");
+    return { cluster: m.required("cluster", nonEmpty), timeoutMs: m.required("timeout", duration) };
+  },
+  strict,
+);
+
+const decodeRequestPart = message(
+  "envoy.extensions.filters.http.ext_authz.v3.AuthorizationRequest",
+  (m) => {
+    m.refuse("the older place of allowed_headers; give it to the filter", "allowed_headers");
+    return m.field("headers_to_add", list(decodeHeaderValue), []);
+  },
+  strict,
+);
+
+const noAnswerHeaders = { upstreamHeaders: [], upstreamHeadersToAppend: [], clientHeaders: [], clientHeadersOnSuccess: [] };
+
+const decodeResponsePart = message(
+  "envoy.extensions.filters.http.ext_authz.v3.AuthorizationResponse",
+  (m): Pick<HttpAuthorizationService, keyof typeof noAnswerHeaders> => {
+    m.refuse("metadata from headers", "dynamic_metadata_from_headers");
+    return {
+      upstreamHeaders: m.field("allowed_upstream_headers", decodeNames, []),
+      upstreamHeadersToAppend: m.field("allowed_upstream_headers_to_append", decodeNames, []),
+      clientHeaders: m.field("allowed_client_headers", decodeNames, []),
+      clientHeadersOnSuccess: m.field("allowed_client_headers_on_success", decodeNames, []),
+    };
+  },
+  strict,
+);
+
+const decodeHttpService: Decoder<HttpAuthorizationService> = message(
+  "envoy.extensions.filters.http.ext_authz.v3.HttpService",
+  (m) => ({
+    kind: "http" as const,
+    ...m.required("server_uri", decodeUri),
+    pathPrefix: m.field("path_prefix", text, ""),
+    headersToAdd: m.field("authorization_request", decodeRequestPart, []),
+    ...m.field("authorization_response", decodeResponsePart, noAnswerHeaders),
+  }),
+  strict,
+);
+
+const decodeEnvoyGrpc = message(
+  "envoy.config.core.v3.GrpcService.EnvoyGrpc",
+  (m) => {
+    const cluster = m.required("cluster_name", nonEmpty);
+    return { cluster, authority: m.field("authority", text, cluster) };
+  },
+  strict,
+);
+
+const decodeGrpcService: Decoder<GrpcAuthorizationService> = message(
+  "envoy.config.core.v3.GrpcService",
+  (m) => {
+    m.refuse("Google's gRPC client; give envoy_grpc", "google_grpc");
+    m.refuse("metadata of calls", "initial_metadata");
+    return {
+      kind: "grpc" as const,
+      ...m.required("envoy_grpc", decodeEnvoyGrpc),
+      timeoutMs: m.field("timeout", duration, defaultTimeoutMs),
+    };
+  },
+  strict,
+);
+
+// Envoy's, where a gRPC service gives none.
+const defaultTimeoutMs = 200;
+
+const decodeBody = message(
+  "envoy.extensions.filters.http.ext_authz.v3.BufferSettings",
+  (m): AuthorizationBody => ({
+    maxBytes: m.required("max_request_bytes", uint32),
+    allowPartial: m.field("allow_partial_message", bool, false),
+    packAsBytes: m.field("pack_as_bytes", bool, false),
+  }),
+  strict,
+);
+
+const statusCode: Decoder<number> = (json, at) => (typeof json === "string" ? namedStatus(json, at) : integer(100, 599)(json, at));
+
+const namedStatus: Decoder<number> = (json, at) => {
+  const code = typeof json === "string" && Object.hasOwn(statusNames, json) ? statusNames[json] : undefined;
+  if (code === undefined) at.error("expected a member of envoy.type.v3.StatusCode or its number");
+  return code ?? defaultStatus;
+};
+
+const defaultStatus = 403;
+
+// The members of envoy.type.v3.StatusCode that one may want a refusal to have; every other is given by number.
+const statusNames: Readonly<Record<string, number>> = {
+  OK: 200,
+  BadRequest: 400,
+  Unauthorized: 401,
+  PaymentRequired: 402,
+  Forbidden: 403,
+  NotFound: 404,
+  MethodNotAllowed: 405,
+  RequestTimeout: 408,
+  Conflict: 409,
+  Gone: 410,
+  UnprocessableEntity: 422,
+  Locked: 423,
+  FailedDependency: 424,
+  TooManyRequests: 429,
+  InternalServerError: 500,
+  NotImplemented: 501,
+  BadGateway: 502,
+  ServiceUnavailable: 503,
+  GatewayTimeout: 504,
+};
+
+const decodeStatus = message("envoy.type.v3.HttpStatus", (m) => m.required("code", statusCode), strict);
+
+function common(m: Fields): Pick<ExtAuthzConfig, "failureModeAllow" | "enabledMetadata"> {
+  m.accept("transport_api_version");
+  return {
+    failureModeAllow: m.field("failure_mode_allow", bool, false),
+    enabledMetadata: m.field("filter_enabled_metadata", decodeMetadataMatcher, undefined),
+  };
+}
+
+/** extensions.filters.http.ext_authz.v3.ExtAuthz. */
+export const decodeExtAuthz: Decoder<ExtAuthzConfig> = message(
+  "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+  (m) => {
+    m.refuse("asking about a share of the requests", "filter_enabled", "deny_at_disable");
+    m.refuse("choosing the route again", "clear_route_cache");
+    m.refuse("showing metadata to the server", "metadata_context_namespaces", "typed_metadata_context_namespaces");
+    m.refuse("showing metadata to the server", "route_metadata_context_namespaces", "route_typed_metadata_context_namespaces");
+    m.refuse("showing certificates and labels to the server", "include_peer_certificate", "bootstrap_metadata_labels_key");
+    m.refuse("rules on what the server may change", "decoder_header_mutation_rules");
+    // What is not valid is never written here, and these only add to what is logged or shown.
+    m.accept("validate_mutations", "include_tls_session", "charge_cluster_response_stats", "encode_raw_headers");
+    m.refuse("leaving the server's metadata out", "enable_dynamic_metadata_ingestion");
+    return {
+      service: m.requiredOneof<ExtAuthzConfig["service"]>(
+        { http_service: decodeHttpService, grpc_service: decodeGrpcService },
+        { kind: "grpc", cluster: "", authority: "", timeoutMs: 0 },
+      ),
+      statPrefix: m.field("stat_prefix", text, ""),
+      ...common(m),
+      failureModeAllowHeaderAdd: m.field("failure_mode_allow_header_add", bool, false),
+      statusOnError: m.field("status_on_error", decodeStatus, defaultStatus),
+      body: m.field("with_request_body", decodeBody, undefined),
+      allowedHeaders: m.field("allowed_headers", decodeNames, []),
+      disallowedHeaders: m.field("disallowed_headers", decodeNames, []),
+    };
+  },
+  strict,
+);
+
+/** extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute. */
+export const decodeExtAuthzPerRoute: Decoder<ExtAuthzPerRoute> = message(
+  "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+  (m) => {
+    m.refuse("settings of a route other than disabled", "check_settings");
+    m.required("disabled", onlyTrue);
+    return { kind: "disabled" };
+  },
+  strict,
+);
+
+/** extensions.filters.network.ext_authz.v3.ExtAuthz. */
+export const decodeNetworkExtAuthz: Decoder<NetworkExtAuthzConfig> = message(
+  "envoy.extensions.filters.network.ext_authz.v3.ExtAuthz",
+  (m) => {
+    m.refuse("showing certificates and labels to the server", "include_peer_certificate", "bootstrap_metadata_labels_key");
+    m.accept("include_tls_session");
+    return { statPrefix: m.required("stat_prefix", nonEmpty), service: m.required("grpc_service", decodeGrpcService), ...common(m) };
+  },
+  strict,
+);
