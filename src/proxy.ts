@@ -16,6 +16,8 @@ import { missingRights, processRights } from "./proxy/missing-rights.ts";
 import { startMeshDns } from "./proxy/mesh-dns.ts";
 import type { MeshDns, MeshDnsSettings } from "./proxy/mesh-dns.ts";
 import { localAddress } from "./proxy/local-address.ts";
+import { ExpiryWatch } from "./identity/expiry-watch.ts";
+import { listCertificates } from "./identity/inventory.ts";
 import { SecretFeeds } from "./proxy/secret-feeds.ts";
 import type { WorkloadOrigin } from "./proxy/workload-origin.ts";
 import { watchFiles } from "./source/watch.ts";
@@ -25,6 +27,7 @@ import { ResourceTable } from "./snapshot/resource-table.ts";
 import { buildSnapshot } from "./snapshot/snapshot.ts";
 import { tidyHeap } from "./proxy/tidy-heap.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
+import type { SnapshotUpdate } from "./snapshot/update.ts";
 import type { LogLevel, LogStyle, ProcessLogger } from "./telemetry/pino-logger.ts";
 import { StatsSlab } from "./telemetry/stats-slab.ts";
 import { StatsReader } from "./telemetry/stats/stats-reader.ts";
@@ -128,6 +131,7 @@ class Runner implements Proxy {
   #config: LoadedConfig | undefined = undefined;
   readonly #feeds: SecretFeeds;
   #secretsCurrent = true;
+  readonly #expiry: ExpiryWatch;
   #issues: readonly LocatedIssue[] = [];
   #snapshot: Snapshot | undefined = undefined;
   #publishedMs = 0;
@@ -146,6 +150,7 @@ class Runner implements Proxy {
     this.stopped = new Promise((resolve) => (this.#onStopped = resolve));
     const { accessLogFlushMs, logLevel, logStyle, certsFolder, watch } = options;
     const folder: WorkloadOrigin | undefined = certsFolder === undefined ? undefined : { kind: "files", folder: certsFolder };
+    this.#expiry = new ExpiryWatch(deps.clock, deps.logger);
     this.#feeds = new SecretFeeds({
       ...deps,
       origin: options.workload ?? folder,
@@ -289,6 +294,7 @@ class Runner implements Proxy {
     this.#enter("DRAINING");
     this.#watch?.close();
     this.#feeds.close();
+    this.#expiry.close();
     this.#options.source.close?.();
     await Promise.all([this.#pool.stop(), this.#admin?.close(), this.#dns?.close()]);
     this.#onStopped();
@@ -382,6 +388,7 @@ class Runner implements Proxy {
     // On their way to the workers listeners overtake the names that lead to them.
     if (this.#config) this.#dns?.setNames(this.#config);
     const failures = await published;
+    if (this.#config && bringsCertificates(update)) this.#expiry.follow(listCertificates(this.#config.resources));
     return failures.map((failure) => failure.message);
   }
 
@@ -448,6 +455,10 @@ class Runner implements Proxy {
     };
   }
 }
+
+// Endpoints and routes change all the time and have none.
+const bringsCertificates = ({ secrets, clusters, listeners }: SnapshotUpdate): boolean =>
+  [secrets, clusters, listeners].some(({ set, removed }) => set.length + removed.length > 0);
 
 const addressText = ({ address, port }: SocketAddress): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
 
