@@ -11,7 +11,9 @@ import { ProxyError } from "../error.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import { usableProtocols } from "./alpn.ts";
-import { secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import { hinted, secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import { createRootHints, RefusalLog } from "./foreign-root.ts";
+import type { RootHints } from "./foreign-root.ts";
 import { MaterialSource } from "./context/material.ts";
 import type { Material } from "./context/material.ts";
 import { describePeer } from "./peer.ts";
@@ -44,6 +46,8 @@ interface Compiled {
   readonly verify: Verifier;
   readonly sessions: SessionCache;
   readonly local: CertificateNames;
+  readonly hints: RootHints;
+  readonly refusals: RefusalLog;
 }
 
 /** Compiles an UpstreamTlsContext. Nothing is built before the first handshake. */
@@ -99,6 +103,8 @@ class NodeClientTransport implements ClientTransport {
       // A new version starts without sessions: what an old one vouched for is not carried over.
       sessions: new SessionCache(this.#tls.maxSessionKeys),
       local: leafNames(material.certificates[0]?.certificateChain),
+      hints: createRootHints(this.#tls.common, material),
+      refusals: this.#compiled?.refusals ?? new RefusalLog(this.#deps.clock, this.#deps.logger),
     };
     return this.#compiled;
   }
@@ -167,7 +173,10 @@ class ClientHandshake implements Pending {
     const verdict = this.#compiled.verify(socket, certificate, names, this.#clock.wallMs(), this.#verifyNames);
     if (!verdict.ok) {
       this.#stats.onVerifyFailed(verdict.failure);
-      return this.#fail(verifyFailureReason(verdict.failure), undefined);
+      const hint = this.#compiled.hints.ofPeer(verdict.failure, certificate);
+      const reason = verifyFailureReason(verdict.failure, hint);
+      this.#compiled.refusals.refused("server", hint ?? reason, names.uriSans[0] ?? names.subject);
+      return this.#fail(reason, undefined);
     }
     this.#done = true;
     this.#certificate = certificate;
@@ -190,7 +199,10 @@ class ClientHandshake implements Pending {
   #onError(error: NodeJS.ErrnoException): void {
     if (this.#done) return;
     this.#stats.onError(error.code);
-    this.#fail(tlsErrorReason(error), error);
+    const reason = tlsErrorReason(error);
+    const hint = this.#compiled.hints.ofSelf(error.code);
+    if (hint !== undefined) this.#compiled.refusals.refused("own", hint, this.#sni);
+    this.#fail(reason === undefined ? undefined : hinted(reason, hint), error);
   }
 
   #fail(reason: string | undefined, cause: unknown): void {

@@ -84,9 +84,17 @@ export function chainFailure(code: string): VerifyFailure {
   return { detail: `X509_verify_cert: certificate verification error at depth ${depth}: ${said}`, alert, kind: "error" };
 }
 
-/** Envoy's transport failure reason for a peer certificate that was refused. */
-export function verifyFailureReason(failure: VerifyFailure): string {
-  return `TLS_error:|${sslLibrary + 125}:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: ${failure.detail}:TLS_error_end`;
+/** Envoy's transport failure reason for a peer certificate that was refused, and behind it `hint`, which is ours. */
+export function verifyFailureReason(failure: VerifyFailure, hint?: string): string {
+  return hinted(
+    `TLS_error:|${sslLibrary + 125}:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: ${failure.detail}:TLS_error_end`,
+    hint,
+  );
+}
+
+/** A reason with what we have to add. */
+export function hinted(reason: string, hint: string | undefined): string {
+  return hint === undefined ? reason : `${reason} (${hint})`;
 }
 
 /** Envoy's transport failure reason for a connection that the peer reset during the handshake. */
