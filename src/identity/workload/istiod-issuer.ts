@@ -179,7 +179,10 @@ function readResponse({ cert_chain: entries = [] }: CertificateResponse, key: Ke
   const chain = parseChain(entries.slice(0, -1).join("\n"));
   if (!roots.ok || !chain.ok || !chain.value[0]!.checkPrivateKey(key)) return undefined;
   const privateKey = key.export({ type: "pkcs8", format: "pem" }).toString();
-  return { ok: true, certificate: { certificateChain: pem(chain.value), privateKey }, trustedCa: pem(roots.value) };
+  // With Istio's cacerts layout the root ends the chain as well; peers have it.
+  const isRoot = new Set(roots.value.map(({ fingerprint256 }) => fingerprint256));
+  const certificateChain = pem(chain.value.filter(({ fingerprint256 }) => !isRoot.has(fingerprint256)));
+  return { ok: true, certificate: { certificateChain, privateKey }, trustedCa: pem(roots.value) };
 }
 
 const failed = (problem: string): Issued => ({ ok: false, fatal: false, problem });
