@@ -322,7 +322,7 @@ class Runner implements Proxy {
     const { source } = this.#options;
     const result = await source.load(previous);
     this.#watch?.replace(result.ok ? result.config.paths : result.paths);
-    if (previous) this.#secretsCurrent = await this.#feeds.refresh();
+    if (previous) this.#secretsCurrent = await this.#feeds.refresh(result.ok ? result.config : previous);
     if (!result.ok) return { ok: false, problems: result.issues.filter((issue) => issue.severity === "error").map((issue) => issue.text) };
     const { config } = result;
     if (config.unfinished) this.#deps.clock.after(unfinishedMs, () => void this.reload());

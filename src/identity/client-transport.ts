@@ -11,9 +11,10 @@ import { ProxyError } from "../error.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import { usableProtocols } from "./alpn.ts";
-import { hinted, secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import { hinted, secretMissingReason, tellReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
 import { createRootHints, RefusalLog } from "./foreign-root.ts";
 import type { RootHints } from "./foreign-root.ts";
+import { RefusalAlert } from "./handshake-alert.ts";
 import { MaterialSource } from "./context/material.ts";
 import type { Material } from "./context/material.ts";
 import { describePeer } from "./peer.ts";
@@ -120,6 +121,7 @@ class ClientHandshake implements Pending {
   readonly #stats: TlsStats;
   readonly #clock: Clock;
   readonly #resumed: ResumableSession | undefined;
+  readonly #alert: RefusalAlert | undefined;
   #done = false;
   /** The verified server; undefined before. */
   #certificate: X509Certificate | undefined;
@@ -151,6 +153,7 @@ class ClientHandshake implements Pending {
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
       ...(this.#resumed === undefined ? {} : { session: this.#resumed.session }),
     });
+    if (compiled.material.validation !== undefined) this.#alert = new RefusalAlert(this.#socket, raw, "client");
     this.#socket.once("secureConnect", () => this.#onSecure());
     this.#socket.on("session", (ticket) => this.#onSession(ticket));
     this.#socket.on("error", (error) => this.#onError(error));
@@ -176,9 +179,11 @@ class ClientHandshake implements Pending {
       const hint = this.#compiled.hints.ofPeer(verdict.failure, certificate);
       const reason = verifyFailureReason(verdict.failure, hint);
       this.#compiled.refusals.refused("server", hint ?? reason, names.uriSans[0] ?? names.subject);
+      this.#alert?.send(verdict.failure.alert);
       return this.#fail(reason, undefined);
     }
     this.#done = true;
+    this.#alert?.release();
     this.#certificate = certificate;
     this.#stats.onSecure(socket, true);
     if (this.#earlySession !== undefined) this.#onSession(this.#earlySession);
@@ -197,12 +202,16 @@ class ClientHandshake implements Pending {
 
   // Stays attached for the socket's life: whoever owns it later may not have a listener yet.
   #onError(error: NodeJS.ErrnoException): void {
-    if (this.#done) return;
-    this.#stats.onError(error.code);
     const reason = tlsErrorReason(error);
     const hint = this.#compiled.hints.ofSelf(error.code);
     if (hint !== undefined) this.#compiled.refusals.refused("own", hint, this.#sni);
-    this.#fail(reason === undefined ? undefined : hinted(reason, hint), error);
+    const whole = reason === undefined ? undefined : hinted(reason, hint);
+    if (this.#done) {
+      if (whole !== undefined && error.code?.startsWith("ERR_SSL_")) tellReason(error, whole);
+      return;
+    }
+    this.#stats.onError(error.code);
+    this.#fail(whole, error);
   }
 
   #fail(reason: string | undefined, cause: unknown): void {
@@ -213,6 +222,7 @@ class ClientHandshake implements Pending {
   }
 
   #destroy(): void {
+    this.#alert?.release();
     this.#socket.destroy();
     this.#raw.destroy();
   }

@@ -125,3 +125,15 @@ export function tlsErrorReason(error: NodeJS.ErrnoException): string | undefined
     ? `TLS_error:|SSL routines:OPENSSL_internal:${name}:TLS_error_end`
     : `TLS_error:|${sslLibrary + number}:SSL routines:OPENSSL_internal:${name}${more}:TLS_error_end`;
 }
+
+const told = new WeakMap<Error, string>();
+
+/** Keeps the reason behind an error that a connection ends with after its handshake, for whoever owns it then. */
+export function tellReason(error: Error, reason: string): void {
+  told.set(error, reason);
+}
+
+/** The reason kept for an error: in TLS 1.3 a server refuses a client's certificate when that takes itself for connected. */
+export function toldReason(error: Error): string | undefined {
+  return told.get(error);
+}

@@ -212,7 +212,7 @@ class ServerHandshake implements Pending {
       ...(this.#presented.staples === undefined ? {} : { server: this.#presented.staples as NetServer }),
     });
     this.#tls = tls;
-    if (context.requestCertificate) this.#alert = new RefusalAlert(tls, raw);
+    if (context.requestCertificate) this.#alert = new RefusalAlert(tls, raw, "server");
     tls.once("secure", () => this.#onSecure(context));
     tls.on("error", this.#onError);
     tls.once("end", this.#onClose);

@@ -56,8 +56,9 @@ export class SecretFeeds {
     return outcomes.filter((outcome) => !outcome.ok);
   }
 
-  /** Has every feed look again; true when all have what they should. */
-  async refresh(): Promise<boolean> {
+  /** Has every feed look again, as what `config` says the workload is; false when one found something that cannot be used. */
+  async refresh(config: LoadedConfig): Promise<boolean> {
+    this.#config = config;
     const outcomes = await Promise.all(this.#all.map((feed) => feed.refresh()));
     return outcomes.every(Boolean);
   }

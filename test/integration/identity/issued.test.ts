@@ -112,6 +112,10 @@ suite("certificates issued from a cluster's intermediate", { timeout: 120_000 },
     await until("the server's record", async () => (await pair.server.access()).includes("down=TLS"));
     const said = "certificate_signed_by_unknown_authority:_root_of_cluster1_is_not_in_cluster2's_root-cert.pem";
     assert.ok((await pair.server.access()).includes(`(${said})`), await pair.server.access());
+    await until("the client's record", async () => (await pair.client.access()).includes("503 "));
+    const told =
+      "TLSV1_ALERT_UNKNOWN_CA:TLS_error_end_(certificate_signed_by_unknown_authority:_root_of_cluster1_is_not_in_the_peer's_root-cert.pem)";
+    assert.ok((await pair.client.access()).includes(told), await pair.client.access());
   });
 
   test("are not to be had without an authority: the proxy does not start, and says why", async (t) => {

@@ -64,7 +64,7 @@ export async function startEnd(t: Ending, role: "client" | "server", upstream: n
   const folder = temporaryFolder(t);
   const file = join(folder, "bootstrap.json");
   const accessFile = join(folder, "access.log");
-  await writeFile(file, JSON.stringify(bootstrapOf(role, upstream, end, accessFile)));
+  await writeFile(file, endBootstrap(role, upstream, end, accessFile));
   let log = "";
   const logger = createProcessLogger({ level: "info", style: "text", write: (line) => (log += line) });
   const started = await startProxy(
@@ -164,10 +164,15 @@ export async function until(what: string, condition: () => boolean | Promise<boo
   }
 }
 
+/** The bootstrap of an end as text; `access` is where its access log goes. */
+export function endBootstrap(role: "client" | "server", upstream: number, end: Omit<End, "origin">, access: string): string {
+  return JSON.stringify(bootstrapOf(role, upstream, end, access));
+}
+
 function bootstrapOf(
   role: "client" | "server",
   upstream: number,
-  { common = workloadSecrets, clusters = [] }: End,
+  { common = workloadSecrets, clusters = [] }: Omit<End, "origin">,
   access: string,
 ): object {
   const tls = (name: "Upstream" | "Downstream", more: object): object => ({
