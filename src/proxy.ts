@@ -423,9 +423,10 @@ class Runner implements Proxy {
       clusters: () => this.#pool.clusters(),
       listeners: () => this.#pool.listeners(),
       dns: () => this.#dns?.view(),
-      explain: (question) => {
+      explain: async (question) => {
+        const clusters = await this.#pool.clusters();
         const [config, snapshot] = [this.#config, this.#snapshot];
-        return config && snapshot ? explainLive({ ...config, snapshot }, question) : { problem: "nothing is loaded yet" };
+        return config && snapshot ? explainLive({ ...config, snapshot, clusters }, question) : { problem: "nothing is loaded yet" };
       },
       logLevel: () => logger.level,
       setLogLevel: (level) => {

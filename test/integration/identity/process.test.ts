@@ -1,6 +1,8 @@
 // `isthmus run` as processes: flags of the workload's certificate, refusals in the process log, and no private key anywhere.
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import { endpoints } from "../../../src/admin/endpoints.ts";
@@ -26,9 +28,19 @@ interface Started extends RunningProxy {
 async function start(t: TestContext, role: "client" | "server", upstream: number, flags: readonly string[], more = {}): Promise<Started> {
   const folder = temporaryFolder(t);
   const [file, accessFile] = [join(folder, "bootstrap.json"), join(folder, "access.log")];
-  writeFileSync(file, endBootstrap(role, upstream, more, accessFile));
+  // A port that is written down, since explain goes by what is written.
+  const bootstrap = endBootstrap(role, upstream, more, accessFile).replace('"port_value":0', `"port_value":${await freePort()}`);
+  writeFileSync(file, bootstrap);
   const running = await startProxyProcess(t, "-c", file, "--concurrency", "1", ...flags);
   return { ...running, accessFile };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  await once(server.close(), "close");
+  return port;
 }
 
 /** Every answer of every admin page, the changing ones included; those that end the process last. */
@@ -68,6 +80,8 @@ suite("isthmus run with a workload certificate", { timeout: 120_000 }, () => {
     await server.saw(
       /own certificate refused by the peer.*certificate signed by unknown authority: root of cluster2 is not in the peer's root-cert\.pem/,
     );
+    const explained = await client.page(`/explain?url=${encodeURIComponent(`http://127.0.0.1:${port}/`)}`);
+    assert.ok(explained.includes(said), explained);
     const certs = JSON.parse(await client.page("/certs")) as {
       certificates: { cert_chain: { subject_alt_names: unknown[]; expiration_time: string }[] }[];
     };
