@@ -45,6 +45,7 @@ export function workloadOrigin(
   flags: WorkloadFlags,
   environment: Readonly<Record<string, string | undefined>>,
   mesh: boolean,
+  exists: (path: string) => boolean = existsSync,
 ): { readonly origin: WorkloadOrigin | undefined } | { readonly problem: string } {
   const given = (["certs", "sds", "caDir", "caAddress"] as const).filter((name) => flags[name] !== undefined);
   if (given.length > 1) {
@@ -56,8 +57,8 @@ export function workloadOrigin(
   if ("problem" in issued) return issued;
   if (flags.caDir !== undefined) return { origin: { ...issued, kind: "authority", folder: flags.caDir } };
   if (flags.caAddress === undefined && !mesh) return { origin: undefined };
-  if (flags.caAddress === undefined && existsSync(socketPath)) return { origin: { kind: "sds", target: `unix:${socketPath}` } };
-  if (flags.caAddress === undefined && existsSync(join(certsFolder, "cert-chain.pem"))) {
+  if (flags.caAddress === undefined && exists(socketPath)) return { origin: { kind: "sds", target: `unix:${socketPath}` } };
+  if (flags.caAddress === undefined && exists(join(certsFolder, "cert-chain.pem"))) {
     return { origin: { kind: "files", folder: certsFolder } };
   }
   const named = environment["CA_ADDR"];
