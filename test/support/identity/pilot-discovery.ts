@@ -40,21 +40,10 @@ export async function startPilotDiscovery(t: Ending, cacerts: string): Promise<P
   const rule = { issuer, jwks_uri: `http://127.0.0.1:${(jwks.address() as AddressInfo).port}/`, audiences: ["istio-ca"] };
   const child = spawn(
     program,
-    [
-      ...["discovery", "--configDir", "config", "--registries=", "--clusterID", "cluster1", "--ctrlz_port", "0"],
-      ...[
-        "--grpcAddr",
-        at(grpc),
-        "--httpAddr",
-        at(http),
-        "--monitoringAddr",
-        at(monitoring),
-        "--httpsAddr",
-        "",
-        "--secureGRPCAddr",
-        at(secure),
-      ],
-    ],
+    "discovery --configDir config --registries= --clusterID cluster1 --ctrlz_port 0"
+      .split(" ")
+      .concat("--grpcAddr", at(grpc), "--httpAddr", at(http), "--monitoringAddr", at(monitoring))
+      .concat("--httpsAddr", "", "--secureGRPCAddr", at(secure)),
     {
       cwd: folder,
       stdio: ["ignore", "pipe", "pipe"],

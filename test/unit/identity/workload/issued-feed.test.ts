@@ -3,10 +3,9 @@ import { suite, test } from "node:test";
 import type { CertificateIssuer, Issued } from "../../../../src/identity/workload/issuer.ts";
 import { createIssuedFeed } from "../../../../src/identity/workload/issued-feed.ts";
 import { defaultRenewal } from "../../../../src/identity/workload/schedule.ts";
-import { issueWorkload, type CertificateAuthority } from "../../../../src/identity/ca/authority.ts";
+import { createRootCa, issueWorkload, type CertificateAuthority } from "../../../../src/identity/ca/authority.ts";
 import type { Logger } from "../../../../src/telemetry/logger.ts";
 import { manualClock } from "../../../support/manual-clock.ts";
-import { createRootCa } from "../../../../src/identity/ca/authority.ts";
 import { pemOf, valueOf } from "../../../support/identity/authorities.ts";
 
 const hourMs = 3_600_000;
