@@ -1,6 +1,6 @@
 // Issues from the intermediate of a folder (Istio's cacerts layout), read anew each time: a replaced authority is used at once.
 import { systemClock, type Clock } from "../../clock.ts";
-import { issueWorkload, type KeyKind } from "../ca/authority.ts";
+import { issueWorkload } from "../ca/authority.ts";
 import { readAuthority } from "../ca/ca-files.ts";
 import { verifyChain } from "../ca/verify.ts";
 import type { CertificateIssuer } from "./issuer.ts";
@@ -10,20 +10,18 @@ export interface CaDirectoryOptions {
   readonly folder: string;
   /** Milliseconds a certificate lives. */
   readonly ttlMs: number;
-  /** Default `ec`. */
-  readonly keyKind?: KeyKind;
 }
 
 /** An issuer over a folder. */
 export function createCaDirectoryIssuer(options: CaDirectoryOptions, clock: Clock = systemClock): CertificateIssuer {
-  const { folder, ttlMs, keyKind = "ec" } = options;
+  const { folder, ttlMs } = options;
   return {
     issue: async (identity) => {
       const refuse = (problem: string) => ({ ok: false, fatal: true, problem }) as const;
       const nowMs = clock.wallMs();
       const authority = readAuthority(folder);
       if (!authority.ok) return refuse(authority.issues[0]!.message);
-      const issued = issueWorkload(authority.value, { ...identity, nowMs, ttlMs, keyKind });
+      const issued = issueWorkload(authority.value, { ...identity, nowMs, ttlMs });
       if (!issued.ok) return refuse(`${folder}: ${issued.issues[0]!.message}`);
       const { chain, key, roots } = issued.value;
       // What peers would refuse is better refused here, where the authority is known.

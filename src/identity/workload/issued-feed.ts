@@ -5,6 +5,7 @@ import type { Clock, Timer } from "../../clock.ts";
 import type { Secret } from "../../envoy/tls/tls.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { formatSpiffeId, type WorkloadIdentity } from "../ca/spiffe-id.ts";
+import { nameOf } from "../inventory.ts";
 import type { CertificateIssuer, Issued } from "./issuer.ts";
 import { backOffMs, renewalTimeMs, type RenewalSettings } from "./schedule.ts";
 import { workloadSecrets, type FeedStart, type SecretFeed } from "./secret-feed.ts";
@@ -24,6 +25,8 @@ export interface IssuedFeedDeps {
 
 /** Time is looked at this often at least: a machine that slept, or whose clock was set, renews soon after and not hours later. */
 const longestSleepMs = 60_000;
+/** Nothing is renewed sooner: what an authority makes in its last days lives shorter each time, and a clock may be wrong. */
+const shortestLifeMs = 1_000;
 
 /** A feed that can be told to issue anew. */
 export interface RenewableFeed extends SecretFeed {
@@ -108,10 +111,14 @@ class IssuedFeed implements RenewableFeed {
     this.#failures = 0;
     this.#issuedTo = identity && formatSpiffeId(identity);
     this.#secrets = workloadSecrets(certificate, trustedCa);
-    this.#expiresMs = new X509Certificate(certificate.certificateChain).validToDate.getTime();
-    const renewMs = renewalTimeMs(nowMs, this.#expiresMs, renewal, random());
+    const leaf = new X509Certificate(certificate.certificateChain);
+    this.#expiresMs = leaf.validToDate.getTime();
+    const renewMs = Math.max(nowMs + shortestLifeMs, renewalTimeMs(nowMs, this.#expiresMs, renewal, random()));
+    // Istiod goes by the token. Peers go by the certificate, so a workload that is taken for another had better know.
+    if (this.#issuedTo !== undefined && nameOf(leaf) !== this.#issuedTo)
+      logger.warn("the certificate is for another identity than asked for", { identity: nameOf(leaf), asked: this.#issuedTo });
     logger.info("workload certificate issued", {
-      identity: this.#issuedTo,
+      identity: nameOf(leaf),
       expires: new Date(this.#expiresMs).toISOString(),
       renewal: new Date(renewMs).toISOString(),
     });

@@ -95,6 +95,18 @@ suite("a feed of issued certificates", () => {
     feed.close();
   });
 
+  test("is not renewed every moment by an authority that is about to expire, or whose clock is wrong", async () => {
+    const { feed, issues, clock, advance } = lab();
+    await advance(1000 * hourMs - 60_000, 10 * hourMs);
+    await feed.start();
+    const before = issues.length;
+    await advance(59_000, 100);
+    // 59 s, 30 s, 15 s ... left: each half of the one before, then once a second.
+    assert.ok(issues.length - before <= 8, `${issues.length - before} within a minute`);
+    assert.ok(clock.pending() > 0);
+    feed.close();
+  });
+
   test("says at the start what is in the way, and who nobody is", async () => {
     const { feed, fail, become } = lab();
     fail("no authority");
