@@ -22,7 +22,7 @@ async function startSidecar(t: TestContext, subnet: string, meshConfig: string):
     new Promise((resolve) => {
       const { chain, key } = ca.issue({ uri: [identity] });
       // The names of a mesh's servers are URIs, which this client does not look at.
-      const asked = request({
+      const options = {
         host: sidecarAddress(mesh),
         port,
         cert: chain,
@@ -30,8 +30,9 @@ async function startSidecar(t: TestContext, subnet: string, meshConfig: string):
         ca: ca.cert,
         checkServerIdentity: () => undefined,
         ALPNProtocols: ["istio-http/1.1"],
-        agent: false,
-      });
+        agent: false as const,
+      };
+      const asked = request(options);
       asked.on("response", (response) => resolve(response.resume().statusCode ?? 0));
       asked.on("error", () => resolve(0));
       asked.end();
