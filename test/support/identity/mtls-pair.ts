@@ -159,10 +159,10 @@ function request(port: number, agent: Agent): Promise<Answer> {
   });
 }
 
-/** Waits for a condition, for ten seconds at most. */
+/** Waits for a condition, for half a minute at most. */
 export async function until(what: string, condition: () => boolean | Promise<boolean>, otherwise: () => string = () => ""): Promise<void> {
-  for (const end = Date.now() + 10_000; !(await condition());) {
-    if (Date.now() > end) throw new Error(`not within 10 s: ${what}\n${otherwise()}`);
+  for (const end = Date.now() + 30_000; !(await condition());) {
+    if (Date.now() > end) throw new Error(`not within 30 s: ${what}\n${otherwise()}`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
