@@ -8,7 +8,7 @@ import { explainLive } from "./explain/live.ts";
 import type { Node } from "./envoy/bootstrap.ts";
 import { filterSupport } from "./filter/registry.ts";
 import type { HttpServer } from "./net/http-server.ts";
-import { checkCertificates, loadCertificates } from "./proxy/certificates.ts";
+import { checkCertificates } from "./proxy/certificates.ts";
 import type { ConfigSource, LoadedConfig } from "./proxy/config-source.ts";
 import { bindProblem } from "./proxy/bind-problem.ts";
 import { descriptorLimit, fewDescriptors } from "./net/descriptor-guard.ts";
@@ -16,7 +16,10 @@ import { missingRights, processRights } from "./proxy/missing-rights.ts";
 import { startMeshDns } from "./proxy/mesh-dns.ts";
 import type { MeshDns, MeshDnsSettings } from "./proxy/mesh-dns.ts";
 import { localAddress } from "./proxy/local-address.ts";
-import type { Secret } from "./envoy/tls/tls.ts";
+import { ExpiryWatch } from "./identity/expiry-watch.ts";
+import { listCertificates } from "./identity/inventory.ts";
+import { SecretFeeds } from "./proxy/secret-feeds.ts";
+import type { WorkloadOrigin } from "./proxy/workload-origin.ts";
 import { watchFiles } from "./source/watch.ts";
 import type { FileWatch } from "./source/watch.ts";
 import { diffSnapshots, isEmptyUpdate } from "./snapshot/diff.ts";
@@ -24,6 +27,7 @@ import { ResourceTable } from "./snapshot/resource-table.ts";
 import { buildSnapshot } from "./snapshot/snapshot.ts";
 import { tidyHeap } from "./proxy/tidy-heap.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
+import type { SnapshotUpdate } from "./snapshot/update.ts";
 import type { LogLevel, LogStyle, ProcessLogger } from "./telemetry/pino-logger.ts";
 import { StatsSlab } from "./telemetry/stats-slab.ts";
 import { StatsReader } from "./telemetry/stats/stats-reader.ts";
@@ -44,6 +48,8 @@ export interface ProxyOptions {
   readonly dnsSettings?: MeshDnsSettings;
   /** Folder of the workload's certificate, served as the secrets `default` and `ROOTCA`. */
   readonly certsFolder: string | undefined;
+  /** Another place that the workload's certificate comes from; wins over the folder. */
+  readonly workload?: WorkloadOrigin | undefined;
   /** Longest wait for connections to end, once draining. */
   readonly drainTimeMs: number;
   readonly accessLogFlushMs: number;
@@ -120,7 +126,12 @@ class Runner implements Proxy {
   readonly #slab = new StatsSlab((announcement) => this.stats.add("main", announcement));
   #watch: FileWatch | undefined = undefined;
   #state: ServerState = "INITIALIZING";
+  /** As the source gave it, without what the feeds bring. */
+  #loaded: LoadedConfig | undefined = undefined;
   #config: LoadedConfig | undefined = undefined;
+  readonly #feeds: SecretFeeds;
+  #secretsCurrent = true;
+  readonly #expiry: ExpiryWatch;
   #issues: readonly LocatedIssue[] = [];
   #snapshot: Snapshot | undefined = undefined;
   #publishedMs = 0;
@@ -137,7 +148,16 @@ class Runner implements Proxy {
     this.#deps = deps;
     this.#startedMs = deps.clock.nowMs();
     this.stopped = new Promise((resolve) => (this.#onStopped = resolve));
-    const { accessLogFlushMs, logLevel, logStyle } = options;
+    const { accessLogFlushMs, logLevel, logStyle, certsFolder, watch } = options;
+    const folder: WorkloadOrigin | undefined = certsFolder === undefined ? undefined : { kind: "files", folder: certsFolder };
+    this.#expiry = new ExpiryWatch(deps.clock, deps.logger);
+    this.#feeds = new SecretFeeds({
+      ...deps,
+      origin: options.workload ?? folder,
+      watch,
+      random: Math.random,
+      onChange: () => this.#onSecrets(),
+    });
     this.#pool = new WorkerPool({
       concurrency: options.concurrency,
       settings: { accessLogFlushMs, logLevel, logStyle, localAddress: localAddress() },
@@ -224,7 +244,8 @@ class Runner implements Proxy {
 
   state(): ServerState {
     // Between a crash of every worker and their return nothing is served, whatever was true before.
-    return this.#state === "LIVE" && this.#pool.live === 0 ? "INITIALIZING" : this.#state;
+    // Without its certificate a workload of a mesh serves nobody either.
+    return this.#state === "LIVE" && (this.#pool.live === 0 || !this.#feeds.ready) ? "INITIALIZING" : this.#state;
   }
 
   node(): Node {
@@ -272,6 +293,8 @@ class Runner implements Proxy {
   async #stop(): Promise<void> {
     this.#enter("DRAINING");
     this.#watch?.close();
+    this.#feeds.close();
+    this.#expiry.close();
     this.#options.source.close?.();
     await Promise.all([this.#pool.stop(), this.#admin?.close(), this.#dns?.close()]);
     this.#onStopped();
@@ -283,7 +306,7 @@ class Runner implements Proxy {
     const loaded = await this.#load(this.#config);
     const refused = loaded.ok ? this.#issues.filter((issue) => issue.severity === "error").map((issue) => issue.text) : loaded.problems;
     if (loaded.ok) refused.push(...(await this.#publish(loaded.snapshot)));
-    const ok = refused.length === 0;
+    const ok = refused.length === 0 && this.#secretsCurrent;
     server.counter(ok ? "config_reload_success" : "config_reload_failed").inc();
     for (const problem of refused)
       logger.error(loaded.ok ? "refused, what was in force of it stays" : "configuration refused, the running one stays", { problem });
@@ -296,20 +319,32 @@ class Runner implements Proxy {
   ): Promise<
     { readonly ok: true; readonly config: LoadedConfig; readonly snapshot: Snapshot } | { readonly ok: false; readonly problems: string[] }
   > {
-    const { source, certsFolder } = this.#options;
+    const { source } = this.#options;
     const result = await source.load(previous);
-    this.#watch?.replace(this.#watched(result.ok ? result.config.paths : result.paths));
+    this.#watch?.replace(result.ok ? result.config.paths : result.paths);
+    if (previous) this.#secretsCurrent = await this.#feeds.refresh(result.ok ? result.config : previous);
     if (!result.ok) return { ok: false, problems: result.issues.filter((issue) => issue.severity === "error").map((issue) => issue.text) };
     const { config } = result;
     if (config.unfinished) this.#deps.clock.after(unfinishedMs, () => void this.reload());
-    const certificates = certsFolder === undefined ? undefined : await loadCertificates(certsFolder, this.#deps.clock.wallMs());
-    if (certificates && !certificates.ok) return { ok: false, problems: [...certificates.problems] };
-    const secrets: readonly Secret[] = [...config.resources.secrets, ...(certificates?.secrets ?? [])];
-    const resources = { ...config.resources, secrets };
+    const problems = await this.#feeds.follow(config);
+    // At the start only: later everything else that is new is served, and a feed goes on trying.
+    if (!previous && problems.some((problem) => problem.fatal)) return { ok: false, problems: problems.flatMap((each) => each.problems) };
+    for (const problem of problems.flatMap((each) => each.problems)) this.#deps.logger.error("secrets are missing", { problem });
     // A mesh's own secrets are many gateways' certificates, each judged by its source: one that expired is that host's trouble alone.
-    const judged = source.kind === "mesh" ? { ...resources, secrets: certificates?.secrets ?? [] } : resources;
+    const judged = source.kind === "mesh" ? { ...config.resources, secrets: [] } : config.resources;
     const unusable = checkCertificates(judged, this.#deps.clock.wallMs());
-    if (unusable.length > 0) return { ok: false, problems: [...unusable] };
+    return unusable.length > 0 ? { ok: false, problems: [...unusable] } : this.#build(config, previous);
+  }
+
+  /** What the source and the feeds give together. */
+  #build(
+    config: LoadedConfig,
+    previous: LoadedConfig | undefined,
+  ):
+    | { readonly ok: true; readonly config: LoadedConfig; readonly snapshot: Snapshot }
+    | { readonly ok: false; readonly problems: string[] } {
+    const { source } = this.#options;
+    const resources = { ...config.resources, secrets: [...config.resources.secrets, ...this.#feeds.secrets] };
     const built = buildSnapshot(resources, {
       ...filterSupport,
       rejected: config.rejected,
@@ -320,9 +355,21 @@ class Runner implements Proxy {
     const errors = built.issues.filter((issue) => issue.severity === "error").map(config.locate);
     // A start has nothing to fall back on, and a bootstrap is taken whole or not at all.
     if (errors.length > 0 && (!previous || source.kind === "bootstrap")) return { ok: false, problems: errors };
+    this.#loaded = config;
     this.#config = { ...config, resources };
     this.#issues = issues;
     return { ok: true, config, snapshot: built.snapshot };
+  }
+
+  // Whatever is wrong with newer configuration, a renewed certificate is published with the one in force.
+  #onSecrets(): void {
+    this.#reloading = this.#reloading.then(async () => {
+      if (this.#stopping || !this.#loaded) return false;
+      const built = this.#build(this.#loaded, this.#loaded);
+      const problems = built.ok ? await this.#publish(built.snapshot) : built.problems;
+      for (const problem of problems) this.#deps.logger.error("renewed secrets are not in force", { problem });
+      return problems.length === 0;
+    });
   }
 
   /** Brings the workers to a snapshot; gives one line for each listener that failed. */
@@ -341,6 +388,7 @@ class Runner implements Proxy {
     // On their way to the workers listeners overtake the names that lead to them.
     if (this.#config) this.#dns?.setNames(this.#config);
     const failures = await published;
+    if (this.#config && bringsCertificates(update)) this.#expiry.follow(listCertificates(this.#config.resources));
     return failures.map((failure) => failure.message);
   }
 
@@ -349,12 +397,8 @@ class Runner implements Proxy {
     const { clock } = this.#deps;
     const { source } = this.#options;
     source.onChange?.(() => void this.reload());
-    this.#watch = watchFiles(this.#watched(source.paths), () => void this.reload(), { clock, debounceMs: source.quietMs });
+    this.#watch = watchFiles(source.paths, () => void this.reload(), { clock, debounceMs: source.quietMs });
     await this.#watch.ready;
-  }
-
-  #watched(paths: readonly string[]): readonly string[] {
-    return this.#options.certsFolder === undefined ? paths : [...paths, this.#options.certsFolder];
   }
 
   #enter(state: ServerState): void {
@@ -379,9 +423,10 @@ class Runner implements Proxy {
       clusters: () => this.#pool.clusters(),
       listeners: () => this.#pool.listeners(),
       dns: () => this.#dns?.view(),
-      explain: (question) => {
+      explain: async (question) => {
+        const clusters = await this.#pool.clusters();
         const [config, snapshot] = [this.#config, this.#snapshot];
-        return config && snapshot ? explainLive({ ...config, snapshot }, question) : { problem: "nothing is loaded yet" };
+        return config && snapshot ? explainLive({ ...config, snapshot, clusters }, question) : { problem: "nothing is loaded yet" };
       },
       logLevel: () => logger.level,
       setLogLevel: (level) => {
@@ -411,6 +456,10 @@ class Runner implements Proxy {
     };
   }
 }
+
+// Endpoints and routes change all the time and have none.
+const bringsCertificates = ({ secrets, clusters, listeners }: SnapshotUpdate): boolean =>
+  [secrets, clusters, listeners].some(({ set, removed }) => set.length + removed.length > 0);
 
 const addressText = ({ address, port }: SocketAddress): string => (address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`);
 

@@ -83,7 +83,7 @@ export interface AdminContext {
   /** Where a request would go and why, from the configuration in force. */
   readonly explain: (
     question: ExplainParameters,
-  ) => { readonly problem: string } | { readonly explanation: unknown; readonly text: string };
+  ) => Promise<{ readonly problem: string } | { readonly explanation: unknown; readonly text: string }>;
   readonly logLevel: () => LogLevel;
   readonly setLogLevel: (level: LogLevel) => void;
   readonly reopenLogs: () => void;

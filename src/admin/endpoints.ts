@@ -99,8 +99,8 @@ export const endpoints: readonly Endpoint[] = [
       ...formatParameter,
     },
     mutates: false,
-    handle: (context, query) => {
-      const answer = context.explain({
+    handle: async (context, query) => {
+      const answer = await context.explain({
         method: query.get("method") ?? undefined,
         target: query.get("url") ?? undefined,
         headers: query.getAll("header"),

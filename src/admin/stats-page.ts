@@ -3,6 +3,7 @@ import { compileRegex } from "../regex.ts";
 import { renderPrometheus, renderStatsJson, renderStatsText } from "../telemetry/stats/prometheus.ts";
 import type { StatValue } from "../telemetry/stats/stats-reader.ts";
 import type { AdminContext } from "./admin-context.ts";
+import { certificateMetrics } from "./certificate-metrics.ts";
 import type { Page } from "./page.ts";
 import { badRequest, json, text } from "./page.ts";
 
@@ -21,22 +22,27 @@ export function statsPage(context: AdminContext, query: URLSearchParams): Page {
   const stats = select(context.reader.list(), query);
   if ("error" in stats) return badRequest(`${stats.error}\n`);
   if (format === "json") return json(renderStatsJson(stats.selected));
-  if (format === "prometheus") return prometheus(context, stats.selected);
+  if (format === "prometheus") return prometheus(context, stats.selected, query);
   return text(renderStatsText(stats.selected));
 }
 
 /** Envoy's `/stats/prometheus`. */
 export function prometheusPage(context: AdminContext, query: URLSearchParams): Page {
   const stats = select(context.reader.list(), query);
-  return "error" in stats ? badRequest(`${stats.error}\n`) : prometheus(context, stats.selected);
+  return "error" in stats ? badRequest(`${stats.error}\n`) : prometheus(context, stats.selected, query);
 }
 
-function prometheus(context: AdminContext, stats: readonly StatValue[]): Page {
+function prometheus(context: AdminContext, stats: readonly StatValue[], query: URLSearchParams): Page {
+  const { resources } = context.config();
   // Stats carry cluster names with their colons replaced.
-  const names = new Set(
-    context.config().resources.clusters.flatMap(({ name, altStatName }) => [name, (altStatName || name).replaceAll(":", "_")]),
-  );
-  return { status: 200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: renderPrometheus(stats, names) };
+  const names = new Set(resources.clusters.flatMap(({ name, altStatName }) => [name, (altStatName || name).replaceAll(":", "_")]));
+  // Not one of the stats that are counted: it is read off the certificates when somebody asks, unless for something else.
+  const certificates = query.has("filter") ? "" : certificateMetrics(resources, context.wallMs());
+  return {
+    status: 200,
+    contentType: "text/plain; version=0.0.4; charset=utf-8",
+    body: `${renderPrometheus(stats, names)}${certificates}`,
+  };
 }
 
 function select(

@@ -35,6 +35,13 @@ interface IssueFlags {
   readonly json: boolean;
 }
 
+interface IntermediateFlags extends IssueFlags {
+  readonly root: string;
+  readonly cluster: string;
+  readonly organization: string;
+  readonly pathLength: number;
+}
+
 interface WorkloadFlags extends IssueFlags {
   readonly ca: string;
   readonly identity?: string;
@@ -67,12 +74,14 @@ export function registerCa(program: Command): void {
     });
 
   issuing(ca.command("intermediate").description("make a cluster's intermediate below a root"), AUTHORITY_TTL_MS)
-    .requiredOption("--root <dir>", "directory of the root")
+    .requiredOption("--root <dir>", "directory of the root, or of an intermediate whose path length allows another")
     .requiredOption("--cluster <name>", "the cluster it is for")
     .option("--organization <name>", "organization in the subject", "Istio")
-    .action((flags: IssueFlags & { root: string; cluster: string; organization: string }, command: Command) => {
+    .option("--path-length <n>", "how many authorities may stand below it (default: 0, workloads only)", parsePathLength, 0)
+    .action((flags: IntermediateFlags, command: Command) => {
       const root = expect(command, readAuthority(flags.root));
-      const made = createIntermediateCa(root, { ...issue(flags), cluster: flags.cluster, organization: flags.organization });
+      const { cluster, organization, pathLength } = flags;
+      const made = createIntermediateCa(root, { ...issue(flags), cluster, organization, pathLength });
       finish(command, flags, made, writeIntermediateCa);
     });
 
@@ -130,6 +139,11 @@ function parseTtl(text: string): number {
   const match = /^([1-9][0-9]{0,6})([dhms])$/.exec(text);
   if (!match) throw new InvalidArgumentError("a number and d, h, m or s was expected, as in 24h.");
   return Number(match[1]) * UNIT_MS[match[2] as keyof typeof UNIT_MS];
+}
+
+function parsePathLength(text: string): number {
+  if (!/^[0-9]$/.test(text)) throw new InvalidArgumentError("a number from 0 to 9 was expected.");
+  return Number(text);
 }
 
 function formatTtl(ms: number): string {

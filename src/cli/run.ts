@@ -11,6 +11,7 @@ import type { SocketAddress } from "../envoy/address.ts";
 import { createBootstrapSource } from "../proxy/bootstrap-source.ts";
 import { createMeshSource } from "../proxy/mesh-source.ts";
 import type { ProxyOptions } from "../proxy.ts";
+import type { WorkloadOrigin } from "../proxy/workload-origin.ts";
 import { virtualAddressesFlag } from "../source/mesh/auto-allocate.ts";
 import { createProcessLogger, logLevels } from "../telemetry/pino-logger.ts";
 import type { LogLevel, LogStyle } from "../telemetry/pino-logger.ts";
@@ -18,8 +19,9 @@ import { addDnsFlags, dnsSettings } from "./dns-flags.ts";
 import type { DnsFlags } from "./dns-flags.ts";
 import { packageVersion } from "./package-version.ts";
 import type { CliEdge } from "./program.ts";
+import { addWorkloadFlags, workloadOrigin, type WorkloadFlags } from "./workload-flags.ts";
 
-interface RunFlags extends DnsFlags, StatusPorts {
+interface RunFlags extends DnsFlags, StatusPorts, WorkloadFlags {
   readonly config?: string;
   readonly mesh?: string;
   readonly node?: string;
@@ -34,7 +36,6 @@ interface RunFlags extends DnsFlags, StatusPorts {
   readonly admin?: SocketAddress | "off";
   readonly dns?: SocketAddress | "off";
   readonly dnsForward?: readonly SocketAddress[];
-  readonly certs?: string;
   readonly commandUser?: CommandUser;
   readonly drainTimeS: number;
   readonly accessLogFlushMs: number;
@@ -62,7 +63,6 @@ export function registerRun(program: Command, edge: CliEdge, setExit: (code: num
     .option("--admin <host:port|off>", "admin server (default: the bootstrap's; 127.0.0.1:15000 with --mesh)", hostPortOrOff)
     .option("--dns <host:port|off>", "DNS for the mesh's names (default: 127.0.0.1:15053 for a sidecar with --mesh)", hostPortOrOff)
     .option("--dns-forward <host:port>", "ask here for other names, may be repeated (default: resolv.conf)", collectHostPorts)
-    .option("--certs <dir>", "workload certificate: cert-chain.pem, key.pem, root-cert.pem")
     .option("--health <host:port|off>", "readiness (default: port 15021 for a mesh's sidecar with interception)", hostPortOrOff)
     .option("--status <host:port|off>", "merged metrics, probes of the application, /drain (default: likewise, 15020)", hostPortOrOff)
     .option("--prometheus <host:port|off>", "the proxy's own metrics (default: likewise, 15090)", hostPortOrOff)
@@ -71,16 +71,19 @@ export function registerRun(program: Command, edge: CliEdge, setExit: (code: num
     .option("--access-log-flush-ms <ms>", "longest time an access-log record waits in memory", positiveInteger, 100)
     .addOption(new Option("--log-level <level>", "what the process logs on standard error").choices(logLevels).default("info"))
     .addOption(new Option("--log-format <format>", "how").choices(["text", "json"]).default("text"));
+  addWorkloadFlags(command, hostPort);
   addDnsFlags(command);
   command.action(async (argv: readonly string[], flags: RunFlags) => {
     if ((flags.config === undefined) === (flags.mesh === undefined)) {
       command.error("error: give either --config FILE or --mesh DIR", { exitCode: 2, code: "isthmus.usage" });
     }
-    setExit(await run(argv, flags, edge));
+    const workload = workloadOrigin(flags, edge.environment, flags.mesh !== undefined);
+    if ("problem" in workload) command.error(`error: ${workload.problem}`, { exitCode: 2, code: "isthmus.usage" });
+    else setExit(await run(argv, flags, workload.origin, edge));
   });
 }
 
-async function run(argv: readonly string[], flags: RunFlags, edge: CliEdge): Promise<number> {
+async function run(argv: readonly string[], flags: RunFlags, workload: WorkloadOrigin | undefined, edge: CliEdge): Promise<number> {
   const { environment, onSignal } = edge;
   const settings = readAgentSettings(environment);
   for (const { path, message } of settings.issues) edge.err(`${path.join(".")}: ${message}\n`);
@@ -89,7 +92,7 @@ async function run(argv: readonly string[], flags: RunFlags, edge: CliEdge): Pro
   const { health, status, prometheus, commandUser } = flags;
   const code = await runAgent(
     {
-      proxy: proxyOptions(flags, edge),
+      proxy: { ...proxyOptions(flags, edge), workload },
       ports: { health, status, prometheus },
       settings: settings.value,
       command: argv,
@@ -135,7 +138,7 @@ function proxyOptions(flags: RunFlags, edge: CliEdge): ProxyOptions {
     sidecarDns: mesh && flags.dns === undefined ? dnsDefault : undefined,
     dnsForward: flags.dnsForward,
     dnsSettings: dnsSettings(flags),
-    certsFolder: flags.certs,
+    certsFolder: undefined,
     drainTimeMs: flags.drainTimeS * 1000,
     accessLogFlushMs: flags.accessLogFlushMs,
     logLevel: flags.logLevel,

@@ -18,6 +18,8 @@ export interface ExplainConfig {
   /** Undefined for a bootstrap and for a running proxy: then only resources speak, not the objects they came from. */
   readonly mesh: MeshKnowledge | undefined;
   readonly router: boolean;
+  /** Why the last attempt of a running proxy to connect to an endpoint failed; undefined when it did not, or nobody knows. */
+  readonly lastFailure?: (cluster: string, address: string) => string | undefined;
 }
 
 /** The addresses a node says it has. */

@@ -42,6 +42,8 @@ export type WarningCode =
   | "wildcard_only"
   /** A server demands mTLS and would be called in plain text. */
   | "strict_mtls"
+  /** The proxy could not connect to an endpoint when it tried last. */
+  | "last_failure"
   /** An endpoint of another network is called directly, as that network has no gateway. */
   | "no_gateway"
   /** A filter on the way may refuse and is not asked here. */

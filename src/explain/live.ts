@@ -1,10 +1,11 @@
-// A running proxy as something to ask: the snapshot in force and its name table. What workers alone know (ejected hosts, open
-// circuit breakers) is on /clusters.
+// A running proxy as something to ask: the snapshot in force, its name table, and how connections failed last. What else workers
+// alone know (ejected hosts, open circuit breakers) is on /clusters.
 import { compileNamesOfNode } from "../dns/names-of-node.ts";
 import type { NameTableJson } from "../dns/name-table.ts";
 import type { ServicePorts } from "../dns/service-ports.ts";
 import type { Node } from "../envoy/bootstrap.ts";
 import type { Snapshot } from "../snapshot/snapshot.ts";
+import type { ClusterDescription } from "../upstream/cluster-description.ts";
 import { addressesOf } from "./config.ts";
 import { explain } from "./explain.ts";
 import type { Explanation } from "./explanation.ts";
@@ -17,11 +18,13 @@ export interface LiveConfig {
   readonly snapshot: Snapshot;
   readonly nameTable: NameTableJson | undefined;
   readonly servicePorts?: ServicePorts;
+  /** What each worker says of its hosts. */
+  readonly clusters?: readonly ClusterDescription[];
 }
 
 /** Answers a question to a running proxy, or says what is wrong with it. */
 export function explainLive(
-  { node, snapshot, nameTable, servicePorts }: LiveConfig,
+  { node, snapshot, nameTable, servicePorts, clusters = [] }: LiveConfig,
   text: QuestionText,
 ): { readonly problem: string } | { readonly explanation: Explanation; readonly text: string } {
   const question = parseQuestion(text);
@@ -33,7 +36,13 @@ export function explainLive(
     names: nameTable && compileNamesOfNode(node, nameTable, [], servicePorts),
     mesh: undefined,
     router: node.id.startsWith("router~"),
+    lastFailure: (cluster: string, address: string) => lastFailureOf(clusters, cluster, address),
   };
   const explanation = explain(config, question);
   return { explanation, text: renderExplanation(explanation, false) };
+}
+
+function lastFailureOf(clusters: readonly ClusterDescription[], name: string, address: string): string | undefined {
+  const hosts = clusters.filter((cluster) => cluster.name === name).flatMap((cluster) => cluster.hosts);
+  return hosts.find((host) => host.address === address && host.lastFailure !== undefined)?.lastFailure;
 }

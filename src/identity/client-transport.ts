@@ -11,7 +11,10 @@ import { ProxyError } from "../error.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import { usableProtocols } from "./alpn.ts";
-import { secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import { hinted, secretMissingReason, tellReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import { createRootHints, RefusalLog } from "./foreign-root.ts";
+import type { RootHints } from "./foreign-root.ts";
+import { RefusalAlert } from "./handshake-alert.ts";
 import { MaterialSource } from "./context/material.ts";
 import type { Material } from "./context/material.ts";
 import { describePeer } from "./peer.ts";
@@ -44,6 +47,8 @@ interface Compiled {
   readonly verify: Verifier;
   readonly sessions: SessionCache;
   readonly local: CertificateNames;
+  readonly hints: RootHints;
+  readonly refusals: RefusalLog;
 }
 
 /** Compiles an UpstreamTlsContext. Nothing is built before the first handshake. */
@@ -99,6 +104,8 @@ class NodeClientTransport implements ClientTransport {
       // A new version starts without sessions: what an old one vouched for is not carried over.
       sessions: new SessionCache(this.#tls.maxSessionKeys),
       local: leafNames(material.certificates[0]?.certificateChain),
+      hints: createRootHints(this.#tls.common, material),
+      refusals: this.#compiled?.refusals ?? new RefusalLog(this.#deps.clock, this.#deps.logger),
     };
     return this.#compiled;
   }
@@ -114,6 +121,7 @@ class ClientHandshake implements Pending {
   readonly #stats: TlsStats;
   readonly #clock: Clock;
   readonly #resumed: ResumableSession | undefined;
+  readonly #alert: RefusalAlert | undefined;
   #done = false;
   /** The verified server; undefined before. */
   #certificate: X509Certificate | undefined;
@@ -145,6 +153,7 @@ class ClientHandshake implements Pending {
       ...(alpn.length === 0 ? {} : { ALPNProtocols: [...alpn] }),
       ...(this.#resumed === undefined ? {} : { session: this.#resumed.session }),
     });
+    if (compiled.material.validation !== undefined) this.#alert = new RefusalAlert(this.#socket, raw, "client");
     this.#socket.once("secureConnect", () => this.#onSecure());
     this.#socket.on("session", (ticket) => this.#onSession(ticket));
     this.#socket.on("error", (error) => this.#onError(error));
@@ -167,9 +176,14 @@ class ClientHandshake implements Pending {
     const verdict = this.#compiled.verify(socket, certificate, names, this.#clock.wallMs(), this.#verifyNames);
     if (!verdict.ok) {
       this.#stats.onVerifyFailed(verdict.failure);
-      return this.#fail(verifyFailureReason(verdict.failure), undefined);
+      const hint = this.#compiled.hints.ofPeer(verdict.failure, certificate);
+      const reason = verifyFailureReason(verdict.failure, hint);
+      this.#compiled.refusals.refused("server", hint ?? reason, names.uriSans[0] ?? names.subject);
+      this.#alert?.send(verdict.failure.alert);
+      return this.#fail(reason, undefined);
     }
     this.#done = true;
+    this.#alert?.release();
     this.#certificate = certificate;
     this.#stats.onSecure(socket, true);
     if (this.#earlySession !== undefined) this.#onSession(this.#earlySession);
@@ -188,9 +202,16 @@ class ClientHandshake implements Pending {
 
   // Stays attached for the socket's life: whoever owns it later may not have a listener yet.
   #onError(error: NodeJS.ErrnoException): void {
-    if (this.#done) return;
+    const reason = tlsErrorReason(error);
+    const hint = this.#compiled.hints.ofSelf(error.code);
+    if (hint !== undefined) this.#compiled.refusals.refused("own", hint, this.#sni);
+    const whole = reason === undefined ? undefined : hinted(reason, hint);
+    if (this.#done) {
+      if (whole !== undefined && error.code?.startsWith("ERR_SSL_")) tellReason(error, whole);
+      return;
+    }
     this.#stats.onError(error.code);
-    this.#fail(tlsErrorReason(error), error);
+    this.#fail(whole, error);
   }
 
   #fail(reason: string | undefined, cause: unknown): void {
@@ -201,6 +222,7 @@ class ClientHandshake implements Pending {
   }
 
   #destroy(): void {
+    this.#alert?.release();
     this.#socket.destroy();
     this.#raw.destroy();
   }

@@ -84,9 +84,17 @@ export function chainFailure(code: string): VerifyFailure {
   return { detail: `X509_verify_cert: certificate verification error at depth ${depth}: ${said}`, alert, kind: "error" };
 }
 
-/** Envoy's transport failure reason for a peer certificate that was refused. */
-export function verifyFailureReason(failure: VerifyFailure): string {
-  return `TLS_error:|${sslLibrary + 125}:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: ${failure.detail}:TLS_error_end`;
+/** Envoy's transport failure reason for a peer certificate that was refused, and behind it `hint`, which is ours. */
+export function verifyFailureReason(failure: VerifyFailure, hint?: string): string {
+  return hinted(
+    `TLS_error:|${sslLibrary + 125}:SSL routines:OPENSSL_internal:CERTIFICATE_VERIFY_FAILED:verify cert failed: ${failure.detail}:TLS_error_end`,
+    hint,
+  );
+}
+
+/** A reason with what we have to add. */
+export function hinted(reason: string, hint: string | undefined): string {
+  return hint === undefined ? reason : `${reason} (${hint})`;
 }
 
 /** Envoy's transport failure reason for a connection that the peer reset during the handshake. */
@@ -116,4 +124,16 @@ export function tlsErrorReason(error: NodeJS.ErrnoException): string | undefined
   return number === undefined
     ? `TLS_error:|SSL routines:OPENSSL_internal:${name}:TLS_error_end`
     : `TLS_error:|${sslLibrary + number}:SSL routines:OPENSSL_internal:${name}${more}:TLS_error_end`;
+}
+
+const told = new WeakMap<Error, string>();
+
+/** Keeps the reason behind an error that a connection ends with after its handshake, for whoever owns it then. */
+export function tellReason(error: Error, reason: string): void {
+  told.set(error, reason);
+}
+
+/** The reason kept for an error: in TLS 1.3 a server refuses a client's certificate when that takes itself for connected. */
+export function toldReason(error: Error): string | undefined {
+  return told.get(error);
 }

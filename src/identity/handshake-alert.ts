@@ -1,5 +1,5 @@
-// The alert for a client certificate that was refused. Node lets every chain through the handshake and judges it afterwards,
-// when OpenSSL has no way left to say why; without this a client sees a bare close where Envoy tells it `unknown CA`.
+// The alert for a certificate that was refused. Node lets every chain through the handshake and judges it afterwards,
+// when OpenSSL has no way left to say why; without this a peer sees a bare close where Envoy tells it `unknown CA`.
 import { createCipheriv, createHmac } from "node:crypto";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
@@ -21,14 +21,22 @@ const suites: Readonly<Record<string, Suite>> = {
   TLS_CHACHA20_POLY1305_SHA256: { cipher: "chacha20-poly1305", keyBytes: 32, hash: "sha256" },
 };
 
-/** Holds what one server handshake needs to refuse its client in the protocol's words. */
+/**
+ * The keys that the first record of each side after the event is read with. A server has sent its Finished, so those of the
+ * application; a client has its own still before it, so those of the handshake.
+ */
+const labels = { server: "SERVER_TRAFFIC_SECRET_0", client: "CLIENT_HANDSHAKE_TRAFFIC_SECRET" } as const;
+
+/** Holds what one handshake needs to refuse its peer in the protocol's words. */
 export class RefusalAlert {
   readonly #tls: TLSSocket;
   readonly #raw: Socket;
+  readonly #role: keyof typeof labels;
   #secret: Buffer | undefined;
 
-  /** Attach right after the TLSSocket was made, before any byte was processed. */
-  constructor(tls: TLSSocket, raw: Socket) {
+  /** Attach right after the TLSSocket was made, before any byte was processed. `role`: which side this is. */
+  constructor(tls: TLSSocket, raw: Socket, role: keyof typeof labels) {
+    this.#role = role;
     this.#tls = tls;
     this.#raw = raw;
     tls.on("keylog", this.#onKeyLog);
@@ -37,7 +45,7 @@ export class RefusalAlert {
   // The secret stays in this object for the few milliseconds between the server's and the client's Finished.
   readonly #onKeyLog = (line: Buffer): void => {
     const [label, , secret] = line.toString("latin1").trim().split(" ");
-    if (label === "SERVER_TRAFFIC_SECRET_0" && secret !== undefined) this.#secret = Buffer.from(secret, "hex");
+    if (label === labels[this.#role] && secret !== undefined) this.#secret = Buffer.from(secret, "hex");
   };
 
   /** Forgets the secret; the handshake was accepted. */
@@ -49,11 +57,12 @@ export class RefusalAlert {
 
   /**
    * Sends a fatal alert. Only inside the TLSSocket's `secure` event: OpenSSL's last flight is not written yet then, so in
-   * TLS 1.2 the client still reads plaintext, and in TLS 1.3 ours is the first record under the application keys.
+   * TLS 1.2 the client still reads plaintext, and in TLS 1.3 ours is the first record under the keys that the peer expects.
+   * A client of TLS 1.2 has no way to say it: its Finished is out, and the keys after it are not told.
    */
   send(description: number): void {
-    const record =
-      this.#tls.getProtocol() === "TLSv1.3" ? this.#sealed(description) : Buffer.from([alertType, 3, 3, 0, 2, fatal, description]);
+    const plain = this.#role === "server" ? Buffer.from([alertType, 3, 3, 0, 2, fatal, description]) : undefined;
+    const record = this.#tls.getProtocol() === "TLSv1.3" ? this.#sealed(description) : plain;
     this.release();
     if (record !== undefined && !this.#raw.destroyed) this.#raw.write(record);
   }

@@ -10,7 +10,15 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import { inspectClientHello, malformedServerName } from "../wire/client-hello.ts";
 import { selectProtocol, usableProtocols } from "./alpn.ts";
-import { helloTooLargeReason, malformedNameReason, secretMissingReason, tlsErrorReason, verifyFailureReason } from "./failure-reason.ts";
+import {
+  helloTooLargeReason,
+  hinted,
+  malformedNameReason,
+  secretMissingReason,
+  tlsErrorReason,
+  verifyFailureReason,
+} from "./failure-reason.ts";
+import { RefusalLog } from "./foreign-root.ts";
 import { RefusalAlert } from "./handshake-alert.ts";
 import { MaterialSource } from "./context/material.ts";
 import { describePeer } from "./peer.ts";
@@ -57,6 +65,7 @@ interface Shared {
   readonly stats: TlsStats;
   readonly alpn: readonly string[];
   readonly requireSni: boolean;
+  readonly refusals: RefusalLog;
 }
 
 class NodeServerTransport implements ServerTransport {
@@ -75,6 +84,7 @@ class NodeServerTransport implements ServerTransport {
       stats: new TlsStats(deps.stats),
       alpn: usableProtocols(tls.common.alpnProtocols, deps.http2 ?? false),
       requireSni: tls.requireSni,
+      refusals: new RefusalLog(deps.clock, deps.logger),
     };
   }
 
@@ -202,7 +212,7 @@ class ServerHandshake implements Pending {
       ...(this.#presented.staples === undefined ? {} : { server: this.#presented.staples as NetServer }),
     });
     this.#tls = tls;
-    if (context.requestCertificate) this.#alert = new RefusalAlert(tls, raw);
+    if (context.requestCertificate) this.#alert = new RefusalAlert(tls, raw, "server");
     tls.once("secure", () => this.#onSecure(context));
     tls.on("error", this.#onError);
     tls.once("end", this.#onClose);
@@ -223,7 +233,10 @@ class ServerHandshake implements Pending {
       if (!verdict.ok) {
         this.#shared.stats.onVerifyFailed(verdict.failure);
         this.#alert?.send(verdict.failure.alert);
-        return this.#fail(failed("downstream_protocol_error", verifyFailureReason(verdict.failure)));
+        const hint = context.hints.ofPeer(verdict.failure, certificate);
+        const reason = verifyFailureReason(verdict.failure, hint);
+        this.#shared.refusals.refused("client", hint ?? reason, names.uriSans[0] ?? names.subject);
+        return this.#fail(failed("downstream_protocol_error", reason));
       }
       validated = verdict.validated;
     }
@@ -241,7 +254,10 @@ class ServerHandshake implements Pending {
     if (this.#done) return;
     this.#shared.stats.onError(error.code);
     const code = error.code?.startsWith("ERR_SSL_") ? "downstream_protocol_error" : "downstream_closed";
-    this.#fail(failed(code, tlsErrorReason(error), error));
+    const reason = tlsErrorReason(error);
+    const hint = this.#context instanceof ProxyError ? undefined : this.#context.hints.ofSelf(error.code);
+    if (hint !== undefined) this.#shared.refusals.refused("own", hint, this.#raw.remoteAddress ?? "");
+    this.#fail(failed(code, reason === undefined ? undefined : hinted(reason, hint), error));
   };
 
   readonly #onClose = (): void => this.#fail(failed("downstream_closed", undefined));

@@ -24,7 +24,7 @@ export function createBootstrapSource(options: BootstrapSourceOptions): ConfigSo
       const issues = loaded.issues.map(toText);
       const paths = loaded.files;
       if (!loaded.ok || issues.some((issue) => issue.severity === "error")) return { ok: false, issues, paths };
-      const { bootstrap, rejected, json } = loaded;
+      const { bootstrap, rejected, json, secretServers } = loaded;
       return {
         ok: true,
         config: {
@@ -32,6 +32,7 @@ export function createBootstrapSource(options: BootstrapSourceOptions): ConfigSo
           admin: bootstrap.admin?.address,
           resources: bootstrap.resources,
           rejected,
+          secretServers,
           locate: (issue) => formatIssue(loaded.locateResource(issue)),
           bootstrap: json,
           json: staticResources(json),

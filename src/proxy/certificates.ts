@@ -1,4 +1,4 @@
-// Certificates of the command line (--certs) as the secrets `default` and `ROOTCA`, and checks that say what to do about a
+// Certificates of a folder (--certs) as the secrets `default` and `ROOTCA`, and checks that say what to do about a
 // certificate that cannot serve.
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { readFile } from "node:fs/promises";
@@ -12,6 +12,7 @@ import type { Issue } from "../error.ts";
 import type { ResourceIssue } from "../snapshot/resource-issue.ts";
 import type { MeshView } from "../source/mesh/mesh-view.ts";
 import type { LocatedIssue } from "../source/yaml-document.ts";
+import { workloadSecrets } from "../identity/workload/secret-feed.ts";
 
 /** The secrets of a folder, or one sentence for each thing wrong. */
 export type CertificatesResult =
@@ -46,23 +47,7 @@ export async function loadCertificates(folder: string, nowMs: number): Promise<C
     problems.push(...checkCertificate(certificate, join(folder, names.chain), nowMs), ...checkBundle(root, join(folder, names.root)));
   }
   if (problems.length > 0) return { ok: false, problems };
-  return {
-    ok: true,
-    secrets: [
-      { name: "default", certificate: { certificateChain: chain, privateKey: key } },
-      {
-        name: "ROOTCA",
-        validation: {
-          trustedCa: root,
-          matchSubjectAltNames: [],
-          verifyCertificateHash: [],
-          verifyCertificateSpki: [],
-          allowExpiredCertificate: false,
-          acceptUntrusted: false,
-        },
-      },
-    ],
-  };
+  return { ok: true, secrets: workloadSecrets({ certificateChain: chain, privateKey: key }, root) };
 }
 
 /** What keeps any own certificate of the configuration from serving now, each once. */

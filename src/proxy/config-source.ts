@@ -10,6 +10,10 @@ import type { ResourceIssue } from "../snapshot/resource-issue.ts";
 /** One load. */
 export interface LoadedConfig {
   readonly node: Node;
+  /** The trust domain of the mesh; undefined where the source does not say. */
+  readonly trustDomain?: string;
+  /** SDS servers that the configuration names, by gRPC target, and the secrets it wants of each. */
+  readonly secretServers?: readonly { readonly target: string; readonly names: readonly string[] }[];
   /** The bootstrap's own admin address; the command line's wins. */
   readonly admin: SocketAddress | undefined;
   readonly resources: Resources;

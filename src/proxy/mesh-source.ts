@@ -95,7 +95,9 @@ export function createMeshSource(options: MeshSourceOptions, deps: MeshSourceDep
         translateSecrets(loaded.mesh, node, translation.cds.resources, systemRoots()),
         files,
       );
-      return decoded.ok ? { ...decoded, config: { ...decoded.config, servicePorts } } : decoded;
+      return decoded.ok
+        ? { ...decoded, config: { ...decoded.config, servicePorts, trustDomain: loaded.mesh.config.trustDomain } }
+        : decoded;
     },
   };
 }

@@ -24,6 +24,8 @@ export interface HostDescription {
   readonly rqActive: number;
   /** Reached over TLS. */
   readonly tls: boolean;
+  /** Why the last attempt to connect failed; absent when it did not. */
+  readonly lastFailure?: string;
 }
 
 /** One cluster. */
@@ -64,5 +66,6 @@ function describeHost(host: UpstreamHost): HostDescription {
     ...counts,
     rqActive: host.activeRequests,
     tls: host.transport.tls !== undefined,
+    ...(host.lastFailure === undefined ? {} : { lastFailure: host.lastFailure }),
   };
 }

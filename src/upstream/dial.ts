@@ -115,6 +115,7 @@ class Dial implements Pending, HandshakeHandler {
   #succeed(socket: Socket | TLSSocket, peer: TlsPeer | undefined, alpn: string): void {
     this.#state = "connected";
     this.#connected = socket;
+    this.#host.lastFailure = undefined;
     this.#timer.cancel();
     this.#stats.upstreamCxConnectMs.record(this.#clock.nowMs() - this.#startMs);
     this.#handler.onConnected(socket, peer, alpn);
@@ -137,6 +138,7 @@ class Dial implements Pending, HandshakeHandler {
     this.#stats.upstreamCxConnectFail.inc();
     this.#host.counts.cxConnectFail++;
     if (lacksDescriptor(error.cause)) this.#descriptors?.failed();
+    this.#host.lastFailure = error.reason;
     this.#giveUp();
     this.#handler.onFailed(error);
   }

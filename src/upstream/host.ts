@@ -46,6 +46,8 @@ export class UpstreamHost implements Host, PlacedHost, Watched {
   readonly transport: HostTransport;
   readonly counts: HostCounts = { cxTotal: 0, cxActive: 0, cxConnectFail: 0 };
   activeRequests = 0;
+  /** Envoy's transport failure reason of the last attempt to connect; undefined when that worked. */
+  lastFailure: string | undefined = undefined;
   pools: Map<string, HttpPoolHandle> | undefined = undefined;
   outlier: HostMonitor | undefined = undefined;
   #address: Address;

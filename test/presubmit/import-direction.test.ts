@@ -21,6 +21,8 @@ const narrow = new Map([["source", new Set(["envoy", "match", "wire", "telemetry
 
 /** Packages with a single home: path prefixes from which each may be imported. */
 const packageHomes: Readonly<Record<string, readonly string[]>> = {
+  "@grpc/grpc-js": ["src/identity/sds/", "src/identity/workload/"],
+  "@grpc/proto-loader": ["src/identity/sds/", "src/identity/workload/"],
   commander: ["src/cli/", "src/main.ts"],
   "dns-packet": ["src/dns/codec"],
   koffi: ["src/net/", "src/dns/"],

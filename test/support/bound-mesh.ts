@@ -23,6 +23,8 @@ export interface BoundMesh {
   readonly gatewayPort?: number;
   /** Documents of istio/policies.yaml. */
   readonly policies: readonly string[];
+  /** More of meshconfig.yaml. */
+  readonly meshConfig?: string;
 }
 
 /** The service's name in the mesh. */
@@ -72,7 +74,7 @@ export async function startBoundProxy(t: TestContext, mesh: BoundMesh, node: "ht
   const identity = node === "httpbin" ? boundIdentity : "spiffe://cluster.local/ns/istio-system/sa/gateway";
   await writeAll(certsFolder, certificateFiles(ca, ca.issue({ uri: [identity] })));
   const meshFolder = join(folder, "mesh");
-  await writeAll(meshFolder, { ...meshFiles(mesh), "meshconfig.yaml": meshConfig(log) });
+  await writeAll(meshFolder, { ...meshFiles(mesh), "meshconfig.yaml": `${meshConfig(log)}${mesh.meshConfig ?? ""}` });
   const source = createMeshSource({ folder: meshFolder, flags: { node }, nodeFile: undefined, environment: {} });
   const proxy = await startForTest({ source, certsFolder });
   t.after(async () => {

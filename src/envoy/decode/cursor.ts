@@ -3,6 +3,7 @@
 // be used is decided at the end, by counting errors.
 import type { Issue, Result } from "../../error.ts";
 import type { ExtensionTable } from "./extension.ts";
+import type { SecretReference } from "../tls/secret-reference.ts";
 import type { DecodeMemory } from "./remembered.ts";
 
 /** Reads a file that configuration refers to; relative paths are the reader's to resolve. */
@@ -15,6 +16,8 @@ export interface DecodeContext {
   readonly readFile?: ReadFile;
   /** For `environment_variable` data sources. Default: every variable is unset. */
   readonly environment?: (name: string) => string | undefined;
+  /** Hears of every secret that is referred to by name. Default: nobody needs to know. */
+  readonly onSecretReference?: (reference: SecretReference) => void;
   /** Spares decoding what was decoded before. Default: everything is decoded. */
   readonly memory?: DecodeMemory;
 }

@@ -6,6 +6,7 @@ import type { Decoder } from "../decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "../decode/message.ts";
 import { bool, enumeration, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodeStringMatcher } from "../string-matcher.ts";
+import { decodeSecretReference } from "./secret-reference.ts";
 import type {
   CommonTlsContext,
   DownstreamTlsContext,
@@ -137,16 +138,6 @@ function validationContext(caMayComeLater: boolean): Decoder<ValidationContext> 
 export const decodeValidationContext = validationContext(false);
 const decodeDefaultValidationContext = validationContext(true);
 
-/** SdsSecretConfig: the secret's name. Where it comes from is the source's business. */
-const decodeSecretName: Decoder<string> = message(
-  "envoy.extensions.transport_sockets.tls.v3.SdsSecretConfig",
-  (m) => {
-    m.accept("sds_config");
-    return m.required("name", nonEmpty);
-  },
-  strict,
-);
-
 interface Validation {
   readonly validation?: ValidationContext;
   readonly validationSecret?: string;
@@ -158,7 +149,7 @@ const decodeCombinedValidation: Decoder<Validation> = message(
     m.refuse(certificateProviders, "validation_context_certificate_provider", "validation_context_certificate_provider_instance");
     return {
       validation: m.required("default_validation_context", decodeDefaultValidationContext),
-      validationSecret: m.required("validation_context_sds_secret_config", decodeSecretName),
+      validationSecret: m.required("validation_context_sds_secret_config", decodeSecretReference),
     };
   },
   strict,
@@ -177,10 +168,10 @@ const decodeCommonTlsContext: Decoder<CommonTlsContext> = message(
     return {
       ...m.field("tls_params", decodeTlsParameters, noParameters),
       certificates: m.field("tls_certificates", list(decodeTlsCertificate), []),
-      certificateSecrets: m.field("tls_certificate_sds_secret_configs", list(decodeSecretName), []),
+      certificateSecrets: m.field("tls_certificate_sds_secret_configs", list(decodeSecretReference), []),
       ...m.oneof<Validation>({
         validation_context: (json, at) => ({ validation: decodeValidationContext(json, at) }),
-        validation_context_sds_secret_config: (json, at) => ({ validationSecret: decodeSecretName(json, at) }),
+        validation_context_sds_secret_config: (json, at) => ({ validationSecret: decodeSecretReference(json, at) }),
         combined_validation_context: decodeCombinedValidation,
       }),
       alpnProtocols: m.field("alpn_protocols", list(nonEmpty), []),

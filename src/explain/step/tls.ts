@@ -106,6 +106,12 @@ function failureAt(asking: Asking, endpoint: ResolvedEndpoint, { tls }: Dialled,
   const { config, at, story } = asking;
   const { cluster, target, info } = at;
   const { addressText } = endpoint;
+  const last = tls === undefined ? undefined : config.lastFailure?.(cluster.name, addressText);
+  if (last !== undefined) {
+    const text = `${addressText} could not be connected to the last time: ${last}`;
+    story.warn("last_failure", text);
+    return upstreamFailed(target, "upstream_tls_failed", false, text);
+  }
   const gateway = config.mesh?.gateway(addressText);
   if (gateway !== undefined) return tls === undefined ? undefined : failureAtGateway(asking, gateway, tls.sni, alpn);
   const facts = config.mesh?.endpoint(cluster, addressText);

@@ -2,6 +2,7 @@
 import { generateKeyPairSync, type KeyObject, type X509Certificate } from "node:crypto";
 import type { Issue, Result } from "../../error.ts";
 import { oid, signCertificate, type CertificateSpec } from "./certificate.ts";
+import { pathLength } from "./describe.ts";
 import { formatSpiffeId, isWorkloadIdentity, type WorkloadIdentity } from "./spiffe-id.ts";
 
 /** `ec`: ECDSA P-256; `rsa`: 4096 bits for authorities, 2048 for workloads, as Istio's tools have it. */
@@ -14,6 +15,8 @@ export interface CertificateAuthority {
   /** The way from `certificate` up to below the root; empty when it is the root itself. */
   readonly chain: readonly X509Certificate[];
   readonly root: X509Certificate;
+  /** Every root that is trusted beside it, itself included: two while one root takes over from another. */
+  readonly roots: readonly X509Certificate[];
 }
 
 /** A workload's certificate with its key. */
@@ -23,6 +26,8 @@ export interface WorkloadCertificate {
   /** The certificate and the intermediates above it: what a TLS server sends. */
   readonly chain: readonly X509Certificate[];
   readonly root: X509Certificate;
+  /** Every root that its peers' certificates may lead to. */
+  readonly roots: readonly X509Certificate[];
 }
 
 /** What every certificate here is made with. */
@@ -70,14 +75,17 @@ export function createRootCa(options: AuthorityOptions): CertificateAuthority {
     },
     { certificate: undefined, key: privateKey },
   );
-  return { certificate, key: privateKey, chain: [], root: certificate };
+  return { certificate, key: privateKey, chain: [], root: certificate, roots: [certificate] };
 }
 
-/** A cluster's intermediate; below it there are workloads only. */
+/** A cluster's intermediate. `pathLength`: how many authorities may stand below it; default 0, workloads only. */
 export function createIntermediateCa(
   parent: CertificateAuthority,
-  options: AuthorityOptions & { readonly cluster: string },
+  options: AuthorityOptions & { readonly cluster: string; readonly pathLength?: number },
 ): Result<CertificateAuthority> {
+  const below = options.pathLength ?? 0;
+  const limit = pathLength(parent.certificate);
+  if (limit !== null && below >= limit) return refuse(`the signing certificate allows ${limit} authorities below it, not ${below + 1}`);
   const lifetime = clampLifetime(parent, options);
   if (!lifetime.ok) return lifetime;
   const { privateKey, publicKey } = createKeyPair(options.keyKind, 4096);
@@ -86,22 +94,40 @@ export function createIntermediateCa(
       ...authoritySpec(options, publicKey),
       subject: { organization: options.organization ?? "Istio", commonName: "Intermediate CA", locality: options.cluster },
       notAfterMs: lifetime.value,
-      ca: { pathLength: 0 },
+      ca: { pathLength: below },
       dnsNames: [ISTIOD_HOST],
     },
     parent,
   );
-  return { ...lifetime, value: { certificate, key: privateKey, chain: [certificate, ...parent.chain], root: parent.root } };
+  return {
+    ...lifetime,
+    value: { certificate, key: privateKey, chain: [certificate, ...parent.chain], root: parent.root, roots: parent.roots },
+  };
 }
 
 /** A workload's certificate: no subject, the SPIFFE ID as critical alternative name, for both ends of a connection. */
 export function issueWorkload(parent: CertificateAuthority, options: WorkloadOptions): Result<WorkloadCertificate> {
+  const { privateKey, publicKey } = createKeyPair(options.keyKind, 2048);
+  const certified = certifyWorkload(parent, publicKey, options);
+  if (!certified.ok) return certified;
+  const [certificate] = certified.value;
+  return {
+    ...certified,
+    value: { certificate, key: privateKey, chain: certified.value, root: parent.root, roots: parent.roots },
+  };
+}
+
+/** Certifies a key that somebody else holds. The value is the chain: the certificate, then what is above it below the root. */
+export function certifyWorkload(
+  parent: CertificateAuthority,
+  publicKey: KeyObject,
+  options: Omit<WorkloadOptions, "keyKind">,
+): Result<readonly [X509Certificate, ...X509Certificate[]]> {
   if (!isWorkloadIdentity(options)) return refuse("the trust domain, namespace and service account cannot form a SPIFFE ID");
   const bad = (options.dns ?? []).find((name) => !/^(\*\.)?[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$/.test(name));
   if (bad !== undefined) return refuse(`${JSON.stringify(bad)} is not a DNS name`);
   const lifetime = clampLifetime(parent, options);
   if (!lifetime.ok) return lifetime;
-  const { privateKey, publicKey } = createKeyPair(options.keyKind, 2048);
   const certificate = signCertificate(
     {
       subject: {},
@@ -116,7 +142,7 @@ export function issueWorkload(parent: CertificateAuthority, options: WorkloadOpt
     },
     parent,
   );
-  return { ...lifetime, value: { certificate, key: privateKey, chain: [certificate, ...parent.chain], root: parent.root } };
+  return { ...lifetime, value: [certificate, ...parent.chain] };
 }
 
 function authoritySpec(
@@ -132,7 +158,8 @@ function authoritySpec(
   };
 }
 
-function createKeyPair(kind: KeyKind = "ec", rsaBits: number): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
+/** Makes a key pair; `rsaBits` is the size where the kind is RSA. */
+export function createKeyPair(kind: KeyKind = "ec", rsaBits: number): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
   return kind === "ec" ? generateKeyPairSync("ec", { namedCurve: "P-256" }) : generateKeyPairSync("rsa", { modulusLength: rsaBits });
 }
 

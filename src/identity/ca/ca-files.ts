@@ -39,7 +39,7 @@ export function writeIntermediateCa(directory: string, ca: CertificateAuthority,
     keyFile(names.key, ca.key),
     certificateFile(names.certificate, [ca.certificate]),
     certificateFile(names.chain, [...ca.chain, ca.root]),
-    certificateFile(names.root, [ca.root]),
+    certificateFile(names.root, ca.roots),
   ];
   return writeFiles(directory, files, options);
 }
@@ -50,7 +50,7 @@ export function writeWorkload(directory: string, workload: WorkloadCertificate, 
   const files = [
     keyFile(names.key, workload.key),
     certificateFile(names.chain, workload.chain),
-    certificateFile(names.root, [workload.root]),
+    certificateFile(names.root, workload.roots),
   ];
   return writeFiles(directory, files, options);
 }
@@ -65,16 +65,41 @@ export function readAuthority(directory: string): Result<CertificateAuthority> {
   if (!key.ok) return key;
   const certificate = certificates.value[0]!;
   if (!certificate.checkPrivateKey(key.value)) return refuse(`${directory}: the private key belongs to another certificate`);
-  if (isRoot) return { ok: true, value: { certificate, key: key.value, chain: [], root: certificate }, issues: [] };
+  if (isRoot) {
+    return { ok: true, value: { certificate, key: key.value, chain: [], root: certificate, roots: certificates.value }, issues: [] };
+  }
   const chain = readCertificates(join(directory, intermediate.chain));
   if (!chain.ok) return chain;
   const roots = readCertificates(join(directory, intermediate.root));
   if (!roots.ok) return roots;
-  const top = roots.value[0]!;
-  const below = chain.value.filter(
-    (link) => link.fingerprint256 !== top.fingerprint256 && link.fingerprint256 !== certificate.fingerprint256,
-  );
-  return { ok: true, value: { certificate, key: key.value, chain: [certificate, ...below], root: top }, issues: [] };
+  const way = climb(certificate, [...certificates.value.slice(1), ...chain.value], roots.value);
+  if (!way) {
+    return refuse(`${directory}: ${intermediate.chain} does not lead from ${intermediate.certificate} to a root of ${intermediate.root}`);
+  }
+  return { ok: true, value: { certificate, key: key.value, ...way, roots: roots.value }, issues: [] };
+}
+
+// The way from a certificate up to a root, whatever the order in the file: tools write chains with and without the root, with
+// and without the first certificate, and during a change of roots with what is needed no longer.
+function climb(
+  from: X509Certificate,
+  candidates: readonly X509Certificate[],
+  roots: readonly X509Certificate[],
+): { readonly chain: readonly X509Certificate[]; readonly root: X509Certificate } | undefined {
+  const issuerOf = (certificate: X509Certificate, among: readonly X509Certificate[]): X509Certificate | undefined =>
+    among.find((candidate) => candidate.subject === certificate.issuer && certificate.verify(candidate.publicKey));
+  const chain: X509Certificate[] = [];
+  for (let certificate: X509Certificate | undefined = from; certificate && chain.length <= candidates.length;) {
+    if (roots.some(({ fingerprint256 }) => fingerprint256 === certificate?.fingerprint256)) return { chain, root: certificate };
+    chain.push(certificate);
+    const root = issuerOf(certificate, roots);
+    if (root) return { chain, root };
+    certificate = issuerOf(
+      certificate,
+      candidates.filter((candidate) => !chain.includes(candidate)),
+    );
+  }
+  return undefined;
 }
 
 /** Reads a file of PEM certificates, one at least. */

@@ -107,23 +107,28 @@ export function octets(value: Asn1 | undefined): Buffer {
   return Buffer.from(typeof value?.value === "string" ? value.value : "", "latin1");
 }
 
-function universal(type: forge.asn1.Type, value: string): Asn1 {
+/** A primitive value of a universal type. */
+export function universal(type: forge.asn1.Type, value: string): Asn1 {
   return asn1.create(asn1.Class.UNIVERSAL, type, false, value);
 }
 
-function sequence(parts: Asn1[]): Asn1 {
+/** A SEQUENCE. */
+export function sequence(parts: Asn1[]): Asn1 {
   return asn1.create(asn1.Class.UNIVERSAL, asn1.Type.SEQUENCE, true, parts);
 }
 
-function context(tag: number, value: Asn1[] | string): Asn1 {
+/** A context-specific value: constructed from a list, primitive from text. */
+export function context(tag: number, value: Asn1[] | string): Asn1 {
   return asn1.create(asn1.Class.CONTEXT_SPECIFIC, tag as forge.asn1.Type, typeof value !== "string", value);
 }
 
-function objectId(id: string): Asn1 {
+/** An OBJECT IDENTIFIER. */
+export function objectId(id: string): Asn1 {
   return universal(asn1.Type.OID, asn1.oidToDer(id).getBytes());
 }
 
-function signatureAlgorithm(key: KeyObject): Asn1 {
+/** The AlgorithmIdentifier of a signature by `key` with SHA-256. */
+export function signatureAlgorithm(key: KeyObject): Asn1 {
   if (key.asymmetricKeyType === "ec") return sequence([objectId(oid.ecdsaWithSha256)]);
   return sequence([objectId(oid.rsaWithSha256), universal(asn1.Type.NULL, "")]);
 }

@@ -7,6 +7,8 @@ import type { DownstreamTlsContext, TlsCertificate } from "../../envoy/tls/tls.t
 import type { Material } from "./material.ts";
 import { createStapleSource } from "./stapling.ts";
 import type { StapleSource } from "./stapling.ts";
+import { createRootHints } from "../foreign-root.ts";
+import type { RootHints } from "../foreign-root.ts";
 import { dnsNameMatches } from "../san-matcher.ts";
 import { buildSecureContext, fingerprint } from "../secure-context.ts";
 import { createVerifier } from "../verifier.ts";
@@ -26,6 +28,7 @@ export interface PresentedContext {
 export interface ServerContext {
   readonly material: Material;
   readonly verify: Verifier;
+  readonly hints: RootHints;
   /** Ask the client for a certificate. */
   readonly requestCertificate: boolean;
   /** Refuse a client that presents none. */
@@ -42,6 +45,7 @@ export function compileServerContext(
   warn: (message: string) => void,
 ): ServerContext {
   const { validation } = material;
+  const hints = createRootHints(tls.common, material);
   const pinned =
     validation !== undefined &&
     !validation.acceptUntrusted &&
@@ -79,7 +83,7 @@ export function compileServerContext(
     list.filter((entry, i) => list.findIndex((other) => other.keyType === entry.keyType) === i).map((entry) => entry.certificate);
   const fallback = build(onePerKeyType(selectable));
   if (selectable.length < 2) {
-    return { material, verify: createVerifier(validation, warn), requestCertificate, requireCertificate, present: () => fallback };
+    return { material, verify: createVerifier(validation, warn), hints, requestCertificate, requireCertificate, present: () => fallback };
   }
 
   // Sets are decided by the certificates, not by the name, so there are at most as many contexts as distinct sets.
@@ -95,7 +99,7 @@ export function compileServerContext(
     bySet.set(key, built);
     return built;
   };
-  return { material, verify: createVerifier(validation, warn), requestCertificate, requireCertificate, present };
+  return { material, verify: createVerifier(validation, warn), hints, requestCertificate, requireCertificate, present };
 }
 
 function keyTypeOf(certificate: TlsCertificate): string {

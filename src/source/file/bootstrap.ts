@@ -3,8 +3,10 @@ import { decodeBootstrap, type RejectedResource, type ResourceKind } from "../..
 import type { Bootstrap } from "../../envoy/bootstrap.ts";
 import { isObject } from "../../envoy/decode/cursor.ts";
 import { extensions } from "../../envoy/extensions.ts";
+import type { SecretReference } from "../../envoy/tls/secret-reference.ts";
 import type { Issue } from "../../error.ts";
 import { type FileReader, readLocalFile } from "../read-file.ts";
+import { followSecretReferences, type SecretServer } from "./secret-sources.ts";
 import { type LocatedIssue, locateIssue, parseYaml, type YamlDocument } from "../yaml-document.ts";
 
 /** What loading needs from outside. */
@@ -27,6 +29,8 @@ export interface NamedIssue extends Issue {
 export interface LoadedBootstrap {
   readonly ok: true;
   readonly bootstrap: Bootstrap;
+  /** SDS servers that the secrets come from which are not here. */
+  readonly secretServers: readonly SecretServer[];
   /** The file as JSON, for dumps. Holds key material where the file does. */
   readonly json: unknown;
   /** Resources left out because of errors. */
@@ -68,19 +72,26 @@ function readBootstrap(path: string, deps: LoadBootstrapDeps): LoadedBootstrap |
     const issue = locateIssue(second, { severity: "error", path: [], message: "a bootstrap is one document, and here begins another" });
     return { ok: false, issues: [issue], files: [...files] };
   }
+  const readAndNote: FileReader = (name) => {
+    files.add(name);
+    return readFile(name);
+  };
+  const references: SecretReference[] = [];
   const decoded = decodeBootstrap(document.json, {
     extensions,
-    readFile: (name) => {
-      files.add(name);
-      return readFile(name);
-    },
+    readFile: readAndNote,
     environment: deps.environment ?? ((name) => process.env[name]),
+    onSecretReference: (reference) => void references.push(reference),
   });
-  const issues = [...parsed.issues, ...decoded.issues.map((issue) => locateIssue(document, issue))];
+  const referenced = followSecretReferences(references, decoded.bootstrap, path, readAndNote);
+  const issues = [...parsed.issues, ...decoded.issues.map((issue) => locateIssue(document, issue)), ...referenced.issues];
   if (!decoded.sound) return { ok: false, issues, files: [...files] };
+  const { resources } = decoded.bootstrap;
+  const bootstrap = { ...decoded.bootstrap, resources: { ...resources, secrets: [...resources.secrets, ...referenced.secrets] } };
   return {
     ok: true,
-    bootstrap: decoded.bootstrap,
+    bootstrap,
+    secretServers: referenced.servers,
     json: document.json,
     rejected: decoded.rejected,
     issues,

@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import { ProxyError } from "../../error.ts";
+import { toldReason } from "../../identity/failure-reason.ts";
 import { Http1Writer } from "../../net/http1-writer.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
 import type { LazyDeadline } from "../../net/deadline.ts";
@@ -305,7 +306,9 @@ export class Http1Client {
     }
     // EPIPE: the peer had closed before our bytes got there.
     const retryable = error.code === "EPIPE" && this.#headOnly && this.requests > 1 && this.#responseBytes === 0;
-    this.#fail(new ProxyError(this.#inBody ? "upstream_protocol_error" : "upstream_closed", { side: "upstream", retryable, cause: error }));
+    const reason = toldReason(error);
+    const options = { side: "upstream", retryable, cause: error, ...(reason === undefined ? {} : { reason }) } as const;
+    this.#fail(new ProxyError(this.#inBody ? "upstream_protocol_error" : "upstream_closed", options));
   }
 
   #fail(error: ProxyError): void {

@@ -104,7 +104,7 @@ const context: AdminContext = {
           upstream: { servers: [], settings: {}, cache: undefined },
         }
       : undefined,
-  explain: (question) =>
+  explain: async (question) =>
     question.target === undefined ? { problem: "nothing is asked" } : { explanation: question, text: `asked ${question.target}\n` },
   logLevel: () => level,
   setLogLevel: (next) => void (level = next),

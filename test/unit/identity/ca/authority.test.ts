@@ -4,12 +4,13 @@ import {
   CLOCK_SKEW_MS,
   WORKLOAD_TTL_MS,
   createIntermediateCa,
+  createKeyPair,
   createRootCa,
   issueWorkload,
   type CertificateAuthority,
   type WorkloadCertificate,
 } from "../../../../src/identity/ca/authority.ts";
-import { findExtension, oid } from "../../../../src/identity/ca/certificate.ts";
+import { findExtension, oid, signCertificate } from "../../../../src/identity/ca/certificate.ts";
 import { describeCertificate, parseChain } from "../../../../src/identity/ca/describe.ts";
 import { verifyChain } from "../../../../src/identity/ca/verify.ts";
 import type { Result } from "../../../../src/error.ts";
@@ -134,9 +135,30 @@ test("identities and names that would say something else in a certificate are re
 });
 
 const other = createRootCa({ nowMs, ttlMs: 3650 * DAY_MS });
-/** An intermediate below an intermediate, which the path length forbids. */
-const deep: CertificateAuthority = value(createIntermediateCa(cluster1, { nowMs, ttlMs: DAY_MS, cluster: "deep" }));
+/** An intermediate below an intermediate, which the path length forbids, and we refuse to make. */
+const deep: CertificateAuthority = forbiddenAuthority();
 const tooDeep: WorkloadCertificate = value(issueWorkload(deep, { ...sleep, nowMs, ttlMs: DAY_MS }));
+function forbiddenAuthority(): CertificateAuthority {
+  const refused = createIntermediateCa(cluster1, { nowMs, ttlMs: DAY_MS, cluster: "deep" });
+  assert.ok(!refused.ok);
+  const { privateKey, publicKey } = createKeyPair("ec", 0);
+  const certificate = signCertificate(
+    {
+      subject: { commonName: "deep" },
+      publicKey,
+      notBeforeMs: nowMs,
+      notAfterMs: nowMs + DAY_MS,
+      ca: { pathLength: 0 },
+      keyUsage: ["keyCertSign"],
+      extendedKeyUsage: [],
+      uris: [],
+      dnsNames: [],
+    },
+    cluster1,
+  );
+  return { ...cluster1, key: privateKey, certificate, chain: [certificate, ...cluster1.chain] };
+}
+
 /** A workload that signs as though it were an authority. */
 const impostor = value(issueWorkload({ ...workload, chain: workload.chain }, { ...sleep, serviceAccount: "admin", nowMs, ttlMs: DAY_MS }));
 
