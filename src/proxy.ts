@@ -256,11 +256,11 @@ class Runner implements Proxy {
     return prometheusPage(this.#adminContext(), new URLSearchParams()).body;
   }
 
-  /** Connections open in the workers. */
+  /** Connections open in the workers, those still being inspected included. */
   connections(): number {
     let open = 0;
     for (const stat of this.stats.list())
-      if (stat.kind === "gauge" && /^listener\..*\.downstream_cx_active$/.test(stat.name)) open += stat.value;
+      if (stat.kind === "gauge" && /^listener\..*\.downstream_(?:pre_)?cx_active$/.test(stat.name)) open += stat.value;
     return open;
   }
 

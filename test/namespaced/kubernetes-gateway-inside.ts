@@ -59,6 +59,10 @@ const metrics = await body(Number(annotations["prometheus.io/port"]), annotation
 const session = connect(15443, address);
 const connected = await once(session, "connect").then(() => true);
 session.on("error", () => undefined);
+while (!/^envoy_listener_downstream_pre_cx_active\{[^}]*\} 1$/m.test(await body(15090, "/stats/prometheus"))) {
+  if (performance.now() > until) throw new Error("the session is not counted");
+  await new Promise((resolve) => setTimeout(resolve, pollMs));
+}
 child.kill("SIGTERM");
 let draining: number | undefined = 200;
 while (draining === 200 && isAlive(child)) {
