@@ -9,7 +9,8 @@ import type { ProxyError } from "../../src/error.ts";
 import { LazyDeadline } from "../../src/net/deadline.ts";
 import { loadLibc } from "../../src/net/native.ts";
 import type { Host, UpstreamCluster } from "../../src/upstream/cluster.ts";
-import { Http1Client, type ResponseHandler } from "../../src/upstream/pool/http1-client.ts";
+import type { ResponseHandler } from "../../src/upstream/pool/exchange.ts";
+import { Http1Client } from "../../src/upstream/pool/http1-client.ts";
 import { listenRaw } from "../support/raw-http.ts";
 
 const counter = { inc: () => undefined, add: () => undefined };

@@ -80,12 +80,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
   #abnormal = false;
 
   /** @param onPreface takes a connection over that turns out to speak HTTP/2; absent: that is an error */
-  constructor(
-    connection: Connection,
-    manager: HttpManager,
-    onClosed: (connection: ServerConnection) => void,
-    onPreface?: PrefaceHandler,
-  ) {
+  constructor(connection: Connection, manager: HttpManager, onClosed: (connection: ServerConnection) => void, onPreface?: PrefaceHandler) {
     const { socket, info } = connection;
     const { config, clock, stats } = manager;
     this.#socket = socket;

@@ -67,12 +67,11 @@ export class Http2ServerStream implements DownstreamCodec, Http2StreamHandler {
   onReset(reset: StreamReset): void {
     const stream = this.#stream;
     if (stream === undefined) return;
-    if (reset.by === "connection") {
-      stream.onDownstreamClosed();
-      return;
-    }
-    const details = reset.by === "local" ? "http2.protocol_error" : reset.code === h2Error.refusedStream ? "http2.remote_refuse" : "http2.remote_reset";
-    stream.onDownstreamClosed(details, reset.by === "local" ? flag.DPE : flag.DR);
+    if (reset.by === "peer") {
+      stream.onDownstreamClosed(reset.code === h2Error.refusedStream ? "http2.remote_refuse" : "http2.remote_reset", flag.DR);
+    } else if (reset.by === "local" || reset.details !== undefined) {
+      stream.onDownstreamClosed(reset.details ?? "http2.protocol_error", flag.DPE);
+    } else stream.onDownstreamClosed();
   }
 
   // --- DownstreamCodec -----------------------------------------------------------------------------------------------

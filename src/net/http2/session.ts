@@ -632,7 +632,7 @@ export class Http2Session implements FrameSink {
   }
 
   #pumpOne(stream: Http2Stream): void {
-    for (let before = Infinity; !this.congested && stream.sendWindow < before; ) {
+    for (let before = Infinity; !this.congested && stream.sendWindow < before;) {
       before = stream.sendWindow;
       if (stream.pump()) continue;
       this.#waiting.delete(stream);
@@ -707,10 +707,11 @@ export class Http2Session implements FrameSink {
 
   #writeReset(id: number, code: number): void {
     this.#stats.txReset.inc();
-    if (this.#resets.size >= mostRemembered) for (const oldest of this.#resets) {
-      this.#resets.delete(oldest);
-      break;
-    }
+    if (this.#resets.size >= mostRemembered)
+      for (const oldest of this.#resets) {
+        this.#resets.delete(oldest);
+        break;
+      }
     this.#resets.add(id);
     const payload = new Uint8Array(4);
     writeUint32(payload, 0, code);
@@ -777,7 +778,7 @@ export class Http2Session implements FrameSink {
     this.#end();
     this.#output.flush();
     this.#owner.onFailed(details);
-    this.#resetAll(code);
+    this.#resetAll({ by: "connection", code, details });
   }
 
   /** Writes what is left at once. */
@@ -789,7 +790,7 @@ export class Http2Session implements FrameSink {
   close(): void {
     this.#end();
     this.#output.close();
-    this.#resetAll(h2Error.noError);
+    this.#resetAll({ by: "connection", code: h2Error.noError });
   }
 
   #end(): void {
@@ -798,8 +799,8 @@ export class Http2Session implements FrameSink {
     this.#waiting.clear();
   }
 
-  #resetAll(code: number): void {
-    for (const stream of [...this.#streams.values()]) this.#remove(stream, { by: "connection", code });
+  #resetAll(reset: StreamReset): void {
+    for (const stream of [...this.#streams.values()]) this.#remove(stream, reset);
   }
 
   #armKeepalive(): void {

@@ -9,6 +9,8 @@ export interface StreamReset {
   /** `peer`: RST_STREAM came; `goaway`: the peer says that it never saw the stream; `local`: the peer broke a rule; `connection`: it is gone. */
   readonly by: "peer" | "goaway" | "local" | "connection";
   readonly code: number;
+  /** Envoy's details, when this side gave the connection up. */
+  readonly details?: string;
 }
 
 /** Who uses a stream. Called from socket events; must not throw. */

@@ -24,7 +24,9 @@ interface Entry {
 
 // What differs in every message, or would give a secret's length away to who can write into the same table.
 const neverIndexed: ReadonlySet<string> = new Set(
-  "content-length x-request-id authorization cookie set-cookie etag if-none-match if-modified-since last-modified age location traceparent".split(" "),
+  "content-length x-request-id authorization cookie set-cookie etag if-none-match if-modified-since last-modified age location traceparent".split(
+    " ",
+  ),
 );
 
 const staticIndexes = new Map<string, { index: number; values: Map<string, number> }>();
