@@ -6,7 +6,7 @@ import type { Counter } from "../../telemetry/stats.ts";
 import { HpackDecoder } from "../../wire/hpack/decoder.ts";
 import { HpackEncoder } from "../../wire/hpack/encoder.ts";
 import type { HeaderMap } from "../../wire/header-map.ts";
-import { Head } from "../../wire/http1-head.ts";
+import type { Head } from "../../wire/http1-head.ts";
 import {
   clientPreface,
   defaultMaxFrameBytes,
@@ -490,7 +490,7 @@ export class Http2Session implements FrameSink {
     this.#owner.onGoaway(code);
     if (this.options.role !== "client") return;
     // Those above were never looked at (RFC 9113 section 6.8).
-    for (const stream of [...this.#streams.values()]) if (stream.id > last) this.#remove(stream, { by: "goaway", code });
+    for (const stream of this.#streams.values()) if (stream.id > last) this.#remove(stream, { by: "goaway", code });
   }
 
   #onWindowUpdate(id: number, buffer: Buffer, start: number, end: number): void {
@@ -622,7 +622,7 @@ export class Http2Session implements FrameSink {
     let progress = this.#waiting.size > 0;
     while (progress && !this.#ended) {
       progress = false;
-      for (const stream of [...this.#waiting]) {
+      for (const stream of Array.from(this.#waiting)) {
         if (this.congested) return;
         const before = stream.sendWindow;
         if (!stream.pump()) this.#waiting.delete(stream);
@@ -800,7 +800,7 @@ export class Http2Session implements FrameSink {
   }
 
   #resetAll(reset: StreamReset): void {
-    for (const stream of [...this.#streams.values()]) this.#remove(stream, reset);
+    for (const stream of this.#streams.values()) this.#remove(stream, reset);
   }
 
   #armKeepalive(): void {

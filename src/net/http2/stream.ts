@@ -190,15 +190,13 @@ export class Http2Stream {
     const pending = this.#pending;
     if (this.closed) return false;
     if (pending !== undefined) {
-      const last = (): boolean => this.#pendingEnd && this.#pendingTrailers === undefined;
-      if (pending.bytes > 0) {
-        const room = this.session.roomFor(this);
-        if (room <= 0) return true;
-        const data = pending.take(room);
-        this.session.writeData(this, data, 0, last() && pending.bytes === 0);
-        if (this.localEnded || this.closed) return false;
-        if (pending.bytes > 0) return true;
-      } else if (last()) this.session.writeData(this, pending.take(0), 0, true);
+      const end = this.#pendingEnd && this.#pendingTrailers === undefined;
+      const room = pending.bytes === 0 ? 0 : this.session.roomFor(this);
+      if (room <= 0 && pending.bytes > 0) return true;
+      const data = pending.take(room);
+      if (data.length > 0 || end) this.session.writeData(this, data, 0, end && pending.bytes === 0);
+      if (this.localEnded || this.closed) return false;
+      if (pending.bytes > 0) return true;
       this.#pending = undefined;
       if (this.#pendingTrailers !== undefined) {
         this.session.writeTrailers(this, this.#pendingTrailers);
@@ -210,7 +208,8 @@ export class Http2Stream {
       this.#wantsWritable = false;
       this.handler?.onWritable();
     }
-    return false;
+    // Whoever was told may have sent more than goes now.
+    return this.#pending !== undefined || this.#wantsWritable;
   }
 
   /** Lets go of the stream: nothing more is wanted of it. One that is not over is reset. */

@@ -49,7 +49,7 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
 
   drain(): void {
     this.#draining = true;
-    for (const client of [...this.#clients]) client.retire();
+    for (const client of this.#clients.slice()) client.retire();
   }
 
   /** Takes a connection that was dialled elsewhere and is counted already. */
