@@ -86,7 +86,7 @@ export function requestH2(
     stream.on("error", () => undefined);
     stream.on("close", () =>
       resolve({
-        status: got[":status"],
+        status: got[":status"] as number | undefined,
         headers: got,
         trailers: last,
         interim,
