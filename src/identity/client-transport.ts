@@ -34,8 +34,6 @@ export interface ClientTransportDeps {
   readonly contexts?: SecureContextCache;
   /** Scope of the cluster's `ssl.*` stats, without the `ssl`. */
   readonly stats?: StatsScope;
-  /** Offer `h2` and `istio-h2` where the context lists them. Default false: only a caller that speaks HTTP/2 may ask for it. */
-  readonly http2?: boolean;
 }
 
 interface Compiled {

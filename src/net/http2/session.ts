@@ -11,7 +11,6 @@ import {
   clientPreface,
   defaultMaxFrameBytes,
   frameFlag,
-  frameHeaderBytes,
   frameType,
   h2Error,
   initialWindowBytes,
@@ -19,14 +18,15 @@ import {
   readUint31,
   readUint32,
   settingId,
-  writeFrameHeader,
-  writeUint32,
 } from "../../wire/http2/frame.ts";
 import { FrameReader, type FrameSink } from "../../wire/http2/frame-reader.ts";
 import { MessageReader, type MessageError, type MessageLimits } from "../../wire/http2/message.ts";
 import { FloodGuard, type Flood, type FloodLimits } from "./flood-guard.ts";
 import type { Http2Stats } from "./http2-stats.ts";
+import { FrameWriter } from "./frame-writer.ts";
+import { HeaderBlocks } from "./header-blocks.ts";
 import { Http2Output } from "./output.ts";
+import { SelfResets } from "./self-resets.ts";
 import { Http2Stream, type StreamReset } from "./stream.ts";
 
 /** How a connection speaks HTTP/2. */
@@ -66,13 +66,6 @@ export interface SessionOwner {
 }
 
 const noBytes = Buffer.alloc(0);
-// Streams reset by this side whose peer may not know yet; past that many their frames are answered as for any closed stream.
-const mostRemembered = 256;
-// A header block in many tiny CONTINUATION frames costs its reader more than its sender (CVE-2024-27316 and its like).
-const mostTinyContinuations = 16;
-const tinyContinuationBytes = 512;
-// Compressed blocks may be this much longer than what is accepted of them, to be read for the table's sake and refused.
-const blockSlackBytes = 128 * 1024;
 
 /** A connection. */
 export class Http2Session implements FrameSink {
@@ -93,7 +86,9 @@ export class Http2Session implements FrameSink {
   readonly #output: Http2Output;
   readonly #streams = new Map<number, Http2Stream>();
   readonly #waiting = new Set<Http2Stream>();
-  readonly #resets = new Set<number>();
+  readonly #resets = new SelfResets();
+  readonly #blocks: HeaderBlocks;
+  readonly #writer: FrameWriter;
   #touched: Http2Stream[] = [];
   #preface: Buffer = noBytes;
   #ready: boolean;
@@ -105,12 +100,6 @@ export class Http2Session implements FrameSink {
   #receiveWindow: number;
   #uncredited = 0;
   #peerStreamWindow = initialWindowBytes;
-  #peerMaxFrame = defaultMaxFrameBytes;
-  #blockStream = 0;
-  #blockFlags = 0;
-  #blockPieces: Buffer[] = [];
-  #blockBytes = 0;
-  #tinyContinuations = 0;
   #keepalive: Timer | undefined;
   #pingPending = false;
 
@@ -125,9 +114,11 @@ export class Http2Session implements FrameSink {
     this.#message = new MessageReader(options.messages);
     this.#guard = new FloodGuard(options.floods);
     this.#output = new Http2Output(socket, raw, sent);
+    this.#writer = new FrameWriter(this.#output, this.#guard, (flood) => this.#checkFlood(flood));
+    this.#blocks = new HeaderBlocks(options.messages.maxBytes);
     this.#receiveWindow = Math.max(options.connectionWindowBytes, initialWindowBytes);
     this.#ready = options.role === "client";
-    this.#sendPreface();
+    this.#writer.preface(options);
     if (options.keepaliveIntervalMs > 0) this.#armKeepalive();
   }
 
@@ -148,7 +139,7 @@ export class Http2Session implements FrameSink {
 
   /** True while a header block is under way. */
   get inHeaders(): boolean {
-    return this.#blockStream !== 0;
+    return this.#blocks.stream !== 0;
   }
 
   // --- reading -------------------------------------------------------------------------------------------------------
@@ -189,7 +180,7 @@ export class Http2Session implements FrameSink {
   }
 
   onFrame(type: number, flags: number, id: number, buffer: Buffer, start: number, end: number): boolean {
-    if (this.#blockStream !== 0 && (type !== frameType.continuation || id !== this.#blockStream)) return this.#protocolError();
+    if (this.#blocks.stream !== 0 && (type !== frameType.continuation || id !== this.#blocks.stream)) return this.#protocolError();
     if (!this.#settingsSeen && type !== frameType.settings) return this.#protocolError();
     switch (type) {
       case frameType.data:
@@ -294,29 +285,16 @@ export class Http2Session implements FrameSink {
     const selfDependent = (flags & frameFlag.priority) !== 0 && readUint31(buffer, from - 5) === id;
     if (this.#checkFlood(this.#guard.onPayload(to > from || (flags & frameFlag.endStream) !== 0))) return;
     if ((flags & frameFlag.endHeaders) !== 0) this.#onBlock(id, flags, buffer, from, to);
-    else {
-      this.#blockStream = id;
-      this.#blockFlags = flags;
-      this.#blockPieces = [Buffer.from(buffer.subarray(from, to))];
-      this.#blockBytes = to - from;
-      this.#tinyContinuations = 0;
-    }
+    else this.#blocks.begin(id, flags, buffer.subarray(from, to));
     if (selfDependent) this.#streamError(id, h2Error.protocolError);
   }
 
   #onContinuation(flags: number, id: number, buffer: Buffer, start: number, end: number): void {
-    if (this.#blockStream === 0) return void this.#protocolError();
-    this.#blockPieces.push(Buffer.from(buffer.subarray(start, end)));
-    this.#blockBytes += end - start;
-    if (end - start < tinyContinuationBytes) this.#tinyContinuations++;
-    if (this.#blockBytes > this.options.messages.maxBytes + blockSlackBytes || this.#tinyContinuations > mostTinyContinuations) {
-      return this.fail(h2Error.enhanceYourCalm, "http2.too_many_continuations");
-    }
+    if (this.#blocks.stream === 0) return void this.#protocolError();
+    if (!this.#blocks.add(buffer.subarray(start, end))) return this.fail(h2Error.enhanceYourCalm, "http2.too_many_continuations");
     if ((flags & frameFlag.endHeaders) === 0) return;
-    const block = Buffer.concat(this.#blockPieces);
-    this.#blockStream = 0;
-    this.#blockPieces = [];
-    this.#onBlock(id, this.#blockFlags, block, 0, block.length);
+    const block = this.#blocks.take();
+    this.#onBlock(id, this.#blocks.flags, block, 0, block.length);
   }
 
   /** A whole header block. It is read even when nobody wants it, because the table depends on it. */
@@ -433,7 +411,7 @@ export class Http2Session implements FrameSink {
     for (let at = start; at < end; at += 6) {
       if (!this.#applySetting((buffer[at]! << 8) | buffer[at + 1]!, readUint32(buffer, at + 2))) return;
     }
-    this.#control(frameType.settings, frameFlag.ack, 0, noBytes);
+    this.#writer.settingsAck();
     this.#owner.onSettings();
     if (!this.#ended) this.#pump();
   }
@@ -460,8 +438,6 @@ export class Http2Session implements FrameSink {
       }
       case settingId.maxFrameSize:
         if (value < defaultMaxFrameBytes || value > 0xff_ffff) return this.#protocolError();
-        // Larger frames would only make streams wait for each other.
-        this.#peerMaxFrame = defaultMaxFrameBytes;
         return true;
       case settingId.enableConnectProtocol:
         if (value > 1) return this.#protocolError();
@@ -475,7 +451,7 @@ export class Http2Session implements FrameSink {
   #onPing(flags: number, id: number, buffer: Buffer, start: number, end: number): void {
     if (id !== 0) return void this.#protocolError();
     if (end - start !== 8) return this.fail(h2Error.frameSizeError, "http2.frame_size_error");
-    if ((flags & frameFlag.ack) === 0) this.#control(frameType.ping, frameFlag.ack, 0, buffer.subarray(start, end));
+    if ((flags & frameFlag.ack) === 0) this.#writer.pingAck(buffer.subarray(start, end));
     else if (this.#pingPending) {
       this.#pingPending = false;
       this.#armKeepalive();
@@ -541,23 +517,9 @@ export class Http2Session implements FrameSink {
     return stream;
   }
 
-  /** Writes the block that was just encoded as HEADERS and CONTINUATION. */
+  /** Writes the block that was just encoded as a stream's head. */
   writeHeaders(stream: Http2Stream, endStream: boolean): void {
-    const block = this.encoder.end();
-    this.#guard.onHeadersSent();
-    let type: number = frameType.headers;
-    let at = 0;
-    do {
-      const length = Math.min(block.length - at, this.#peerMaxFrame);
-      const last = at + length === block.length;
-      const flags = (last ? frameFlag.endHeaders : 0) | (type === frameType.headers && endStream ? frameFlag.endStream : 0);
-      const out = this.#output.reserve(length + frameHeaderBytes);
-      const payload = writeFrameHeader(out, this.#output.position, length, type, flags, stream.id);
-      block.copy(out, payload, at, at + length);
-      this.#output.wrote(payload + length);
-      at += length;
-      type = frameType.continuation;
-    } while (at < block.length);
+    this.#writer.headers(stream.id, this.encoder, endStream);
   }
 
   /** Writes trailers; they end the stream. */
@@ -571,7 +533,7 @@ export class Http2Session implements FrameSink {
 
   /** Bytes of DATA that may be written for a stream now. */
   roomFor(stream: Http2Stream): number {
-    return this.#output.congested ? 0 : Math.min(stream.sendWindow, this.#sendWindow, this.#peerMaxFrame);
+    return this.#output.congested ? 0 : Math.min(stream.sendWindow, this.#sendWindow, defaultMaxFrameBytes);
   }
 
   /** Writes as much of `data[from..]` as the windows allow; returns how far it came. END_STREAM goes with the last byte. */
@@ -598,11 +560,7 @@ export class Http2Session implements FrameSink {
   #dataFrame(stream: Http2Stream, data: Buffer, from: number, size: number, last: boolean): void {
     stream.sendWindow -= size;
     this.#sendWindow -= size;
-    this.#guard.onDataSent();
-    const out = this.#output.reserve(size + frameHeaderBytes);
-    const payload = writeFrameHeader(out, this.#output.position, size, frameType.data, last ? frameFlag.endStream : 0, stream.id);
-    data.copy(out, payload, from, from + size);
-    this.#output.wrote(payload + size);
+    this.#writer.data(stream.id, data, from, size, last);
   }
 
   /** A stream has something to send, or wants to know when it may. */
@@ -647,7 +605,7 @@ export class Http2Session implements FrameSink {
     stream.uncredited += bytes;
     if (stream.uncredited * 2 < this.options.streamWindowBytes) return;
     stream.receiveWindow += stream.uncredited;
-    this.#windowUpdate(stream.id, stream.uncredited);
+    this.#writer.windowUpdate(stream.id, stream.uncredited);
     stream.uncredited = 0;
   }
 
@@ -655,67 +613,15 @@ export class Http2Session implements FrameSink {
     this.#uncredited += bytes;
     if (this.#uncredited * 2 < this.options.connectionWindowBytes) return;
     this.#receiveWindow += this.#uncredited;
-    this.#windowUpdate(0, this.#uncredited);
+    this.#writer.windowUpdate(0, this.#uncredited);
     this.#uncredited = 0;
   }
 
-  #windowUpdate(id: number, change: number): void {
-    const out = this.#output.reserve(frameHeaderBytes + 4);
-    const payload = writeFrameHeader(out, this.#output.position, 4, frameType.windowUpdate, 0, id);
-    this.#output.wrote(writeUint32(out, payload, change));
-  }
-
-  #sendPreface(): void {
-    const { role, maxConcurrentStreams, streamWindowBytes, connectionWindowBytes, headerTableBytes, allowConnect } = this.options;
-    const server = role === "server";
-    const settings: [number, number][] = [];
-    if (headerTableBytes !== 4096) settings.push([settingId.headerTableSize, headerTableBytes]);
-    if (!server) settings.push([settingId.enablePush, 0]);
-    if (server && maxConcurrentStreams < largestWindow) settings.push([settingId.maxConcurrentStreams, maxConcurrentStreams]);
-    if (streamWindowBytes !== initialWindowBytes) settings.push([settingId.initialWindowSize, streamWindowBytes]);
-    if (server && allowConnect) settings.push([settingId.enableConnectProtocol, 1]);
-    const payload = Buffer.alloc(settings.length * 6);
-    settings.forEach(([id, value], i) => writeUint32(payload, payload.writeUInt16BE(id, i * 6), value));
-    if (!server) this.#writeRaw(clientPreface);
-    this.#frame(frameType.settings, 0, 0, payload);
-    if (connectionWindowBytes > initialWindowBytes) this.#windowUpdate(0, connectionWindowBytes - initialWindowBytes);
-  }
-
-  #writeRaw(bytes: Buffer): void {
-    const out = this.#output.reserve(bytes.length);
-    const at = this.#output.position;
-    this.#output.wrote(at + bytes.copy(out, at));
-  }
-
-  #frame(type: number, flags: number, id: number, payload: Uint8Array): void {
-    const out = this.#output.reserve(frameHeaderBytes + payload.length);
-    const at = writeFrameHeader(out, this.#output.position, payload.length, type, flags, id);
-    out.set(payload, at);
-    this.#output.wrote(at + payload.length);
-  }
-
-  // What a peer can provoke: too much of it that the peer does not read means that it is not meant to be read.
-  #control(type: number, flags: number, id: number, payload: Uint8Array): void {
-    if (this.#ended) return;
-    this.#frame(type, flags, id, payload);
-    const flood = this.#guard.onControlSent();
-    if (flood === undefined) return;
-    this.#output.flush();
-    if (this.#output.drained) this.#guard.onDrained();
-    else this.#checkFlood(flood);
-  }
-
   #writeReset(id: number, code: number): void {
+    if (this.#ended) return;
     this.#stats.txReset.inc();
-    if (this.#resets.size >= mostRemembered)
-      for (const oldest of this.#resets) {
-        this.#resets.delete(oldest);
-        break;
-      }
     this.#resets.add(id);
-    const payload = new Uint8Array(4);
-    writeUint32(payload, 0, code);
-    this.#control(frameType.rstStream, 0, id, payload);
+    this.#writer.reset(id, code);
   }
 
   // --- ends ----------------------------------------------------------------------------------------------------------
@@ -753,10 +659,8 @@ export class Http2Session implements FrameSink {
   goaway(code: number, lastStream: number = this.lastPeerStream): void {
     if (this.#ended) return;
     if (lastStream !== largestWindow) this.#refusing = true;
-    const payload = new Uint8Array(8);
-    writeUint32(payload, writeUint32(payload, 0, lastStream), code);
     this.#stats.goawaySent.inc();
-    this.#frame(frameType.goaway, 0, 0, payload);
+    this.#writer.goaway(lastStream, code);
   }
 
   #protocolError(): false {
@@ -807,7 +711,7 @@ export class Http2Session implements FrameSink {
     const { keepaliveIntervalMs, keepaliveTimeoutMs } = this.options;
     this.#keepalive = this.#clock.after(keepaliveIntervalMs, () => {
       this.#pingPending = true;
-      this.#frame(frameType.ping, 0, 0, new Uint8Array(8));
+      this.#writer.ping();
       this.#keepalive = this.#clock.after(keepaliveTimeoutMs, () => {
         this.#stats.keepaliveTimeout.inc();
         this.fail(h2Error.noError, "http2.keepalive_timeout");
