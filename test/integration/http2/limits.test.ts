@@ -5,6 +5,7 @@ import { frameType, h2Error } from "../../../src/wire/http2/frame.ts";
 import { block, connectFrames, frame, get, getFields, goawayCode, type FrameClient } from "../../support/h2-frames.ts";
 import { connectH2, requestH2 } from "../../support/h2-origin.ts";
 import { bootstrap, cluster, httpListener, startTestProxy } from "../../support/proxy.ts";
+import { until } from "../../support/mesh/until.ts";
 import { listenHttp, listenRaw, reply } from "../../support/raw-http.ts";
 
 const { headers, data, continuation, priority, rstStream, settings, ping, windowUpdate, goaway } = frameType;
@@ -76,7 +77,8 @@ suite("an abused HTTP/2 connection ends", () => {
       client.send(bytes());
       assert.equal(await goawayCode(client), code);
       await client.closed;
-      if (stat !== undefined) assert.equal(proxy.stat(stat), 1);
+      // Instruments that a worker makes late are made known to this thread a moment later.
+      if (stat !== undefined) await until(`${stat} is counted`, () => proxy.stat(stat) === 1);
       assert.equal(proxy.stat("http.main.downstream_cx_protocol_error"), 1);
     });
   }
@@ -96,7 +98,7 @@ suite("an abused HTTP/2 connection ends", () => {
     };
     flood();
     await ended;
-    assert.equal(proxy.stat("http2.outbound_control_flood"), 1);
+    await until("the flood is counted", () => proxy.stat("http2.outbound_control_flood") === 1);
   });
 });
 
