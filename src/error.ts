@@ -9,6 +9,8 @@ export type ProxyErrorCode =
   | "upstream_tls_failed"
   | "upstream_reset"
   | "upstream_closed"
+  | "upstream_remote_reset"
+  | "upstream_refused_stream"
   | "upstream_protocol_error"
   | "upstream_overflow"
   | "no_healthy_upstream"

@@ -10,7 +10,10 @@ import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.t
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ClusterLookup } from "../upstream/cluster.ts";
 import { HeaderMap } from "../wire/header-map.ts";
+import { createHttp2Stats, type Http2Stats } from "../net/http2/http2-stats.ts";
+import type { SessionOptions } from "../net/http2/session.ts";
 import type { HttpFilter } from "./filter.ts";
+import { serverSessionOptions } from "./h2/session-options.ts";
 import { plainReply, replies } from "./local-reply.ts";
 import { normalizePath, type PathOptions } from "./path.ts";
 import { createRequestRules, type RequestRules } from "./request-rules.ts";
@@ -35,6 +38,10 @@ export interface FilterEntry {
 export interface HttpManagerStats {
   readonly downstreamCxTotal: Counter;
   readonly downstreamCxActive: Gauge;
+  readonly downstreamCxHttp1Total: Counter;
+  readonly downstreamCxHttp1Active: Gauge;
+  readonly downstreamCxHttp2Total: Counter;
+  readonly downstreamCxHttp2Active: Gauge;
   readonly downstreamCxDestroy: Counter;
   readonly downstreamCxDestroyRemoteActiveRq: Counter;
   readonly downstreamCxIdleTimeout: Counter;
@@ -57,6 +64,7 @@ export interface HttpManagerStats {
   readonly downstreamRqMaxDurationReached: Counter;
   readonly downstreamRqRxReset: Counter;
   readonly downstreamRqTxReset: Counter;
+  readonly downstreamRqTooManyPrematureResets: Counter;
   readonly downstreamRqNonRelativePath: Counter;
   readonly downstreamRqRedirectedWithNormalizedPath: Counter;
 }
@@ -66,6 +74,10 @@ function createStats(scope: StatsScope): HttpManagerStats {
   return {
     downstreamCxTotal: c("downstream_cx_total"),
     downstreamCxActive: scope.gauge("downstream_cx_active"),
+    downstreamCxHttp1Total: c("downstream_cx_http1_total"),
+    downstreamCxHttp1Active: scope.gauge("downstream_cx_http1_active"),
+    downstreamCxHttp2Total: c("downstream_cx_http2_total"),
+    downstreamCxHttp2Active: scope.gauge("downstream_cx_http2_active"),
     downstreamCxDestroy: c("downstream_cx_destroy"),
     downstreamCxDestroyRemoteActiveRq: c("downstream_cx_destroy_remote_active_rq"),
     downstreamCxIdleTimeout: c("downstream_cx_idle_timeout"),
@@ -88,6 +100,7 @@ function createStats(scope: StatsScope): HttpManagerStats {
     downstreamRqMaxDurationReached: c("downstream_rq_max_duration_reached"),
     downstreamRqRxReset: c("downstream_rq_rx_reset"),
     downstreamRqTxReset: c("downstream_rq_tx_reset"),
+    downstreamRqTooManyPrematureResets: c("downstream_rq_too_many_premature_resets"),
     downstreamRqNonRelativePath: c("downstream_rq_non_relative_path"),
     downstreamRqRedirectedWithNormalizedPath: c("downstream_rq_redirected_with_normalized_path"),
   };
@@ -111,6 +124,8 @@ export class HttpManager {
   readonly responseTrailerFilters: readonly FilterEntry[];
   /** Some filter exists that a route could switch off. */
   readonly hasOverrides: boolean;
+  readonly #scopes: StatsScope;
+  #http2: { readonly options: SessionOptions; readonly codecStats: Http2Stats } | undefined;
   readonly #clusters: ClusterLookup;
   readonly #filterCount: number;
   readonly #completeFilters: readonly FilterEntry[];
@@ -141,6 +156,7 @@ export class HttpManager {
     this.random = deps.random;
     this.logger = deps.logger;
     this.drain = deps.drain;
+    this.#scopes = deps.stats;
     this.#clusters = deps.clusters;
     this.stats = createStats(scope);
     this.terminal = terminal;
@@ -179,6 +195,11 @@ export class HttpManager {
   startDrain(): void {
     this.#draining = true;
     this.#lastRoutes = this.#routes();
+  }
+
+  /** What HTTP/2 connections have in common, made for the first of them: most chains never see one. */
+  get http2(): { readonly options: SessionOptions; readonly codecStats: Http2Stats } {
+    return (this.#http2 ??= { options: serverSessionOptions(this.config), codecStats: createHttp2Stats(this.#scopes.scope("http2")) });
   }
 
   /** Counts a stream in. */
@@ -261,7 +282,7 @@ export class HttpManager {
     this.#responseRules.apply(stream, headers);
     if (this.draining && !stream.closeAfterResponse) {
       stream.closeAfterResponse = true;
-      this.stats.downstreamCxDrainClose.inc();
+      if (stream.codec.noteDraining(stream)) this.stats.downstreamCxDrainClose.inc();
     }
   }
 
@@ -274,7 +295,7 @@ export class HttpManager {
     stats.downstreamRqCompleted.inc();
     stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
     stats.downstreamRqTime.record(info.endMs - info.startMs);
-    if (info.flags & flag.DC) stats.downstreamRqRxReset.inc();
+    if (info.flags & (flag.DC | flag.DR)) stats.downstreamRqRxReset.inc();
     this.log(stream.info);
   }
 

@@ -90,6 +90,8 @@ const resetReasons: Readonly<Partial<Record<ProxyErrorCode, ResetReason>>> = {
   upstream_connect_timeout: { text: "connection timeout", details: "connection_timeout", flag: flag.UF, status: 503 },
   upstream_reset: connectionTermination,
   upstream_closed: connectionTermination,
+  upstream_remote_reset: { text: "remote reset", details: "remote_reset", flag: flag.UR, status: 503 },
+  upstream_refused_stream: { text: "remote refused stream reset", details: "remote_refused_stream_reset", flag: flag.UR, status: 503 },
   upstream_protocol_error: { text: "protocol error", details: "protocol_error", flag: flag.UPE, status: 502 },
   upstream_overflow: { text: "overflow", details: "overflow", flag: flag.UO, status: 503 },
 };

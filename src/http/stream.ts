@@ -5,31 +5,12 @@ import { keepReadBuffer } from "../net/socket-reader.ts";
 import { flag } from "../telemetry/response-flag.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import { HeaderMap } from "../wire/header-map.ts";
+import type { DownstreamCodec } from "./codec.ts";
 import type { HttpManager } from "./connection-manager.ts";
 import { encodeGrpcMessage, isGrpc } from "./grpc.ts";
 import { grpcStatusOf, replies, type LocalReply } from "./local-reply.ts";
 import type { ClusterTarget, CompiledRoute, HeaderMutator, RouteRequest } from "./route/route-table.ts";
 import type { StreamTimers } from "./stream-timers.ts";
-
-/** What a stream needs of the downstream protocol. */
-export interface DownstreamCodec {
-  /** `endStream`: nothing follows. Interim (1xx) responses go through `encodeInformational`. */
-  encodeHeaders(stream: HttpStream, status: number, headers: HeaderMap, endStream: boolean): void;
-  encodeInformational(status: number, headers: HeaderMap): void;
-  /** False: stop until `stream.onDownstreamWritable`. */
-  encodeData(data: Buffer, endStream: boolean): boolean;
-  encodeTrailers(trailers: HeaderMap): void;
-  /** Writes what was held back to be joined with body bytes. */
-  flush(): void;
-  /** Breaks the exchange off: the client must be able to tell that the response is not complete. */
-  resetStream(): void;
-  /** Stops or goes on delivering request body. */
-  pauseRequest(paused: boolean): void;
-  /** The connection becomes a byte tunnel after a 101: request bytes are delivered raw. */
-  startTunnel(): void;
-  /** The exchange is over; `reusable`: the connection may carry another request. */
-  onStreamDone(reusable: boolean): void;
-}
 
 /** The last filter: consumes the request and produces the response. */
 export interface TerminalFilter {

@@ -5,11 +5,10 @@
  * which this proxy does not speak; peers that are not offered it send none.
  */
 const metadataExchange = "istio-peer-exchange";
-const http2Protocols: ReadonlySet<string> = new Set(["h2", "istio-h2"]);
 
-/** The usable part of a configured list, in its order. `http2`: whether HTTP/2 may be spoken on the connection. */
-export function usableProtocols(configured: readonly string[], http2: boolean): readonly string[] {
-  return configured.filter((protocol) => protocol !== metadataExchange && (http2 || !http2Protocols.has(protocol)));
+/** The usable part of a configured list, in its order. */
+export function usableProtocols(configured: readonly string[]): readonly string[] {
+  return configured.filter((protocol) => protocol !== metadataExchange);
 }
 
 /** The server's choice: its own order wins (Envoy). Undefined when nothing is common, and then no ALPN is answered. */

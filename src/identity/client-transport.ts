@@ -37,8 +37,6 @@ export interface ClientTransportDeps {
   readonly contexts?: SecureContextCache;
   /** Scope of the cluster's `ssl.*` stats, without the `ssl`. */
   readonly stats?: StatsScope;
-  /** Offer `h2` and `istio-h2` where the context lists them. Default false: only a caller that speaks HTTP/2 may ask for it. */
-  readonly http2?: boolean;
 }
 
 interface Compiled {
@@ -71,7 +69,7 @@ class NodeClientTransport implements ClientTransport {
     this.#source = new MaterialSource(tls.common, secrets);
     this.#contexts = deps.contexts ?? new SecureContextCache();
     this.#stats = new TlsStats(deps.stats?.scope("ssl"));
-    this.#alpn = usableProtocols(tls.common.alpnProtocols, deps.http2 ?? false);
+    this.#alpn = usableProtocols(tls.common.alpnProtocols);
   }
 
   get ready(): boolean {
@@ -88,7 +86,8 @@ class NodeClientTransport implements ClientTransport {
     }
     if (compiled === undefined) return failLater(socket, handler, tlsFailed(secretMissingReason));
     const sni = options.sni ?? this.#tls.sni;
-    const alpn = options.alpn === undefined ? this.#alpn : usableProtocols(options.alpn, true);
+    let alpn = options.alpn === undefined ? this.#alpn : usableProtocols(options.alpn);
+    if (alpn.length === 0 && options.alpnFallback !== undefined) alpn = options.alpnFallback;
     const offer = { sni: isIP(sni) === 0 ? sni : "", alpn, verifyNames: options.verifyNames ?? [] };
     return new ClientHandshake(socket, compiled, offer, handler, this.#stats, this.#deps.clock);
   }
@@ -130,7 +129,7 @@ class ClientHandshake implements Pending {
   constructor(
     raw: Socket,
     compiled: Compiled,
-    { sni, alpn, verifyNames }: Required<ClientHandshakeOptions>,
+    { sni, alpn, verifyNames }: Required<Omit<ClientHandshakeOptions, "alpnFallback">>,
     handler: HandshakeHandler,
     stats: TlsStats,
     clock: Clock,

@@ -33,8 +33,6 @@ import { noNames, readCertificateNames } from "./x509/certificate-names.ts";
 export interface ServerTransportDeps {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Select `h2` and `istio-h2` where the context lists them. Default false: only a chain that serves HTTP/2 may ask for it. */
-  readonly http2?: boolean;
   /** The listener's `ssl` scope. */
   readonly stats?: StatsScope;
 }
@@ -82,7 +80,7 @@ class NodeServerTransport implements ServerTransport {
     this.#shared = {
       clock: deps.clock,
       stats: new TlsStats(deps.stats),
-      alpn: usableProtocols(tls.common.alpnProtocols, deps.http2 ?? false),
+      alpn: usableProtocols(tls.common.alpnProtocols),
       requireSni: tls.requireSni,
       refusals: new RefusalLog(deps.clock, deps.logger),
     };

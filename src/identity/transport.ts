@@ -31,6 +31,8 @@ export interface ServerTransport {
 export interface ClientHandshakeOptions {
   /** Replaces the context's ALPN list (Istio's ALPN filter). */
   readonly alpn?: readonly string[];
+  /** Offered when neither the context nor `alpn` says anything. */
+  readonly alpnFallback?: readonly string[];
   readonly sni?: string;
   /** DNS names, URIs or addresses of which the server's certificate must have one, beside what the context asks for. */
   readonly verifyNames?: readonly string[];

@@ -17,7 +17,9 @@ export function keepReadBuffer(): void {
 
 /** Delivers a connection's bytes to one callback. */
 export class SocketReader {
-  readonly #onData: (chunk: Buffer) => void;
+  #onData: (chunk: Buffer) => void;
+  readonly #socket: Socket;
+  readonly #captured: boolean;
   readonly #buffer = new AdaptiveBuffer(initialBytes);
   #lastRead = 0;
   #lastKept = false;
@@ -28,14 +30,24 @@ export class SocketReader {
    */
   constructor(socket: Socket, raw: boolean, onData: (chunk: Buffer) => void) {
     this.#onData = onData;
-    const captured =
+    this.#socket = socket;
+    this.#captured =
       raw &&
       captureReads(
         socket,
         () => this.#next(),
         (length, read) => this.#onRead(length, read),
       );
-    if (!captured) socket.on("data", onData);
+    if (!this.#captured) socket.on("data", onData);
+  }
+
+  /** Reads go to another callback from now on. */
+  redirect(onData: (chunk: Buffer) => void): void {
+    if (!this.#captured) {
+      this.#socket.removeListener("data", this.#onData);
+      this.#socket.on("data", onData);
+    }
+    this.#onData = onData;
   }
 
   /** The connection is gone. */

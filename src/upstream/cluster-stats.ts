@@ -1,14 +1,19 @@
 // The stats of a cluster under Envoy's names. All of a cluster's instruments are made at once, on its first use: a mesh has
 // thousands of clusters per sidecar and traffic to a few of them.
+import { createHttp2Stats, type Http2Stats } from "../net/http2/http2-stats.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import type { ClusterStats } from "./cluster.ts";
 
 /** Makes the instruments below `scope` (`cluster.NAME`). */
 export function createClusterStats(scope: StatsScope): ClusterStats {
+  let http2: Http2Stats | undefined;
   return {
+    http2: () => (http2 ??= createHttp2Stats(scope.scope("http2"))),
     upstreamCxTotal: scope.counter("upstream_cx_total"),
     upstreamCxActive: scope.gauge("upstream_cx_active"),
     upstreamCxHttp1Total: scope.counter("upstream_cx_http1_total"),
+    upstreamCxHttp2Total: scope.counter("upstream_cx_http2_total"),
+    upstreamCxCloseNotify: scope.counter("upstream_cx_close_notify"),
     upstreamCxConnectFail: scope.counter("upstream_cx_connect_fail"),
     upstreamCxConnectTimeout: scope.counter("upstream_cx_connect_timeout"),
     upstreamCxConnectMs: scope.histogram("upstream_cx_connect_ms"),

@@ -6,6 +6,7 @@ import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { ProxyError } from "../error.ts";
 import type { Pending } from "../identity/transport.ts";
+import type { Http2Stats } from "../net/http2/http2-stats.ts";
 import type { Counter, Gauge, Histogram } from "../telemetry/stats.ts";
 import type { ConnectionInfo, TlsPeer, UpstreamSource } from "../telemetry/stream-info.ts";
 import type { HeaderMap } from "../wire/header-map.ts";
@@ -36,6 +37,8 @@ export interface ClusterStats {
   readonly upstreamCxTotal: Counter;
   readonly upstreamCxActive: Gauge;
   readonly upstreamCxHttp1Total: Counter;
+  readonly upstreamCxHttp2Total: Counter;
+  readonly upstreamCxCloseNotify: Counter;
   readonly upstreamCxConnectFail: Counter;
   readonly upstreamCxConnectTimeout: Counter;
   readonly upstreamCxConnectMs: Histogram;
@@ -66,6 +69,8 @@ export interface ClusterStats {
   readonly upstreamRqRetryOverflow: Counter;
   readonly upstreamRqRetryLimitExceeded: Counter;
   readonly upstreamRqTime: Histogram;
+  /** `http2.*`, made for the first connection that speaks it. */
+  readonly http2: () => Http2Stats;
   /** `upstream_rq_completed`, `upstream_rq_5xx`, `upstream_rq_503`, ... in one call. */
   readonly response: (status: number) => void;
 }
@@ -79,7 +84,10 @@ export interface DialHandler {
 
 /** How to dial. */
 export interface DialOptions {
+  /** Offered instead of the transport socket's own list. */
   readonly alpn?: readonly string[];
+  /** Offered when neither says anything. */
+  readonly alpnFallback?: readonly string[];
   readonly sni?: string;
   /** Names of which the server's certificate must have one, beside what its context asks for. */
   readonly verifyNames?: readonly string[];

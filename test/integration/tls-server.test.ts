@@ -82,8 +82,8 @@ async function terminate(transport: ServerTransport, peek: boolean, timeoutMs = 
   };
 }
 
-function transportOf(tls: DownstreamTlsContext, http2 = false): ServerTransport {
-  return createServerTransport(tls, new SecretStore(), { clock: systemClock, logger: recordingLogger(), http2 });
+function transportOf(tls: DownstreamTlsContext): ServerTransport {
+  return createServerTransport(tls, new SecretStore(), { clock: systemClock, logger: recordingLogger() });
 }
 
 interface Seen {
@@ -228,18 +228,17 @@ suite("TLS termination", () => {
     assert.deepEqual([outcome.peer.presented, outcome.peer.validated], [true, false]);
   });
 
-  const protocols: readonly [title: string, configured: string[], offered: string[], http2: boolean, chosen: string][] = [
-    ["the server's order wins", ["http/1.1", "http/1.0"], ["http/1.0", "http/1.1"], false, "http/1.1"],
-    ["nothing in common goes on without ALPN", ["http/1.1"], ["foo"], false, ""],
-    ["istio-peer-exchange is never selected", ["istio-peer-exchange", "istio"], ["istio-peer-exchange", "istio"], true, "istio"],
-    ["only istio-peer-exchange in common goes on without", ["istio-peer-exchange"], ["istio-peer-exchange"], true, ""],
-    ["h2 is left out unless asked for", ["h2", "http/1.1"], ["h2", "http/1.1"], false, "http/1.1"],
-    ["h2 is selected when asked for", ["h2", "http/1.1"], ["http/1.1", "h2"], true, "h2"],
-    ["a server without a list answers none", [], ["http/1.1"], false, ""],
+  const protocols: readonly [title: string, configured: string[], offered: string[], chosen: string][] = [
+    ["the server's order wins", ["http/1.1", "http/1.0"], ["http/1.0", "http/1.1"], "http/1.1"],
+    ["nothing in common goes on without ALPN", ["http/1.1"], ["foo"], ""],
+    ["istio-peer-exchange is never selected", ["istio-peer-exchange", "istio"], ["istio-peer-exchange", "istio"], "istio"],
+    ["only istio-peer-exchange in common goes on without", ["istio-peer-exchange"], ["istio-peer-exchange"], ""],
+    ["h2 is selected", ["h2", "http/1.1"], ["http/1.1", "h2"], "h2"],
+    ["a server without a list answers none", [], ["http/1.1"], ""],
   ];
-  for (const [title, configured, offered, http2, chosen] of protocols) {
+  for (const [title, configured, offered, chosen] of protocols) {
     test(`ALPN: ${title}`, async () => {
-      const server = await terminate(transportOf(downstreamTls(commonTls(serverCertificate, { alpnProtocols: configured })), http2), true);
+      const server = await terminate(transportOf(downstreamTls(commonTls(serverCertificate, { alpnProtocols: configured }))), true);
       const seen = await dial(server.port, { ALPNProtocols: offered });
       const outcome = await server.next();
       assert.ok("peer" in outcome);

@@ -9,14 +9,25 @@ import type { ProxyError } from "../../src/error.ts";
 import { LazyDeadline } from "../../src/net/deadline.ts";
 import { loadLibc } from "../../src/net/native.ts";
 import type { Host, UpstreamCluster } from "../../src/upstream/cluster.ts";
-import { Http1Client, type ResponseHandler } from "../../src/upstream/pool/http1-client.ts";
+import type { ResponseHandler } from "../../src/upstream/pool/exchange.ts";
+import { Http1Client } from "../../src/upstream/pool/http1-client.ts";
+import { HeaderMap } from "../../src/wire/header-map.ts";
 import { listenRaw } from "../support/raw-http.ts";
 
 const counter = { inc: () => undefined, add: () => undefined };
 const stats = new Proxy({}, { get: () => counter });
 const cluster = { stats } as unknown as UpstreamCluster;
 const limits = { maxBytes: 8192, maxHeaders: 10, underscores: "ALLOW" } as const;
-const request = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const request = {
+  method: "GET",
+  path: "/",
+  authority: "a",
+  scheme: "http",
+  headers: new HeaderMap(),
+  upgrade: "",
+  expectContinue: false,
+  info: { protocol: "HTTP/1.1" },
+};
 
 interface Outcome {
   readonly status: number | undefined;
@@ -39,7 +50,7 @@ function exchange(client: Http1Client, complete = true): Promise<Outcome> {
       onReadDone: () => undefined,
       onWritable: () => undefined,
     };
-    client.send(handler, complete ? "GET" : "POST", request, false, complete);
+    client.send(handler, { ...request, method: complete ? "GET" : "POST" }, complete);
   });
 }
 

@@ -1,4 +1,5 @@
 // Clusters, assignments and balancing contexts for tests of the upstream room.
+import { defaultHttp2Options } from "../../src/envoy/http2-options.ts";
 import type { Cluster } from "../../src/envoy/cluster/cluster.ts";
 import type { ClusterLoadAssignment, LbEndpoint, LocalityLbEndpoints } from "../../src/envoy/cluster/endpoint.ts";
 import type { ResourceUpdate, Versioned } from "../../src/snapshot/update.ts";
@@ -59,6 +60,7 @@ export function cluster(name: string, over: Partial<Cluster> = {}): Cluster {
       maxHeadersCount: 100,
       maxResponseHeadersKb: 80,
       enableTrailers: false,
+      http2: defaultHttp2Options,
     },
     extraSourceAddresses: [],
     transportSocket: { kind: "raw_buffer" },

@@ -2,10 +2,14 @@
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestContext } from "node:test";
 import { createBootstrapSource } from "../../src/proxy/bootstrap-source.ts";
 import type { Proxy } from "../../src/proxy.ts";
 import { startForTest } from "./start-proxy.ts";
+
+/** Where what a test starts is ended again: a TestContext is one. */
+export interface Ending {
+  after(end: () => Promise<void> | void): void;
+}
 
 /** A proxy under test. */
 export interface TestProxy {
@@ -22,7 +26,7 @@ export interface TestProxy {
 export const accessLogPath = "@ACCESS_LOG@";
 
 /** Starts a proxy and stops it when the test ends. */
-export async function startTestProxy(t: TestContext, bootstrap: unknown, concurrency = 1): Promise<TestProxy> {
+export async function startTestProxy(t: Ending, bootstrap: unknown, concurrency = 1): Promise<TestProxy> {
   const folder = await mkdtemp(join(tmpdir(), "isthmus-test-"));
   const file = join(folder, "bootstrap.json");
   const log = join(folder, "access.log");

@@ -4,10 +4,11 @@ import { anyOf, unsupportedType } from "../decode/any.ts";
 import { type Cursor, type Decoder, isObject } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, duration, enumeration, integer, text, uint32 } from "../decode/scalars.ts";
+import { decodeHttp2Options, defaultHttp2Options, type Http2Options } from "../http2-options.ts";
 import { decodeHttpFilter } from "../listener/filter-config.ts";
 
-type CommonOptions = Omit<UpstreamHttpOptions, "protocol" | "enableTrailers" | "nameByRequest">;
-type Protocol = Pick<UpstreamHttpOptions, "protocol" | "enableTrailers">;
+type CommonOptions = Omit<UpstreamHttpOptions, "protocol" | "enableTrailers" | "http2" | "nameByRequest">;
+type Protocol = Pick<UpstreamHttpOptions, "protocol" | "enableTrailers" | "http2">;
 
 /** Envoy's defaults: 1 h idle, no limits, 100 headers. */
 export const defaultHttpOptions: UpstreamHttpOptions = {
@@ -19,6 +20,7 @@ export const defaultHttpOptions: UpstreamHttpOptions = {
   // Observed: Envoy accepts response headers of 70 KiB without a limit being configured.
   maxResponseHeadersKb: 80,
   enableTrailers: false,
+  http2: defaultHttp2Options,
 };
 
 const decodeCommonOptions: Decoder<CommonOptions> = message("envoy.config.core.v3.HttpProtocolOptions", (m) => ({
@@ -43,24 +45,23 @@ const decodeUpstreamOptions: Decoder<NameByRequest | undefined> = message(
   { unhandled: "error" },
 );
 
-// Codec settings: which of them are present decides the protocol; most of their contents tune Envoy's codecs.
+// Codec settings: which of them are present decides the protocol.
 const decodeHttp1Settings = message("envoy.config.core.v3.Http1ProtocolOptions", (m) => m.field("enable_trailers", bool, false));
-const decodeHttp2Settings = message("envoy.config.core.v3.Http2ProtocolOptions", () => true as const);
 
-const plainHttp1: Protocol = { protocol: "http1", enableTrailers: false };
+const plainHttp1: Protocol = { protocol: "http1", enableTrailers: false, http2: defaultHttp2Options };
 
 function codecSettings(m: Fields, protocol: UpstreamProtocol): Protocol {
   const enableTrailers = m.field("http_protocol_options", decodeHttp1Settings, false);
-  m.field("http2_protocol_options", decodeHttp2Settings, false);
-  return { protocol, enableTrailers };
+  const http2 = m.field("http2_protocol_options", decodeHttp2Options, defaultHttp2Options);
+  return { protocol, enableTrailers, http2 };
 }
 
 const decodeExplicit: Decoder<Protocol> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig", (m) => {
   m.refuse("HTTP/3", "http3_protocol_options");
   return m.requiredOneof<Protocol>(
     {
-      http_protocol_options: (json, at) => ({ protocol: "http1", enableTrailers: decodeHttp1Settings(json, at) }),
-      http2_protocol_options: (json, at) => (decodeHttp2Settings(json, at), { protocol: "http2", enableTrailers: false }),
+      http_protocol_options: (json, at) => ({ ...plainHttp1, enableTrailers: decodeHttp1Settings(json, at) }),
+      http2_protocol_options: (json, at) => ({ protocol: "http2", enableTrailers: false, http2: decodeHttp2Options(json, at) }),
     },
     plainHttp1,
   );
@@ -130,10 +131,11 @@ export function decodeClusterHttp(m: Fields): UpstreamHttpOptions {
   const nameByRequest = m.field("upstream_http_protocol_options", decodeUpstreamOptions, undefined);
   const common = m.field("common_http_protocol_options", decodeCommonOptions, defaultHttpOptions);
   const enableTrailers = m.field("http_protocol_options", decodeHttp1Settings, false);
-  const http2 = m.field("http2_protocol_options", decodeHttp2Settings, false);
+  const http2 = m.field<Http2Options, undefined>("http2_protocol_options", decodeHttp2Options, undefined);
   const downstream = m.field("protocol_selection", selection, "USE_CONFIGURED_PROTOCOL") === "USE_DOWNSTREAM_PROTOCOL";
   const maxRequestsPerConnection = m.field("max_requests_per_connection", uint32, common.maxRequestsPerConnection);
   if (typed) return typed;
   const named = nameByRequest && { nameByRequest };
-  return { ...common, ...named, maxRequestsPerConnection, enableTrailers, protocol: downstream ? "downstream" : http2 ? "http2" : "http1" };
+  const protocol = downstream ? "downstream" : http2 ? "http2" : "http1";
+  return { ...common, ...named, maxRequestsPerConnection, enableTrailers, protocol, http2: http2 ?? defaultHttp2Options };
 }

@@ -1,4 +1,5 @@
 // Envoy cluster.v3.Cluster, narrowed.
+import type { Http2Options } from "../http2-options.ts";
 import type { Metadata, SocketAddress } from "../address.ts";
 import type { ClusterLoadAssignment } from "./endpoint.ts";
 import type { OutlierDetection } from "./outlier-detection.ts";
@@ -49,6 +50,8 @@ export interface UpstreamHttpOptions {
   readonly maxResponseHeadersKb: number;
   /** http_protocol_options.enable_trailers: trailers are dropped otherwise (Envoy's default). */
   readonly enableTrailers: boolean;
+  /** http2_protocol_options. */
+  readonly http2: Http2Options;
   /** upstream_http_protocol_options: the server's name follows each request. */
   readonly nameByRequest?: NameByRequest;
 }

@@ -4,6 +4,7 @@ import { openAny } from "../decode/any.ts";
 import type { Decoder } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, duration, enumeration, integer, list, listOf, nonEmpty, text, uint32 } from "../decode/scalars.ts";
+import { decodeHttp2Options, defaultHttp2Options } from "../http2-options.ts";
 import { decodeHttpFilter } from "./filter-config.ts";
 import type { HttpConnectionManagerConfig } from "./http-connection-manager.ts";
 import { decodeInlineRouteConfiguration } from "../route/route-decoder.ts";
@@ -189,6 +190,7 @@ export const decodeHttpConnectionManager: Decoder<HttpConnectionManagerConfig> =
       delayedCloseTimeoutMs: m.field("delayed_close_timeout", duration, 1000),
       headersWithUnderscores: common.headersWithUnderscores,
       ...m.field("http_protocol_options", decodeHttp1Options, defaultHttp1Options),
+      http2: m.field("http2_protocol_options", decodeHttp2Options, defaultHttp2Options),
       upgrades: Object.fromEntries(m.field("upgrade_configs", list(decodeUpgrade), []).map((upgrade) => [upgrade.type, upgrade.enabled])),
       suppressEnvoyHeaders: router?.suppressEnvoyHeaders ?? false,
     };

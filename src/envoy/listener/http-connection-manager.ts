@@ -1,5 +1,6 @@
 // Envoy extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, narrowed.
 import type { AccessLog } from "../access-log.ts";
+import type { Http2Options } from "../http2-options.ts";
 import type { FilterConfig } from "./listener.ts";
 import type { RouteConfiguration } from "../route/route.ts";
 
@@ -70,6 +71,8 @@ export interface HttpConnectionManagerConfig {
   readonly enableTrailers: boolean;
   readonly properCaseHeaders: boolean;
   readonly allowChunkedLength: boolean;
+  /** http2_protocol_options. */
+  readonly http2: Http2Options;
   /** Upgrade type (lower case) to enabled. */
   readonly upgrades: Readonly<Record<string, boolean>>;
   readonly suppressEnvoyHeaders: boolean;

@@ -13,11 +13,13 @@ import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
 import { encodeFields, encodeFieldsProperCase } from "../../wire/http1-encode.ts";
 import { parseRequestHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
 import { statusLine } from "../../wire/http-status.ts";
+import { clientPreface } from "../../wire/http2/frame.ts";
+import type { DownstreamCodec, ServerConnection } from "../codec.ts";
 import type { HttpManager } from "../connection-manager.ts";
 import { headErrorReplies, replies, type LocalReply } from "../local-reply.ts";
 import { StreamTimers } from "../stream-timers.ts";
 import { readTarget } from "./request-target.ts";
-import { HttpStream, type DownstreamCodec } from "../stream.ts";
+import { HttpStream } from "../stream.ts";
 
 const noBody: BodyFraming = { kind: "none" };
 const chunkedBody: BodyFraming = { kind: "chunked" };
@@ -29,12 +31,16 @@ const lineFeed = 10;
 // Pipelined bytes kept while a response is under way; past it the client waits.
 const pipelineLimitBytes = 64 * 1024;
 
+/** Takes a connection whose first bytes are HTTP/2's preface, with what was read of it; its reader is to be redirected. */
+export type PrefaceHandler = (connection: ServerConnection, reader: SocketReader, bytes: Buffer) => void;
+
 /** A downstream HTTP/1.x connection. */
-export class Http1ServerConnection implements DownstreamCodec {
+export class Http1ServerConnection implements DownstreamCodec, ServerConnection {
   readonly #socket: Socket | TLSSocket;
   readonly #info: ConnectionInfo;
   readonly #manager: HttpManager;
-  readonly #onClosed: (connection: Http1ServerConnection) => void;
+  readonly #onClosed: (connection: ServerConnection) => void;
+  readonly #onPreface: PrefaceHandler | undefined;
   readonly #limits: HeadLimits;
   readonly #body: BodyDecoder;
   readonly #timers: StreamTimers;
@@ -44,6 +50,12 @@ export class Http1ServerConnection implements DownstreamCodec {
   readonly #headTimer: LazyDeadline;
   readonly #closeTimer: LazyDeadline;
   readonly #encodeFields: (headers: HeaderMap) => string;
+  readonly #listeners: readonly (readonly [string, () => void])[] = [
+    ["end", () => this.#onEnd()],
+    ["error", () => this.#onClose()],
+    ["close", () => this.#onClose()],
+    ["drain", () => this.#stream?.onDownstreamWritable()],
+  ];
   #stream: HttpStream | undefined;
   #rest: Buffer = empty;
   /** A head is under way, its method known; `#pieces` came since the last line end. */
@@ -55,6 +67,7 @@ export class Http1ServerConnection implements DownstreamCodec {
   #paused = false;
   #closing = false;
   #closed = false;
+  #handedOver = false;
   #drainPending = false;
   #tunnel = false;
   #awaitTunnel = false;
@@ -66,13 +79,15 @@ export class Http1ServerConnection implements DownstreamCodec {
   #closeDelimited = false;
   #abnormal = false;
 
-  constructor(connection: Connection, manager: HttpManager, onClosed: (connection: Http1ServerConnection) => void) {
+  /** @param onPreface takes a connection over that turns out to speak HTTP/2; absent: that is an error */
+  constructor(connection: Connection, manager: HttpManager, onClosed: (connection: ServerConnection) => void, onPreface?: PrefaceHandler) {
     const { socket, info } = connection;
     const { config, clock, stats } = manager;
     this.#socket = socket;
     this.#info = info;
     this.#manager = manager;
     this.#onClosed = onClosed;
+    this.#onPreface = onPreface;
     this.#limits = {
       maxBytes: config.maxRequestHeadersKb * 1024,
       maxHeaders: config.maxHeadersCount,
@@ -84,8 +99,8 @@ export class Http1ServerConnection implements DownstreamCodec {
     this.#idle = new LazyDeadline(clock, () => this.#onIdle());
     this.#headTimer = new LazyDeadline(clock, () => this.#onHeadTimeout());
     this.#closeTimer = new LazyDeadline(clock, () => this.#onCloseTimer());
-    stats.downstreamCxTotal.inc();
-    stats.downstreamCxActive.inc();
+    stats.downstreamCxHttp1Total.inc();
+    stats.downstreamCxHttp1Active.inc();
     this.#armIdle();
     if (config.maxConnectionDurationMs > 0) {
       const timer = clock.after(config.maxConnectionDurationMs, () => {
@@ -98,12 +113,14 @@ export class Http1ServerConnection implements DownstreamCodec {
     socket.setNoDelay(true);
     this.#writer = new Http1Writer(socket, stats.downstreamCxTxBytesTotal);
     this.#reader = new SocketReader(socket, connection.raw, (chunk) => this.#onData(chunk));
-    socket.on("end", () => this.#onEnd());
-    socket.on("error", () => this.#onClose());
-    socket.on("close", () => this.#onClose());
-    socket.on("drain", () => this.#stream?.onDownstreamWritable());
+    for (const [event, listener] of this.#listeners) socket.on(event, listener);
     if (connection.initialBytes !== undefined && connection.initialBytes.length > 0) this.#onData(connection.initialBytes);
     if (!this.#paused && !this.#closed) socket.resume();
+  }
+
+  /** Another codec has the connection now. */
+  get handedOver(): boolean {
+    return this.#handedOver;
   }
 
   /** No more requests after the current one; an idle connection closes after the drain timeout. */
@@ -197,12 +214,32 @@ export class Http1ServerConnection implements DownstreamCodec {
     this.#headTimer.clear();
     this.#headBegun = false;
     if (typeof head === "string") {
-      this.#refuse(headErrorReplies[head]);
+      if (this.#speaksHttp2()) this.#handOver();
+      else this.#refuse(headErrorReplies[head]);
       return false;
     }
     this.#rest = head.consumed === this.#rest.length ? empty : this.#rest.subarray(head.consumed);
     this.#startStream(head);
     return !this.#closing;
+  }
+
+  // Looked at only when the first bytes are no HTTP/1 request: telling the protocols apart costs requests nothing.
+  #speaksHttp2(): boolean {
+    const length = Math.min(this.#rest.length, clientPreface.length);
+    return this.#onPreface !== undefined && this.#requests === 0 && this.#rest.compare(clientPreface, 0, length, 0, length) === 0;
+  }
+
+  #handOver(): void {
+    const bytes = this.#rest;
+    this.#handedOver = true;
+    this.#closed = true;
+    this.#closing = true;
+    this.#rest = empty;
+    for (const deadline of [this.#idle, this.#headTimer, this.#closeTimer]) deadline.dispose();
+    this.#timers.dispose();
+    for (const [event, listener] of this.#listeners) this.#socket.removeListener(event, listener);
+    this.#manager.stats.downstreamCxHttp1Active.dec();
+    this.#onPreface?.(this, this.#reader, bytes);
   }
 
   #startStream(head: Head): void {
@@ -317,8 +354,7 @@ export class Http1ServerConnection implements DownstreamCodec {
     this.#closed = true;
     this.#closing = true;
     const { stats } = this.#manager;
-    stats.downstreamCxActive.dec();
-    stats.downstreamCxDestroy.inc();
+    stats.downstreamCxHttp1Active.dec();
     if (this.#stream !== undefined) stats.downstreamCxDestroyRemoteActiveRq.inc();
     this.#stream?.onDownstreamClosed();
     this.#stream = undefined;
@@ -439,6 +475,10 @@ export class Http1ServerConnection implements DownstreamCodec {
       this.#socket.resume();
       if (this.#rest.length > 0) queueMicrotask(() => this.#process());
     }
+  }
+
+  noteDraining(): boolean {
+    return true;
   }
 
   startTunnel(): void {

@@ -29,6 +29,8 @@ export interface MeshConfig {
   readonly rootNamespace: string;
   /** `outboundTrafficPolicy.mode`; default ALLOW_ANY. */
   readonly outboundPolicy: "ALLOW_ANY" | "REGISTRY_ONLY";
+  /** h2UpgradePolicy: HTTP/1.1 goes on as HTTP/2 where no DestinationRule says otherwise. */
+  readonly h2Upgrade: boolean;
   /** proto3 JSON duration; default `10s`. */
   readonly connectTimeout: string;
   /** proto3 JSON duration; default `60s`. */
@@ -75,6 +77,7 @@ export const defaultMeshConfig: MeshConfig = {
   trustDomainAliases: [],
   rootNamespace: "istio-system",
   outboundPolicy: "ALLOW_ANY",
+  h2Upgrade: false,
   connectTimeout: "10s",
   dnsRefreshRate: "60s",
   protocolDetectionTimeout: "0s",
@@ -113,6 +116,7 @@ export function readMeshConfig(root: Fields): MeshConfig {
     trustDomainAliases: root.strings("trustDomainAliases"),
     rootNamespace: root.string("rootNamespace") ?? defaultMeshConfig.rootNamespace,
     outboundPolicy: outboundPolicy ?? defaultMeshConfig.outboundPolicy,
+    h2Upgrade: root.oneOf("h2UpgradePolicy", ["DO_NOT_UPGRADE", "UPGRADE"]) === "UPGRADE",
     connectTimeout: readDuration(root, "connectTimeout") ?? defaultMeshConfig.connectTimeout,
     dnsRefreshRate: readDuration(root, "dnsRefreshRate") ?? defaultMeshConfig.dnsRefreshRate,
     protocolDetectionTimeout: readDuration(root, "protocolDetectionTimeout") ?? defaultMeshConfig.protocolDetectionTimeout,
@@ -138,7 +142,7 @@ export function readMeshConfig(root: Fields): MeshConfig {
   // What telemetry does is built in, and these only switch it on in Istio.
   root.ignore("defaultProviders", "enablePrometheusMerge", "ingressClass", "ingressService", "ingressSelector");
   root.ignore("ingressControllerMode", "configSources", "enableTracing", "proxyListenPort", "proxyInboundListenPort", "proxyHttpPort");
-  root.notHonoured("inboundTrafficPolicy", "h2UpgradePolicy", "pathNormalization");
+  root.notHonoured("inboundTrafficPolicy", "pathNormalization");
   root.notHonoured(
     "outboundClusterStatName",
     "inboundClusterStatName",

@@ -1,13 +1,12 @@
-// One HTTP/1.1 request of the proxy's own, through the pool of a cluster's host: TLS, circuit breakers and statistics are the
+// One request of the proxy's own, through the pool of a cluster's host, in the protocol that the cluster speaks: TLS, circuit breakers and statistics are the
 // cluster's, as for any request.
 import type { Timer } from "../../clock.ts";
 import type { ProxyError } from "../../error.ts";
-import { encodeFields } from "../../wire/http1-encode.ts";
 import { HeaderMap } from "../../wire/header-map.ts";
 import type { Head } from "../../wire/http1-head.ts";
 import type { UpstreamCluster } from "../cluster.ts";
-import type { Http1Client, ResponseHandler } from "../pool/http1-client.ts";
-import { type Http1Pool, poolOf, type PoolWaiter } from "../pool/http1-pool.ts";
+import type { HttpPool, PoolWaiter, ResponseHandler, UpstreamExchange } from "../pool/exchange.ts";
+import { poolOf } from "../pool/pool-of.ts";
 import { type Call, type CallOptions, type CallResult, failedCall, faultReason, maxResponseBytes, ownCall } from "./call.ts";
 
 /** A request; `headers` come without host and content-length. */
@@ -27,6 +26,8 @@ export function callHttp1(cluster: UpstreamCluster, request: Http1Request, optio
 }
 
 const noBytes = Buffer.alloc(0);
+// Where a cluster keeps its caller's protocol, this is the caller's.
+const protocol = "HTTP/1.1";
 
 class Http1Call implements Call, PoolWaiter, ResponseHandler {
   readonly #cluster: UpstreamCluster;
@@ -35,8 +36,8 @@ class Http1Call implements Call, PoolWaiter, ResponseHandler {
   readonly #pieces: Buffer[] = [];
   #bytes = 0;
   #timer: Timer | undefined;
-  #pool: Http1Pool | undefined;
-  #client: Http1Client | undefined;
+  #pool: HttpPool | undefined;
+  #client: UpstreamExchange | undefined;
   #counted = false;
   #head: { readonly status: number; readonly headers: HeaderMap } | undefined;
   #done = false;
@@ -60,7 +61,7 @@ class Http1Call implements Call, PoolWaiter, ResponseHandler {
       return this.#finish(failedCall("upstream_overflow"));
     }
     if (timeoutMs > 0) this.#timer = clock.after(timeoutMs, () => this.#onTimeout());
-    const pool = poolOf(host, cluster, undefined, "", undefined, undefined, clock);
+    const pool = poolOf(host, cluster, protocol, undefined, "", undefined, undefined, clock);
     this.#pool = pool;
     const client = pool.acquire(this);
     if (client !== undefined) this.onPoolReady(client);
@@ -72,8 +73,8 @@ class Http1Call implements Call, PoolWaiter, ResponseHandler {
     this.#release(true);
   }
 
-  onPoolReady(client: Http1Client): void {
-    const { method, path, authority, headers, body } = this.#request;
+  onPoolReady(client: UpstreamExchange): void {
+    const { method, path, authority, body } = this.#request;
     const { stats, resources } = this.#cluster;
     this.#pool = undefined;
     this.#client = client;
@@ -83,8 +84,11 @@ class Http1Call implements Call, PoolWaiter, ResponseHandler {
     client.host.onResult("connected");
     stats.upstreamRqTotal.inc();
     stats.upstreamRqActive.inc();
-    const head = `${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\n${encodeFields(headers)}content-length: ${body.length}\r\n\r\n`;
-    client.send(this, method, head, false, body.length === 0);
+    const headers = this.#request.headers.clone();
+    headers.add("content-length", String(body.length));
+    const scheme = this.#cluster.model.transportSocket.kind === "tls" ? "https" : "http";
+    const head = { method, path, authority, scheme, headers, upgrade: "", expectContinue: false, info: { protocol } };
+    client.send(this, head, body.length === 0);
     if (body.length > 0) client.write(body, true);
     client.flush();
   }

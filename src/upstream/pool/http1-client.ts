@@ -13,23 +13,8 @@ import type { HeaderMap } from "../../wire/header-map.ts";
 import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
 import { parseResponseHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
 import type { Host, UpstreamCluster } from "../cluster.ts";
-
-/** Who sent the request that a connection is busy with. Called from socket events; must not throw. */
-export interface ResponseHandler {
-  /** A 1xx other than 101. */
-  onInformational(head: Head): void;
-  /** The final head, or 101 (then data is the tunnel's bytes until the end). */
-  onResponseHead(head: Head, endStream: boolean): void;
-  onResponseData(data: Buffer, endStream: boolean): void;
-  /** Trailers; the response is complete. */
-  onResponseTrailers(trailers: HeaderMap): void;
-  /** The response will not be completed. Called instead of, never after, its end. */
-  onResponseReset(error: ProxyError): void;
-  /** A read was worked off: what was held back to be written together should be written now. */
-  onReadDone(): void;
-  /** The connection takes request bytes again after a write returned false. */
-  onWritable(): void;
-}
+import type { RequestHead, ResponseHandler, UpstreamExchange } from "./exchange.ts";
+import { encodeRequestHead } from "./http1-request.ts";
 
 /** What the pool wants to know of its connections. */
 export interface ClientOwner {
@@ -45,11 +30,12 @@ const bodyUntilClose: BodyFraming = { kind: "close" };
 const none = Buffer.alloc(0);
 
 /** An upstream HTTP/1.1 connection. */
-export class Http1Client {
+export class Http1Client implements UpstreamExchange {
   readonly socket: Socket | TLSSocket;
   readonly host: Host;
   readonly localAddress: string;
   readonly peer: TlsPeer | undefined;
+  readonly protocol = "HTTP/1.1";
   /** Armed by the pool while idle. */
   readonly idleDeadline: LazyDeadline;
   requests = 0;
@@ -108,19 +94,16 @@ export class Http1Client {
     return this.#handler === undefined && !this.#closed && this.#keepAlive && this.socket.writable && !this.socket.readableEnded;
   }
 
-  /**
-   * Starts a request. `head` ends with the blank line.
-   * @param chunked frame the body that follows in chunks
-   */
-  send(handler: ResponseHandler, method: string, head: string, chunked: boolean, endStream: boolean): void {
+  send(handler: ResponseHandler, request: RequestHead, endStream: boolean): void {
     this.#handler = handler;
-    this.#method = method;
+    this.#method = request.method;
     this.#requestDone = endStream;
     this.#headOnly = endStream;
     this.#tunnel = false;
     this.#responseBytes = 0;
     this.requests++;
-    this.#writer.begin(head, chunked, endStream);
+    const chunked = !endStream && request.upgrade === "" && !request.headers.has("content-length");
+    this.#writer.begin(encodeRequestHead(request, chunked, endStream), chunked, endStream);
   }
 
   /** Writes a head that was held back for the first body bytes. */
@@ -137,8 +120,11 @@ export class Http1Client {
     return ok;
   }
 
-  /** Ends a chunked request with trailers. */
   writeTrailers(trailers: HeaderMap): void {
+    if (!this.#cluster.model.http.enableTrailers) {
+      this.write(none, true);
+      return;
+    }
     if (this.#closed) return;
     this.#requestDone = true;
     this.#writer.trailers(trailers);
@@ -233,7 +219,8 @@ export class Http1Client {
       if (done && trailers !== undefined) {
         if (data !== undefined) handler.onResponseData(data, false);
         this.#finishResponse();
-        handler.onResponseTrailers(trailers);
+        if (this.#cluster.model.http.enableTrailers) handler.onResponseTrailers(trailers);
+        else handler.onResponseData(none, true);
       } else if (done) {
         this.#finishResponse();
         handler.onResponseData(data ?? none, true);

@@ -1,21 +1,18 @@
 // The keep-alive connections of one host (and one ALPN offer): hands a free one out, dials when there is none, queues what
 // waits, within the cluster's circuit breakers.
 import type { Clock } from "../../clock.ts";
-import { ProxyError } from "../../error.ts";
 import { LazyDeadline } from "../../net/deadline.ts";
-import type { UpstreamSource } from "../../telemetry/stream-info.ts";
 import type { HeadLimits } from "../../wire/http1-head.ts";
-import type { DialOptions, Host, HttpPoolHandle, ResourceCounts, UpstreamCluster } from "../cluster.ts";
+import type { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { TlsPeer } from "../../telemetry/stream-info.ts";
+import type { DialOptions, Host, ResourceCounts, UpstreamCluster } from "../cluster.ts";
+import type { HttpPool, PoolWaiter } from "./exchange.ts";
 import { Http1Client, type ClientOwner } from "./http1-client.ts";
-
-/** A request that waits for a connection. */
-export interface PoolWaiter {
-  onPoolReady(client: Http1Client): void;
-  onPoolFailure(error: ProxyError): void;
-}
+import { WaitingRequests } from "./waiting.ts";
 
 /** The connection pool of one host. */
-export class Http1Pool implements HttpPoolHandle, ClientOwner {
+export class Http1Pool implements HttpPool, ClientOwner {
   readonly #host: Host;
   readonly #cluster: UpstreamCluster;
   readonly #dialOptions: DialOptions;
@@ -25,7 +22,7 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
   readonly #createDeadline: (fire: () => void) => LazyDeadline;
   /** Last in, first out: the warm end is reused and the cold end times out. */
   readonly #idle: Http1Client[] = [];
-  readonly #waiting: PoolWaiter[] = [];
+  readonly #waiting: WaitingRequests;
   readonly #clients = new Set<Http1Client>();
   #connecting = 0;
   readonly #onEmpty: (() => void) | undefined;
@@ -39,6 +36,7 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
     this.#dialOptions = dialOptions;
     this.#clock = clock;
     this.#counts = cluster.resources.default;
+    this.#waiting = new WaitingRequests(cluster);
     const { maxResponseHeadersKb, maxHeadersCount } = cluster.model.http;
     this.#limits = { maxBytes: maxResponseHeadersKb * 1024, maxHeaders: maxHeadersCount, underscores: "ALLOW" };
     this.#createDeadline = (fire) => new LazyDeadline(clock, fire);
@@ -49,43 +47,27 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
     return this.#clients.size + this.#connecting;
   }
 
-  /**
-   * A connection now, or undefined: `waiter` hears later (unless `cancel`led) or has already heard of an overflow.
-   * Count `max_requests` before calling.
-   */
   acquire(waiter: PoolWaiter): Http1Client | undefined {
     for (let client = this.#idle.pop(); client !== undefined; client = this.#idle.pop()) {
       client.idleDeadline.clear();
       if (client.usable) return client;
       client.close();
     }
-    const limits = this.#cluster.model.circuitBreakers.default;
-    const { stats } = this.#cluster;
-    if (this.#counts.pendingRequests >= limits.maxPendingRequests) {
-      stats.upstreamRqPendingOverflow.inc();
-      waiter.onPoolFailure(new ProxyError("upstream_overflow", { side: "upstream" }));
+    if (!this.#waiting.add(waiter)) {
       this.#mayBeEmpty();
       return undefined;
     }
-    this.#waiting.push(waiter);
-    this.#counts.pendingRequests++;
-    stats.upstreamRqPendingTotal.inc();
-    stats.upstreamRqPendingActive.inc();
-    if (this.#connecting < this.#waiting.length) {
+    if (this.#connecting < this.#waiting.size) {
+      const { maxConnections } = this.#cluster.model.circuitBreakers.default;
       // A host without any connection may always have one, or its requests could never be served.
-      if (this.#counts.connections < limits.maxConnections || this.size === 0) this.#dial();
-      else stats.upstreamCxOverflow.inc();
+      if (this.#counts.connections < maxConnections || this.size === 0) this.#dial();
+      else this.#cluster.stats.upstreamCxOverflow.inc();
     }
     return undefined;
   }
 
-  /** Takes a waiter out of the queue. */
   cancel(waiter: PoolWaiter): void {
-    const at = this.#waiting.indexOf(waiter);
-    if (at < 0) return;
-    this.#waiting.splice(at, 1);
-    this.#leftQueue();
-    this.#cluster.stats.upstreamRqCancelled.inc();
+    this.#waiting.cancel(waiter);
   }
 
   drain(): void {
@@ -100,9 +82,8 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
       client.close();
       return;
     }
-    const waiter = this.#waiting.shift();
+    const waiter = this.#waiting.take();
     if (waiter !== undefined) {
-      this.#leftQueue();
       waiter.onPoolReady(client);
       return;
     }
@@ -120,42 +101,35 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
     const at = this.#idle.indexOf(client);
     if (at >= 0) this.#idle.splice(at, 1);
     // Whoever waits for a connection under max_connections gets the place that became free.
-    if (this.#waiting.length > this.#connecting) this.#dial();
+    if (this.#waiting.size > this.#connecting) this.#dial();
     this.#mayBeEmpty();
   }
 
   #mayBeEmpty(): void {
-    if (this.#onEmpty !== undefined && this.size === 0 && this.#waiting.length === 0) this.#onEmpty();
+    if (this.#onEmpty !== undefined && this.size === 0 && this.#waiting.size === 0) this.#onEmpty();
   }
 
-  #leftQueue(): void {
-    this.#counts.pendingRequests--;
-    this.#cluster.stats.upstreamRqPendingActive.dec();
+  /** Takes a connection that was dialled elsewhere and is counted already. */
+  adopt(socket: Socket | TLSSocket, peer: TlsPeer | undefined): void {
+    this.#cluster.stats.upstreamCxHttp1Total.inc();
+    const client = new Http1Client(socket, this.#host, this.#cluster, peer, this, this.#limits, this.#createDeadline);
+    this.#clients.add(client);
+    this.#armDuration(client);
+    this.onIdle(client);
   }
 
   #dial(): void {
     this.#connecting++;
     this.#counts.connections++;
-    const { stats } = this.#cluster;
     this.#host.dial(this.#dialOptions, {
       onConnected: (socket, peer) => {
         this.#connecting--;
-        stats.upstreamCxHttp1Total.inc();
-        const client = new Http1Client(socket, this.#host, this.#cluster, peer, this, this.#limits, this.#createDeadline);
-        this.#clients.add(client);
-        this.#armDuration(client);
-        this.onIdle(client);
+        this.adopt(socket, peer);
       },
       onFailed: (error) => {
         this.#connecting--;
         this.#counts.connections--;
-        // As in Envoy: what waited for this host hears of the failure; its retry policy decides.
-        const failed = this.#waiting.splice(0, Math.max(this.#waiting.length - this.#connecting, 0));
-        for (const waiter of failed) {
-          this.#leftQueue();
-          stats.upstreamRqPendingFailureEject.inc();
-          waiter.onPoolFailure(error);
-        }
+        this.#waiting.fail(error, this.#connecting);
         this.#mayBeEmpty();
       },
     });
@@ -167,51 +141,4 @@ export class Http1Pool implements HttpPoolHandle, ClientOwner {
     const timer = this.#clock.after(maxConnectionDurationMs, () => client.retire());
     client.socket.once("close", () => timer.cancel());
   }
-}
-
-/** The server's name as a request has it; connections are shared by requests with the same. */
-export interface RequestedServer {
-  /** Empty sends none. */
-  readonly sni: string;
-  /** Empty asks for none. */
-  readonly verifyNames: readonly string[];
-  /** Tells it from others. */
-  readonly key: string;
-}
-
-/**
- * The pool of a host for one ALPN offer, one name of the server and one source address, made on first use.
- * @param server undefined = the cluster's own name
- * @param source undefined = this machine's own address
- */
-export function poolOf(
-  host: Host,
-  cluster: UpstreamCluster,
-  alpn: readonly string[] | undefined,
-  alpnKey: string,
-  server: RequestedServer | undefined,
-  source: UpstreamSource | undefined,
-  clock: Clock,
-): Http1Pool {
-  const pools = (host.pools ??= new Map());
-  const key = server === undefined && source === undefined ? alpnKey : requestKey(alpnKey, server, source);
-  const known = pools.get(key) as Http1Pool | undefined;
-  if (known !== undefined) return known;
-  const options: DialOptions = {
-    allowHalfOpen: false,
-    ...(alpn === undefined ? {} : { alpn }),
-    ...(server === undefined || server.sni === "" ? {} : { sni: server.sni }),
-    ...(server === undefined ? {} : { verifyNames: server.verifyNames }),
-    ...(source === undefined ? {} : { source }),
-  };
-  // Names and sources are the clients' to choose, and many, so such a pool is forgotten with its last connection.
-  const onEmpty = server === undefined && source === undefined ? undefined : (): unknown => pools.delete(key);
-  const pool = new Http1Pool(host, cluster, options, clock, onEmpty);
-  pools.set(key, pool);
-  return pool;
-}
-
-function requestKey(alpnKey: string, server: RequestedServer | undefined, source: UpstreamSource | undefined): string {
-  const from = source === undefined ? "" : ` from ${source.ip} ${source.port} ${source.mark}`;
-  return `${alpnKey} ${server?.key ?? ""}${from}`;
 }

@@ -1,10 +1,6 @@
-// The upstream request's head: what the router adds and rewrites, in Envoy's order, and the bytes of it.
+// The upstream request's head: what the router adds and rewrites, in Envoy's order.
 import type { ClusterTarget, CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
 import type { HttpStream } from "../../../http/stream.ts";
-import { encodeFields } from "../../../wire/http1-encode.ts";
-
-// Methods whose requests carry no `content-length: 0` (Envoy's requestShouldHaveNoBody).
-const bodilessMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "TRACE", "CONNECT"]);
 
 /** What decides a request's headers. */
 export interface RequestRoute {
@@ -47,20 +43,4 @@ export function rewriteHost(stream: HttpStream, { action, suppressEnvoyHeaders }
   }
   stream.authority = host;
   stream.info.authority = host;
-}
-
-/**
- * The head as bytes (latin1).
- * @param chunked a body of unknown length follows
- * @param bodiless no body follows
- */
-export function encodeRequestHead(stream: HttpStream, chunked: boolean, bodiless: boolean): string {
-  let text = `${stream.method} ${stream.path} HTTP/1.1\r\nhost: ${stream.authority}\r\n${encodeFields(stream.headers)}`;
-  if (stream.upgrade !== "") text += `connection: Upgrade\r\nupgrade: ${stream.upgrade}\r\n`;
-  if (stream.expectContinue) text += "expect: 100-continue\r\n";
-  if (chunked) text += "transfer-encoding: chunked\r\n";
-  else if (bodiless && stream.upgrade === "" && !bodilessMethods.has(stream.method) && !stream.headers.has("content-length")) {
-    text += "content-length: 0\r\n";
-  }
-  return `${text}\r\n`;
 }

@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import type { NameByRequest } from "../../../envoy/cluster/cluster.ts";
 import type { HttpStream } from "../../../http/stream.ts";
-import type { RequestedServer } from "../../../upstream/pool/http1-pool.ts";
+import type { RequestedServer } from "../../../upstream/pool/pool-of.ts";
 
 /** The server that a request asks for, its rewrites done; undefined when the request names nobody. */
 export function requestedServer({ sni, verify, header }: NameByRequest, stream: HttpStream): RequestedServer | undefined {

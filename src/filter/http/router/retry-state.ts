@@ -63,6 +63,7 @@ export type RetryVerdict = "retry" | "no" | "overflow" | "limit";
 export function retriesReset(policy: CompiledRetryPolicy, error: ProxyError, requestSent: boolean): boolean {
   if (error.code === "upstream_overflow") return false;
   if (policy.reset || policy.serverError || (policy.resetBeforeRequest && !requestSent)) return true;
+  if (policy.refusedStream && error.code === "upstream_refused_stream") return true;
   return isConnectFailure(error) && (policy.connectFailure || policy.gatewayError);
 }
 

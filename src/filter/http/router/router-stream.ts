@@ -10,13 +10,13 @@ import type { HttpStream, TerminalFilter } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
-import type { Http1Client, ResponseHandler } from "../../../upstream/pool/http1-client.ts";
-import { poolOf, type Http1Pool, type PoolWaiter, type RequestedServer } from "../../../upstream/pool/http1-pool.ts";
+import type { HttpPool, PoolWaiter, ResponseHandler, UpstreamExchange } from "../../../upstream/pool/exchange.ts";
+import { poolOf, type RequestedServer } from "../../../upstream/pool/pool-of.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
-import { encodeRequestHead, finishRequestHeaders, rewriteHost, type RequestRoute } from "./request-headers.ts";
+import { finishRequestHeaders, rewriteHost, type RequestRoute } from "./request-headers.ts";
 import { requestedServer } from "./requested-server.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "./retry-state.ts";
 
@@ -33,13 +33,6 @@ const nothing = Buffer.alloc(0);
 const overflow = new ProxyError("upstream_overflow", { side: "upstream" });
 const protocolError = new ProxyError("upstream_protocol_error", { side: "upstream" });
 
-const http2NotSupported: LocalReply = {
-  status: 503,
-  body: "HTTP/2 to upstreams is not supported",
-  details: "http2_upstream_not_supported",
-  flags: flag.LR,
-};
-
 /** A request on its way to a cluster. */
 export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler, LbContext {
   readonly #stream: HttpStream;
@@ -51,14 +44,14 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   readonly #deps: RouterDeps;
   readonly #retry: RetryState | undefined;
   readonly #bodiless: boolean;
-  readonly #chunked: boolean;
   readonly #timeoutMs: number;
-  #client: Http1Client | undefined;
-  #pool: Http1Pool | undefined;
+  #client: UpstreamExchange | undefined;
+  #pool: HttpPool | undefined;
   #host: Host | undefined;
   #backOff: { cancel(): void } | undefined;
   readonly #replay = new ReplayBuffer();
   #requestComplete: boolean;
+  #trailers: HeaderMap | undefined;
   #completeMs = 0;
   #deadlineMs = 0;
   #attached = false;
@@ -94,7 +87,6 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ?? action.model.timeoutMs;
     this.#requestComplete = stream.requestComplete;
     this.#bodiless = stream.requestComplete;
-    this.#chunked = !stream.requestComplete && stream.upgrade === "" && !stream.headers.has("content-length");
   }
 
   // --- LbContext -----------------------------------------------------------------------------------------------------
@@ -163,11 +155,6 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const { info } = stream;
     const cluster = this.#cluster;
     info.attemptCount++;
-    if (cluster.model.http.protocol === "http2") {
-      // Speaking HTTP/1.1 to a server that only knows HTTP/2 would end as a protocol error of its making.
-      this.#reply(http2NotSupported);
-      return;
-    }
     const host = cluster.pick(this);
     if (host === undefined) {
       cluster.stats.upstreamCxNoneHealthy.inc();
@@ -185,13 +172,13 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     const { upstreamAlpn: alpn, upstreamAlpnKey: alpnKey } = stream;
-    const pool = poolOf(host, cluster, alpn, alpnKey, this.#server, info.connection.upstreamSource, this.#deps.clock);
+    const pool = poolOf(host, cluster, info.protocol, alpn, alpnKey, this.#server, info.connection.upstreamSource, this.#deps.clock);
     this.#pool = pool;
     const client = pool.acquire(this);
     if (client !== undefined) this.#attach(client);
   }
 
-  #attach(client: Http1Client): void {
+  #attach(client: UpstreamExchange): void {
     const stream = this.#stream;
     const { info } = stream;
     const { stats, resources } = this.#cluster;
@@ -205,15 +192,18 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     stats.upstreamRqActive.inc();
     info.upstreamLocalAddress = client.localAddress;
     info.upstreamTls = client.peer;
-    info.upstreamProtocol = "HTTP/1.1";
+    info.upstreamProtocol = client.protocol;
     if (info.firstUpstreamTxMs === 0) info.firstUpstreamTxMs = stream.nowMs;
     const bodyWaits = !this.#bodiless;
-    client.send(this, stream.method, encodeRequestHead(stream, this.#chunked, this.#bodiless), this.#chunked, this.#bodiless);
+    client.send(this, stream, this.#bodiless);
     const { pieces } = this.#replay;
-    for (let i = 0; i < pieces.length && this.#client === client; i++)
-      client.write(pieces[i]!, this.#requestComplete && i === pieces.length - 1);
-    // A body that ended without bytes while the connection was awaited.
-    if (bodyWaits && this.#requestComplete && pieces.length === 0) client.write(nothing, true);
+    const ends = this.#requestComplete && this.#trailers === undefined;
+    for (let i = 0; i < pieces.length && this.#client === client; i++) client.write(pieces[i]!, ends && i === pieces.length - 1);
+    if (bodyWaits && this.#requestComplete && this.#client === client) {
+      if (this.#trailers !== undefined) client.writeTrailers(this.#trailers);
+      // A body that ended without bytes while the connection was awaited.
+      else if (pieces.length === 0) client.write(nothing, true);
+    }
     if (bodyWaits && this.#client === client) {
       // What waited for the connection need not be kept unless it may have to be sent again.
       if (this.#retry === undefined) this.#replay.drop();
@@ -224,7 +214,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
 
   /** A connection that had to be waited for. */
-  onPoolReady(client: Http1Client): void {
+  onPoolReady(client: UpstreamExchange): void {
     this.#stream.nowMs = this.#deps.clock.nowMs();
     this.#attach(client);
   }
@@ -270,10 +260,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onRequestTrailers(trailers: HeaderMap): void {
     this.#requestComplete = true;
-    const client = this.#client;
-    // Without a connection yet they are dropped with the framing: Envoy drops trailers by default too.
-    if (client !== undefined && this.#cluster.model.http.enableTrailers) client.writeTrailers(trailers);
-    else this.onRequestData(nothing, true);
+    this.#trailers = trailers;
+    this.#client?.writeTrailers(trailers);
   }
 
   onRequestComplete(): void {
@@ -406,8 +394,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onResponseTrailers(trailers: HeaderMap): void {
     this.#end();
-    if (this.#cluster.model.http.enableTrailers) this.#stream.respondTrailers(trailers);
-    else this.#stream.respondData(nothing, true);
+    this.#stream.respondTrailers(trailers);
   }
 
   onReadDone(): void {

@@ -1,12 +1,15 @@
 // The HTTP connection manager as a network filter: compiles HTTP filters, router and routes once per filter chain, and gives
-// each connection to the HTTP/1 codec.
+// each connection to the codec of its protocol.
 import type { HttpConnectionManagerConfig } from "../../../envoy/listener/http-connection-manager.ts";
 import { routerExtension, type RouterConfig } from "../../../envoy/http-filter/router.ts";
 import { HttpManager, type Terminal } from "../../../http/connection-manager.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
-import { Http1ServerConnection } from "../../../http/h1/server-connection.ts";
+import type { ServerConnection } from "../../../http/codec.ts";
+import { Http1ServerConnection, type PrefaceHandler } from "../../../http/h1/server-connection.ts";
+import { Http2ServerConnection } from "../../../http/h2/server-connection.ts";
 import type { RouteTable } from "../../../http/route/route-table.ts";
 import type { Connection } from "../../../net/connection.ts";
+import { sniffHttp } from "../../../wire/http-sniff.ts";
 import type { NetworkFilter, NetworkFilterContext, NetworkFilterSpec } from "../../filter.ts";
 
 /** Makes the terminal of a chain of HTTP filters: the router. */
@@ -68,8 +71,11 @@ function routeSource(config: HttpConnectionManagerConfig, context: NetworkFilter
 
 class HttpConnectionManagerFilter implements NetworkFilter {
   readonly #manager: HttpManager;
-  readonly #connections = new Set<Http1ServerConnection>();
-  readonly #onClosed = (connection: Http1ServerConnection): void => {
+  readonly #connections = new Set<ServerConnection>();
+  readonly #onClosed = (connection: ServerConnection): void => {
+    const { stats } = this.#manager;
+    stats.downstreamCxActive.dec();
+    stats.downstreamCxDestroy.inc();
     this.#connections.delete(connection);
   };
 
@@ -90,11 +96,37 @@ class HttpConnectionManagerFilter implements NetworkFilter {
       this.#manager.logDenied(connection.info);
       return "done";
     }
-    const served = new Http1ServerConnection(connection, this.#manager, this.#onClosed);
+    const manager = this.#manager;
+    manager.stats.downstreamCxTotal.inc();
+    manager.stats.downstreamCxActive.inc();
+    if (this.#speaksHttp2(connection)) {
+      this.#serve(new Http2ServerConnection(connection, manager, this.#onClosed));
+      return "done";
+    }
+    // Where the first bytes have to tell, it is HTTP/1 until they say otherwise.
+    const open = manager.config.codecType === "AUTO" && connection.info.negotiatedAlpn === "";
+    const onPreface: PrefaceHandler | undefined = open
+      ? (before, reader, bytes) => {
+          this.#connections.delete(before);
+          this.#serve(new Http2ServerConnection({ ...connection, initialBytes: bytes }, manager, this.#onClosed, reader));
+        }
+      : undefined;
+    const served = new Http1ServerConnection(connection, manager, this.#onClosed, onPreface);
+    if (!served.handedOver) this.#serve(served);
+    return "done";
+  }
+
+  #serve(served: ServerConnection): void {
     this.#connections.add(served);
     // It was still being inspected when the chain was taken away.
     if (this.#retired) served.drain();
-    return "done";
+  }
+
+  #speaksHttp2({ info, initialBytes }: Connection): boolean {
+    const { codecType } = this.#manager.config;
+    if (codecType !== "AUTO") return codecType === "HTTP2";
+    if (info.negotiatedAlpn !== "") return info.negotiatedAlpn === "h2" || info.negotiatedAlpn === "istio-h2";
+    return initialBytes !== undefined && sniffHttp(initialBytes) === "h2c";
   }
 
   drain(): void {

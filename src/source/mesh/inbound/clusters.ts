@@ -3,7 +3,7 @@ import { inboundBindConfig } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import type { DestinationRule } from "../istio/destination-rules.ts";
 import { policyAtPort } from "../istio/effective-policy.ts";
-import { clusterMetadata, protocolFields, upstreamProtocol } from "../outbound/cluster-fields.ts";
+import { clusterMetadata, inboundProtocol, protocolFields } from "../outbound/cluster-fields.ts";
 import { passthroughHttpOptions } from "../outbound/fixed-clusters.ts";
 import type { NodeView, OwnPort } from "../node-view.ts";
 import { connectionPoolFields } from "../policy/connection-pool.ts";
@@ -38,7 +38,7 @@ export function buildInboundClusters(view: NodeView): readonly Json[] {
       ...connectionPoolFields(view.mesh.config, pool),
       common_lb_config: {},
       ...inboundMetadata(own, rule?.spec.policy === undefined ? undefined : rule),
-      ...protocolFields(upstreamProtocol(own.port), pool),
+      ...protocolFields(inboundProtocol(own.port, pool), pool),
     };
     const loopback = view.family.mode === "v6" ? "::1" : "127.0.0.1";
     const target = own.ingress?.endpoint ?? (view.proxy.interception === "NONE" ? { address: loopback, port: own.targetPort } : undefined);

@@ -24,6 +24,12 @@ export interface ConnectionPool {
   readonly maxRequestsPerConnection: number;
   readonly maxRetries: number;
   readonly httpIdleTimeout: string | undefined;
+  /** Of one HTTP/2 connection. */
+  readonly maxConcurrentStreams: number;
+  /** Whether HTTP/1.1 goes on as HTTP/2; undefined: as the mesh says. */
+  readonly h2Upgrade: boolean | undefined;
+  /** The upstream is spoken to as the caller speaks. */
+  readonly useClientProtocol: boolean;
 }
 
 const count = { min: 0, max: 0x7fff_ffff };
@@ -46,10 +52,18 @@ export function readConnectionPool(policy: Fields, key = "connectionPool"): Conn
     maxRequestsPerConnection: http?.integer("maxRequestsPerConnection", count) ?? 0,
     maxRetries: http?.integer("maxRetries", count) ?? 0,
     httpIdleTimeout: http && readDuration(http, "idleTimeout"),
+    maxConcurrentStreams: http?.integer("maxConcurrentStreams", count) ?? 0,
+    h2Upgrade: http && readUpgradePolicy(http),
+    useClientProtocol: http?.boolean("useClientProtocol") ?? false,
   };
-  http?.notHonoured("h2UpgradePolicy", "useClientProtocol", "maxConcurrentStreams");
+  if (pool.useClientProtocol && pool.h2Upgrade) http?.error("useClientProtocol", "must not be true when h2UpgradePolicy is UPGRADE");
   for (const each of [tcp, http, fields]) each?.finish();
   return pool;
+}
+
+function readUpgradePolicy(http: Fields): boolean | undefined {
+  const policy = http.oneOf("h2UpgradePolicy", ["DEFAULT", "DO_NOT_UPGRADE", "UPGRADE"]);
+  return policy === undefined || policy === "DEFAULT" ? undefined : policy === "UPGRADE";
 }
 
 /** Reads `tcpKeepalive`, which MeshConfig has as well. */

@@ -17,10 +17,37 @@ export function httpProtocolOptions(options: Json): Json {
 /** The upstream speaks the version of HTTP that the caller speaks. */
 export const downstreamProtocol: Json = { use_downstream_protocol_config: { http_protocol_options: {}, http2_protocol_options: {} } };
 
-/** How a cluster speaks HTTP: HTTP/2 by name, the caller's version when it was sniffed; undefined for HTTP/1.1. */
-export function upstreamProtocol(port: ServicePort): Json | undefined {
-  if (isHttp2(port.protocol)) return { explicit_http_config: { http2_protocol_options: {} } };
-  return port.protocol === "AUTO" ? downstreamProtocol : undefined;
+/** Who calls, as far as the protocol of a cluster depends on it. */
+export interface ProtocolCaller {
+  readonly upgrades: boolean;
+  /** A gateway does not sniff, so at a port whose protocol is open it has no caller's version to follow. */
+  readonly sniffs: boolean;
+}
+
+/** True when a cluster speaks HTTP/2 whatever its caller speaks: by its port's name, or because HTTP/1.1 is upgraded. */
+export function speaksHttp2(port: ServicePort, pool: ConnectionPool | undefined, caller: ProtocolCaller): boolean {
+  if (pool?.useClientProtocol) return false;
+  if (isHttp2(port.protocol)) return true;
+  if (port.protocol === "AUTO" && caller.sniffs) return false;
+  // A rule's word counts at every port, the mesh's only where HTTP is spoken by name.
+  return pool?.h2Upgrade ?? (caller.upgrades && port.protocol === "HTTP");
+}
+
+/** How a cluster of other services speaks HTTP; undefined for HTTP/1.1. */
+export function outboundProtocol(port: ServicePort, pool: ConnectionPool | undefined, caller: ProtocolCaller): Json | undefined {
+  if (speaksHttp2(port, pool, caller)) return explicitHttp2(pool);
+  return pool?.useClientProtocol || (port.protocol === "AUTO" && caller.sniffs) ? downstreamProtocol : undefined;
+}
+
+/** How the cluster of an own port speaks HTTP: nothing is upgraded here. */
+export function inboundProtocol(port: ServicePort, pool: ConnectionPool | undefined): Json | undefined {
+  if (pool?.useClientProtocol || port.protocol === "AUTO") return downstreamProtocol;
+  return isHttp2(port.protocol) ? explicitHttp2(pool) : undefined;
+}
+
+function explicitHttp2(pool: ConnectionPool | undefined): Json {
+  const streams = pool?.maxConcurrentStreams ?? 0;
+  return { explicit_http_config: { http2_protocol_options: streams === 0 ? {} : { max_concurrent_streams: streams } } };
 }
 
 /**

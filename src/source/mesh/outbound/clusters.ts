@@ -8,11 +8,10 @@ import { connectionPoolFields } from "../policy/connection-pool.ts";
 import { loadBalancingFields } from "../policy/load-balancing.ts";
 import { chooseLocality, commonLbConfig } from "../policy/locality.ts";
 import { outlierDetectionFields } from "../policy/outlier-detection.ts";
-import { isHttp2 } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort, sniName } from "../registry/service.ts";
 import { nameByRequest, originatedTlsSocket } from "../tls/originate.ts";
 import { autoMutualTls, mutualTlsSocket } from "../tls/upstream.ts";
-import { clusterMetadata, protocolFields, upstreamProtocol } from "./cluster-fields.ts";
+import { clusterMetadata, outboundProtocol, protocolFields, speaksHttp2, type ProtocolCaller } from "./cluster-fields.ts";
 import { clusterPorts, clusterType, forEachService, resolutionType } from "./cluster-ports.ts";
 import { buildLocalityEndpoints } from "./endpoints.ts";
 
@@ -57,12 +56,7 @@ function buildCluster(
     ...outlierDetectionFields(policy.outlierDetection),
     common_lb_config: commonLbConfig(chooseLocality(config, service, policy), service, policy),
     metadata: clusterMetadata([service], view.ruleOf(service), subset, policy.tls !== undefined && originatesTls(policy.tls)),
-    // A gateway does not sniff, so at a port whose protocol is open it has no caller's version to follow.
-    ...protocolFields(
-      view.proxy.type === "router" && port.protocol === "AUTO" ? undefined : upstreamProtocol(port),
-      policy.connectionPool,
-      byRequest,
-    ),
+    ...protocolFields(outboundProtocol(port, policy.connectionPool, callerOf(view)), policy.connectionPool, byRequest),
   };
   if (type === "ORIGINAL_DST") {
     // A rule's PASSTHROUGH overrides the type alone; how names would have been resolved stays written, as istiod leaves it.
@@ -97,19 +91,24 @@ function resolverFields(view: NodeView): Json {
   };
 }
 
+function callerOf(view: NodeView): ProtocolCaller {
+  return { upgrades: view.mesh.config.h2Upgrade, sniffs: view.proxy.type !== "router" };
+}
+
 function tlsFields(view: NodeView, service: MeshService, port: ServicePort, subset: Subset | undefined): Json {
   const kind = view.tlsOf(service, subset, port);
-  const { tls } = view.policyOf(service, subset, port);
+  const { tls, connectionPool } = view.policyOf(service, subset, port);
   if (kind === "none") return {};
+  const http2 = speaksHttp2(port, connectionPool, callerOf(view));
   if (kind === "originate" && tls !== undefined) {
     // What a ServiceEntry says its servers are called; the accounts behind a Kubernetes service are no names to the world.
     const names = service.registry === "External" ? service.identities : [];
-    return { transport_socket: originatedTlsSocket(view.mesh.config, tls, { names, http2: isHttp2(port.protocol) }) };
+    return { transport_socket: originatedTlsSocket(view.mesh.config, tls, { names, http2 }) };
   }
   const target = {
     sni: tls === undefined || tls.sni === "" ? sniName(subset, service.hostname, port.port) : tls.sni,
     identities: tls === undefined || tls.subjectAltNames.length === 0 ? service.identities : tls.subjectAltNames,
-    http2: isHttp2(port.protocol),
+    http2,
   };
   // An original destination has no endpoint metadata to choose by.
   return kind === "mutual" || clusterType(view, service, subset, port) === "ORIGINAL_DST"

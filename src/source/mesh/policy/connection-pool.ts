@@ -32,7 +32,9 @@ export function commonHttpOptions(pool: ConnectionPool | undefined): Json | unde
     ...(pool === undefined || pool.maxRequestsPerConnection === 0 ? {} : { max_requests_per_connection: pool.maxRequestsPerConnection }),
     ...(pool?.maxConnectionDuration === undefined ? {} : { max_connection_duration: pool.maxConnectionDuration }),
   };
-  return Object.keys(options).length === 0 ? undefined : options;
+  // Istio writes them, even empty, where the pool says anything about HTTP connections.
+  const said = pool !== undefined && (pool.useClientProtocol || pool.maxConcurrentStreams > 0);
+  return Object.keys(options).length === 0 && !said ? undefined : options;
 }
 
 /** Settings in order, each overriding field by field what came before. */

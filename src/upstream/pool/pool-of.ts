@@ -1,0 +1,75 @@
+// Which pool a request takes its connection from: one for each host, protocol, ALPN offer, name of the server and source
+// address.
+import type { Clock } from "../../clock.ts";
+import type { UpstreamSource } from "../../telemetry/stream-info.ts";
+import type { DialOptions, Host, UpstreamCluster } from "../cluster.ts";
+import { AutoPool } from "./auto-pool.ts";
+import type { HttpPool } from "./exchange.ts";
+import { Http1Pool } from "./http1-pool.ts";
+import { Http2Pool } from "./http2-pool.ts";
+
+/** The server's name as a request has it; connections are shared by requests with the same. */
+export interface RequestedServer {
+  /** Empty sends none. */
+  readonly sni: string;
+  /** Empty asks for none. */
+  readonly verifyNames: readonly string[];
+  /** Tells it from others. */
+  readonly key: string;
+}
+
+/**
+ * The pool of a host, made on first use.
+ * @param downstream the protocol the request came in with, which the cluster may want to keep
+ * @param alpn offered instead of the cluster's own, with the key that tells it from others
+ * @param server undefined = the cluster's own name
+ * @param source undefined = this machine's own address
+ */
+export function poolOf(
+  host: Host,
+  cluster: UpstreamCluster,
+  downstream: string,
+  alpn: readonly string[] | undefined,
+  alpnKey: string,
+  server: RequestedServer | undefined,
+  source: UpstreamSource | undefined,
+  clock: Clock,
+): HttpPool {
+  const pools = (host.pools ??= new Map());
+  const follows = cluster.model.http.protocol === "downstream" && downstream === "HTTP/2";
+  let key = follows ? `h2,${alpnKey}` : alpnKey;
+  if (server !== undefined || source !== undefined) key = requestKey(key, server, source);
+  const known = pools.get(key) as HttpPool | undefined;
+  if (known !== undefined) return known;
+  const options: DialOptions = {
+    allowHalfOpen: false,
+    ...(alpn === undefined ? {} : { alpn }),
+    ...(server === undefined || server.sni === "" ? {} : { sni: server.sni }),
+    ...(server === undefined ? {} : { verifyNames: server.verifyNames }),
+    ...(source === undefined ? {} : { source }),
+  };
+  // Names and sources are the clients' to choose, and many, so such a pool is forgotten with its last connection.
+  const onEmpty = server === undefined && source === undefined ? undefined : (): unknown => pools.delete(key);
+  const pool = createPool(host, cluster, follows, options, clock, onEmpty);
+  pools.set(key, pool);
+  return pool;
+}
+
+function createPool(
+  host: Host,
+  cluster: UpstreamCluster,
+  follows: boolean,
+  offer: DialOptions,
+  clock: Clock,
+  onEmpty: (() => void) | undefined,
+): HttpPool {
+  const { protocol } = cluster.model.http;
+  if (protocol === "http2" || follows) return new Http2Pool(host, cluster, { ...offer, alpnFallback: ["h2"] }, clock, onEmpty);
+  if (protocol === "auto") return new AutoPool(host, cluster, { ...offer, alpnFallback: ["h2", "http/1.1"] }, clock, onEmpty);
+  return new Http1Pool(host, cluster, offer, clock, onEmpty);
+}
+
+function requestKey(alpnKey: string, server: RequestedServer | undefined, source: UpstreamSource | undefined): string {
+  const from = source === undefined ? "" : ` from ${source.ip} ${source.port} ${source.mark}`;
+  return `${alpnKey} ${server?.key ?? ""}${from}`;
+}
