@@ -75,24 +75,35 @@ async function run(): Promise<MeshFigures> {
   await take(traffic);
   await pause(5000);
   const first = await take(traffic);
+  const busy = start([process.execPath, fileURLToPath(new URL("busy.ts", import.meta.url))], true);
   const steady: number[] = [...first.latencies];
+  const besideBusy: number[] = [];
+  const changeCpuMs: number[] = [];
   const during: number[] = [];
   const failures = [...first.failures];
   const change = async (index: number, generation: number): Promise<number> => {
     await take(traffic);
+    const cpuBefore = cpuMs(proxy.pid ?? 0);
     const writtenAt = performance.now();
     mesh.set(index, generation);
     await probe(traffic, index, endpointAddress(index, 0, generation).split(".", 2).join(".") + ".");
     const liveMs = performance.now() - writtenAt;
     await pause(changeWindowMs - liveMs);
     const taken = await take(traffic);
+    const spentMs = cpuMs(proxy.pid ?? 0) - cpuBefore;
+    changeCpuMs.push(spentMs);
     during.push(...taken.latencies);
     failures.push(...taken.failures);
     // As long again without a change, so that what else the machine does falls on both alike.
     await pause(changeWindowMs);
     const quiet = await take(traffic);
     steady.push(...quiet.latencies);
-    failures.push(...quiet.failures);
+    // And as long again beside a process that is busy for as long as the change was, and has nothing to do with the proxy.
+    busy.send(spentMs);
+    await Promise.all([once(busy, "message"), pause(changeWindowMs)]);
+    const control = await take(traffic);
+    besideBusy.push(...control.latencies);
+    failures.push(...quiet.failures, ...control.failures);
     return liveMs;
   };
   const newService: number[] = [];
@@ -113,6 +124,8 @@ async function run(): Promise<MeshFigures> {
     movedEndpoints,
     steadyMs: steady,
     duringMs: during,
+    besideBusyMs: besideBusy,
+    changeCpuMs,
     failures,
   };
 }
@@ -154,6 +167,16 @@ async function probe(traffic: ChildProcess, index: number, from: string): Promis
 async function take(traffic: ChildProcess): Promise<Extract<TrafficAnswer, { kind: "taken" }>> {
   ask(traffic, { kind: "take" });
   return answer(traffic, "taken");
+}
+
+/** What the threads of a process that carry no traffic have spent so far: its main thread and V8's helpers. */
+function cpuMs(pid: number): number {
+  const tasks = fs.readdirSync(`/proc/${pid}/task`).filter((task) => {
+    const name = fs.readFileSync(`/proc/${pid}/task/${task}/comm`, "utf8").trim();
+    return task === String(pid) || name === "V8Worker";
+  });
+  const spentNs = tasks.map((task) => Number(fs.readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]));
+  return spentNs.reduce((sum, each) => sum + each, 0) / 1e6;
 }
 
 function rssBytes(pid: number): number {

@@ -19,6 +19,10 @@ export interface MeshFigures {
   /** Latency of requests at a steady rate: without changes, and due within half a second after one. */
   readonly steadyMs: readonly number[];
   readonly duringMs: readonly number[];
+  /** The same beside an unrelated process that is busy for as long as the change before it took. */
+  readonly besideBusyMs: readonly number[];
+  /** CPU time of each change, outside the threads that carry traffic. */
+  readonly changeCpuMs: readonly number[];
   readonly failures: readonly string[];
 }
 
@@ -50,7 +54,9 @@ export function formatMesh({ services }: MeshSettings, outcome: MeshOutcome): st
     `  ${name.padEnd(34)}${value.padStart(22)}${goal === "" ? "" : `   ${goal}`}\n`;
   const changes = (values: readonly number[]): string =>
     `${percentile(values, 0.5).toFixed(0)} ms, worst ${Math.max(...values).toFixed(0)}`;
-  const [steady, during] = [percentile(figures.steadyMs, 0.99), percentile(figures.duringMs, 0.99)];
+  const [steady, during, control] = [figures.steadyMs, figures.duringMs, figures.besideBusyMs].map((values) =>
+    percentile(values, 0.99),
+  ) as [number, number, number];
   return [
     title,
     line("ready", `${figures.readyMs.toFixed(0)} ms`, "at most 5000"),
@@ -61,7 +67,13 @@ export function formatMesh({ services }: MeshSettings, outcome: MeshOutcome): st
     line("endpoints moved live", changes(figures.movedEndpoints), "at most 300"),
     line("p99 of requests, steady", `${steady.toFixed(2)} ms`),
     line("p99 of requests during a change", `${during.toFixed(2)} ms, ${(during / steady).toFixed(1)}x`, "at most 2x"),
-    line("requests that failed", `${figures.failures.length} of ${figures.steadyMs.length + figures.duringMs.length}`, "0"),
+    line("p99 beside a process as busy", `${control.toFixed(2)} ms, ${(control / steady).toFixed(1)}x`),
+    line("CPU of a change", `${percentile(figures.changeCpuMs, 0.5).toFixed(0)} ms, worst ${Math.max(...figures.changeCpuMs).toFixed(0)}`),
+    line(
+      "requests that failed",
+      `${figures.failures.length} of ${figures.steadyMs.length + figures.duringMs.length + figures.besideBusyMs.length}`,
+      "0",
+    ),
     ...[...new Set(figures.failures)].slice(0, 5).map((reason) => `    ${reason}\n`),
   ].join("");
 }
