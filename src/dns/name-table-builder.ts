@@ -8,6 +8,9 @@ import type { NameTable } from "./name-table.ts";
 /** Bytes of an IPv6 address, the longest. */
 const MAX_ADDRESS_LENGTH = 16;
 
+// What the last table was written into: the next one is mostly as long, and new memory costs more than writing to it.
+let spare: Buffer | undefined;
+
 /** Builds one table. Of several claims to a name the first one gets it. */
 export class NameTableBuilder {
   readonly #entries: Int32Array<SharedArrayBuffer>;
@@ -16,7 +19,7 @@ export class NameTableBuilder {
   readonly #searches: number[] = [];
   /** By entry, the hosts that claimed its name too late. */
   readonly #late = new Map<number, number[]>();
-  #bytes = Buffer.allocUnsafe(1 << 16);
+  #bytes: Buffer;
   #end = 0;
   #size = 0;
   #hosts = 0;
@@ -24,6 +27,8 @@ export class NameTableBuilder {
 
   /** @param maxNames the most names that will be claimed */
   constructor(maxNames: number) {
+    this.#bytes = spare ?? Buffer.allocUnsafeSlow(1 << 16);
+    spare = undefined;
     this.#entries = new Int32Array(new SharedArrayBuffer(4 * field.stride * maxNames));
     // At most half full, so that a miss ends after a probe or two.
     this.#slots = new Int32Array(new SharedArrayBuffer(4 * 2 ** Math.ceil(Math.log2(Math.max(4, maxNames * 2)))));
@@ -75,6 +80,7 @@ export class NameTableBuilder {
     this.#expandKnown();
     const bytes = new Uint8Array(new SharedArrayBuffer(this.#end));
     bytes.set(this.#bytes.subarray(0, this.#end));
+    spare = this.#bytes;
     return {
       size: this.#size,
       hosts: this.#hosts,
@@ -165,7 +171,7 @@ export class NameTableBuilder {
 
   #reserve(length: number): void {
     if (this.#bytes.length - this.#end >= length) return;
-    const larger = Buffer.allocUnsafe(2 * this.#bytes.length + length);
+    const larger = Buffer.allocUnsafeSlow(2 * this.#bytes.length + length);
     larger.set(this.#bytes.subarray(0, this.#end));
     this.#bytes = larger;
   }
