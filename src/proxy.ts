@@ -28,6 +28,7 @@ import { buildSnapshot } from "./snapshot/snapshot.ts";
 import { tidyHeap } from "./proxy/tidy-heap.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import type { SnapshotUpdate } from "./snapshot/update.ts";
+import { workloadOfNode } from "./telemetry/istio/workload.ts";
 import type { LogLevel, LogStyle, ProcessLogger } from "./telemetry/pino-logger.ts";
 import { StatsSlab } from "./telemetry/stats-slab.ts";
 import { StatsReader } from "./telemetry/stats/stats-reader.ts";
@@ -192,6 +193,7 @@ class Runner implements Proxy {
         limit: descriptors,
         connections: Math.floor(descriptors / 2),
       });
+    this.#reportFor(loaded.config.node);
     const failures = await this.#publish(loaded.snapshot);
     if (failures.length > 0) return failures;
     const { dnsForward, admin = loaded.config.admin } = this.#options;
@@ -334,6 +336,12 @@ class Runner implements Proxy {
     const judged = source.kind === "mesh" ? { ...config.resources, secrets: [] } : config.resources;
     const unusable = checkCertificates(judged, this.#deps.clock.wallMs());
     return unusable.length > 0 ? { ok: false, problems: [...unusable] } : this.#build(config, previous);
+  }
+
+  // Once: who a proxy is does not change while it runs.
+  #reportFor(node: Node): void {
+    const everywhere = this.#options.source.kind === "mesh";
+    this.#pool.setIstioMetrics({ own: workloadOfNode(node), everywhere, gateway: isRouter(node.id) });
   }
 
   /** What the source and the feeds give together. */

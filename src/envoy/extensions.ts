@@ -7,6 +7,7 @@ import { decodeExtAuthz, decodeExtAuthzPerRoute, decodeNetworkExtAuthz } from ".
 import { decodeFault, isInertFault } from "./http-filter/fault.ts";
 import { decodeHttpConnectionManager } from "./listener/http-connection-manager-decoder.ts";
 import { decodeIstioAlpn } from "./http-filter/istio-alpn.ts";
+import { decodeIstioStats, istioStatsExtension } from "./http-filter/istio-stats.ts";
 import { decodeJwtAuthn, decodeJwtPerRoute } from "./http-filter/jwt-authn.ts";
 import {
   decodeHttpInspector,
@@ -90,7 +91,7 @@ const rows: readonly Extension[] = [
   }),
   honoured("network filter", "envoy.filters.network.rbac", "envoy.extensions.filters.network.rbac.v3.RBAC", { decode: decodeNetworkRbac }),
   ignored("network filter", "envoy.filters.network.metadata_exchange", "envoy.tcp.metadataexchange.config.MetadataExchange", statsOnly),
-  ignored("network filter", "istio.stats", "stats.PluginConfig", statsOnly),
+  honoured("network filter", istioStatsExtension, "stats.PluginConfig", { decode: decodeIstioStats }),
   ignored("network filter", "envoy.filters.network.mongo_proxy", "envoy.extensions.filters.network.mongo_proxy.v3.MongoProxy", statsOnly),
   ignored(
     "network filter",
@@ -151,7 +152,7 @@ const rows: readonly Extension[] = [
     inert: isInertLocalRateLimit,
   }),
   ignored("http filter", "envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", statsOnly),
-  ignored("http filter", "istio.stats", "stats.PluginConfig", statsOnly),
+  honoured("http filter", istioStatsExtension, "stats.PluginConfig", { decode: decodeIstioStats }),
   ignored("http filter", "istio.metadata_exchange", "io.istio.http.peer_metadata.Config", statsOnly),
   ignored("http filter", "envoy.filters.http.tap", "envoy.extensions.filters.http.tap.v3.Tap", "it only copies traffic"),
   honoured("http filter", "envoy.filters.http.ext_authz", "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz", {

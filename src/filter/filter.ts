@@ -7,6 +7,7 @@ import type { Clock } from "../clock.ts";
 import type { Connection } from "../net/connection.ts";
 import type { SpliceRelay } from "../net/relay/splice-relay.ts";
 import type { AccessLogger } from "../telemetry/access-logger.ts";
+import type { IstioRecorder } from "../telemetry/istio/recorder.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import type { ConnectionInfo } from "../telemetry/stream-info.ts";
@@ -43,6 +44,8 @@ export interface NetworkFilterContext extends FilterDeps {
   readonly listener: Listener;
   /** `listener.ADDRESS` scope. */
   readonly listenerStats: StatsScope;
+  /** Present for a chain that reports Istio's metrics. */
+  readonly istioMetrics?: IstioRecorder | undefined;
   /** Present for a chain that an east-west gateway's server names choose. */
   readonly sniRefusals?: SniRefusalStats | undefined;
 }

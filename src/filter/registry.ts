@@ -1,6 +1,7 @@
 // Every kind of filter this build can run, in one list per level. To add a filter: its folder, one line here, and its decoder
 // in envoy/extensions.ts. The order is the order of documentation; configuration decides the order of execution.
 import { routerExtension } from "../envoy/http-filter/router.ts";
+import { istioStatsExtension } from "../envoy/http-filter/istio-stats.ts";
 import type { HttpFilterSpec } from "../http/filter.ts";
 import type { ListenerFilterSpec, NetworkFilterSpec } from "./filter.ts";
 import { cors } from "./http/cors/cors.ts";
@@ -47,5 +48,6 @@ export const networkFilters = byExtension<NetworkFilterSpec>([
 export const filterSupport = {
   supportedListenerFilters: new Set(listenerFilters.keys()),
   supportedNetworkFilters: new Set(networkFilters.keys()),
-  supportedHttpFilters: new Set([...httpFilters.keys(), routerExtension]),
+  // The stats filter has no part in a stream: listener/istio-metrics.ts sees whether it is there.
+  supportedHttpFilters: new Set([...httpFilters.keys(), routerExtension, istioStatsExtension]),
 };

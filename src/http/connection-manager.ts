@@ -1,9 +1,10 @@
 // The HTTP connection manager, compiled from its configuration once: filter lists, header rules, stats, access logs. One
 // object per filter chain, shared by all its connections and streams; it has no per-stream state.
 import type { Clock } from "../clock.ts";
-import type { FilterDeps } from "../filter/filter.ts";
+import type { FilterDeps, NetworkFilterContext } from "../filter/filter.ts";
 import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connection-manager.ts";
 import type { AccessLogger } from "../telemetry/access-logger.ts";
+import type { IstioRecorder } from "../telemetry/istio/recorder.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { flag } from "../telemetry/response-flag.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
@@ -130,6 +131,7 @@ export class HttpManager {
   readonly #filterCount: number;
   readonly #completeFilters: readonly FilterEntry[];
   readonly #accessLoggers: readonly AccessLogger[];
+  readonly #istio: IstioRecorder | undefined;
   readonly #routes: () => RouteTable | undefined;
   readonly #requestRules: RequestRules;
   readonly #responseRules: ResponseRules;
@@ -144,7 +146,7 @@ export class HttpManager {
    */
   constructor(
     config: HttpConnectionManagerConfig,
-    deps: FilterDeps,
+    deps: FilterDeps & Pick<NetworkFilterContext, "istioMetrics">,
     scope: StatsScope,
     filters: readonly { readonly filter: HttpFilter; readonly name: string }[],
     terminal: Terminal,
@@ -173,6 +175,7 @@ export class HttpManager {
     this.#filterCount = entries.length;
     this.hasOverrides = entries.length > 0;
     this.#accessLoggers = deps.accessLoggers(config.accessLog);
+    this.#istio = deps.istioMetrics;
     this.#routes = routes;
     this.#requestRules = createRequestRules(config, deps);
     this.#responseRules = createResponseRules(config, deps.clock);
@@ -296,7 +299,8 @@ export class HttpManager {
     stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
     stats.downstreamRqTime.record(info.endMs - info.startMs);
     if (info.flags & (flag.DC | flag.DR)) stats.downstreamRqRxReset.inc();
-    this.log(stream.info);
+    this.#istio?.request(info);
+    this.log(info);
   }
 
   /** Writes the access-log record of something that never became a stream (a head that was refused). */

@@ -66,7 +66,7 @@ export class ActiveListener {
       const same = kept.get(key);
       if (same !== undefined) return same;
       const { transportSocket } = chain;
-      const filterContext = isSniDnatChain(chain) ? sniContext : context;
+      const filterContext = { ...(isSniDnatChain(chain) ? sniContext : context), istioMetrics: deps.istio?.recorderOf(chain, model) };
       return {
         model: chain,
         key,

@@ -15,6 +15,7 @@ import type { StatsScope } from "../telemetry/stats.ts";
 import { ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ListenerView } from "../telemetry/views.ts";
 import { compileListener, type ActiveListener } from "./active-listener.ts";
+import type { IstioMetrics } from "./istio-metrics.ts";
 import { RedirectTable } from "./redirect-table.ts";
 
 /** What listeners run on. */
@@ -27,6 +28,8 @@ export interface ListenerManagerOptions extends FilterDeps {
   readonly reusePort: boolean;
   /** What is accepted as long as there are descriptors; absent: everything. */
   readonly descriptors?: DescriptorGuard;
+  /** Istio's metrics of this worker; absent: none. */
+  readonly istio?: IstioMetrics;
   /** How long connections of a removed or changed filter chain may go on. Default 600,000 ms, Envoy's --drain-time-s. */
   readonly drainTimeMs?: number;
 }

@@ -1,5 +1,6 @@
 // What is known about one connection and one request: filled in along the path, read by access logs, header formatters,
 // stats and `explain`. Plain fields in a fixed order, because one StreamInfo is made per request.
+import type { Metadata } from "../envoy/address.ts";
 import type { HeaderMap } from "../wire/header-map.ts";
 
 /** The peer of a TLS connection, as verified. */
@@ -152,6 +153,8 @@ export class StreamInfo {
   upstreamCluster = "";
   /** `ip:port`. */
   upstreamHost = "";
+  /** What the configuration says of that host. */
+  upstreamMetadata: Metadata | undefined = undefined;
   upstreamLocalAddress = "";
   upstreamProtocol = "";
   upstreamTransportFailureReason = "";

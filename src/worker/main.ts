@@ -57,6 +57,9 @@ function start(port: MessagePort, settings: WorkerSettings): void {
       case "setLogLevel":
         log.setLevel(message.level);
         break;
+      case "setIstioMetrics":
+        runtime.setIstioMetrics(message.settings);
+        break;
       case "reopenLogs":
         runtime.reopenLogs();
         break;

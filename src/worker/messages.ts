@@ -1,6 +1,7 @@
 // What the main thread and a worker say to each other: plain data, so that it can be cloned across the boundary.
 // A request has exactly one reply with its id; notices have none.
 import type { SnapshotUpdate } from "../snapshot/update.ts";
+import type { IstioMetricsSettings } from "../listener/istio-metrics.ts";
 import type { LogLevel, LogStyle } from "../telemetry/pino-logger.ts";
 import type { StatsAnnouncement } from "../telemetry/stats-slab.ts";
 import type { ListenerView } from "../telemetry/views.ts";
@@ -17,6 +18,8 @@ export interface WorkerSettings {
   readonly accessLogFlushMs: number;
   /** An IP of this machine that is not loopback, or 127.0.0.1. */
   readonly localAddress: string;
+  /** Known when configuration has been loaded; the first threads are told later. */
+  readonly istioMetrics?: IstioMetricsSettings | undefined;
 }
 
 /** A listener that could not be made or bound, with one sentence for the person who runs the proxy. */
@@ -52,6 +55,7 @@ export type ToWorker =
     }[RequestName]
   | { readonly kind: "drain" }
   | { readonly kind: "setLogLevel"; readonly level: LogLevel }
+  | { readonly kind: "setIstioMetrics"; readonly settings: IstioMetricsSettings }
   | { readonly kind: "reopenLogs" };
 
 /** From a worker. */

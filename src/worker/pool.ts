@@ -1,6 +1,7 @@
 // The worker threads as one: publishes snapshots to all of them, sums what they know, drains and stops them, and replaces
 // one that crashed with another that gets the whole snapshot in force.
 import type { Clock } from "../clock.ts";
+import type { IstioMetricsSettings } from "../listener/istio-metrics.ts";
 import type { SnapshotUpdate } from "../snapshot/update.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { LogLevel } from "../telemetry/pino-logger.ts";
@@ -61,6 +62,7 @@ export class WorkerPool {
   #draining = false;
   #stopping = false;
   #logLevel: LogLevel;
+  #istioMetrics: IstioMetricsSettings | undefined = undefined;
 
   constructor(options: WorkerPoolOptions) {
     this.#options = options;
@@ -116,6 +118,12 @@ export class WorkerPool {
   setLogLevel(level: LogLevel): void {
     this.#logLevel = level;
     this.#tell({ kind: "setLogLevel", level });
+  }
+
+  /** Says who reports Istio's metrics, for listeners that are published from now on. */
+  setIstioMetrics(settings: IstioMetricsSettings): void {
+    this.#istioMetrics = settings;
+    this.#tell({ kind: "setIstioMetrics", settings });
   }
 
   /** Threads that run. None means that nothing is served. */
@@ -177,7 +185,13 @@ export class WorkerPool {
 
   #spawn(seat: Seat): void {
     const owner = `worker_${seat.id}.${seat.generation++}`;
-    const settings = { ...this.#options.settings, logLevel: this.#logLevel, id: seat.id, reusePort: this.#options.concurrency > 1 };
+    const settings: WorkerSettings = {
+      ...this.#options.settings,
+      logLevel: this.#logLevel,
+      istioMetrics: this.#istioMetrics,
+      id: seat.id,
+      reusePort: this.#options.concurrency > 1,
+    };
     seat.handle = new WorkerHandle(this.#entry, settings, this.#options.clock, {
       onStats: (announcement) => this.#options.reader.add(owner, announcement),
       onExit: (error) => {

@@ -11,6 +11,7 @@ import { createClientTransport } from "../identity/client-transport.ts";
 import { SecretStore } from "../identity/secret-store.ts";
 import { createServerTransport } from "../identity/server-transport.ts";
 import { SecureContextCache } from "../identity/secure-context.ts";
+import { IstioMetrics, type IstioMetricsSettings } from "../listener/istio-metrics.ts";
 import { ListenerManager } from "../listener/listener-manager.ts";
 import { DescriptorGuard, descriptorLimit } from "../net/descriptor-guard.ts";
 import { startSpliceRelay } from "../net/relay/splice-relay.ts";
@@ -35,6 +36,7 @@ export interface WorkerRuntime {
   /** Connections and requests from now on are told to go elsewhere. */
   drain(): void;
   stopAccepting(direction: "all" | "inbound"): undefined;
+  setIstioMetrics(settings: IstioMetricsSettings): void;
   reopenLogs(): void;
   /** Closes everything and writes what is left of the logs. */
   stop(): Promise<void>;
@@ -89,8 +91,11 @@ export function createWorkerRuntime(
     localAddress: settings.localAddress,
     splice,
   };
+  const istio = new IstioMetrics({ stats, logger, clusters });
+  if (settings.istioMetrics) istio.configure(settings.istioMetrics);
   const listeners = new ListenerManager({
     ...filterDeps,
+    istio,
     networkFilters,
     listenerFilters,
     descriptors,
@@ -116,6 +121,7 @@ export function createWorkerRuntime(
     listeners: () => listeners.views(),
     drain: () => drain.start(),
     stopAccepting: (direction) => listeners.stopAccepting(direction),
+    setIstioMetrics: (who) => istio.configure(who),
     reopenLogs: () => sinks.reopen(),
     stop: async () => {
       // Closing a connection writes its record, so the logs come last.

@@ -12,18 +12,24 @@ const camelNames = names.map((name) =>
 // Envoy's own spelling of code 1.
 camelNames[1] = "Canceled";
 
-function status(info: StreamInfo): number | undefined {
-  if (!info.requestHeaders?.get("content-type")?.startsWith("application/grpc")) return undefined;
+/** True when the request says that it is a gRPC call. */
+export function isGrpcRequest(info: StreamInfo): boolean {
+  return info.requestHeaders?.get("content-type")?.startsWith("application/grpc") === true;
+}
+
+/** The status of a gRPC call; undefined for other requests and for calls that ended without one. */
+export function grpcStatusNumber(info: StreamInfo): number | undefined {
+  if (!isGrpcRequest(info)) return undefined;
   const value = info.responseTrailers?.get("grpc-status") ?? info.responseHeaders?.get("grpc-status");
   return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : undefined;
 }
 
 const grpcStatus: CompileOperator = (argument = "CAMEL_STRING") => {
-  if (argument === "NUMBER") return status;
+  if (argument === "NUMBER") return grpcStatusNumber;
   const table = argument === "CAMEL_STRING" ? camelNames : argument === "SNAKE_STRING" ? names : undefined;
   if (!table) return { error: "expected CAMEL_STRING, SNAKE_STRING or NUMBER" };
   return (info) => {
-    const code = status(info);
+    const code = grpcStatusNumber(info);
     return code === undefined ? undefined : (table[code] ?? String(code));
   };
 };
@@ -31,5 +37,5 @@ const grpcStatus: CompileOperator = (argument = "CAMEL_STRING") => {
 /** The operators about gRPC. */
 export const grpcStatusReads: Readonly<Record<string, CompileOperator>> = {
   GRPC_STATUS: grpcStatus,
-  GRPC_STATUS_NUMBER: () => status,
+  GRPC_STATUS_NUMBER: () => grpcStatusNumber,
 };

@@ -6,7 +6,8 @@ import type { StatTag } from "./stat-tags.ts";
 import type { StatValue } from "./stats-reader.ts";
 
 const sanitise = (name: string): string => name.replace(/[^a-zA-Z0-9_]/g, "_");
-const escapeLabel = (value: string): string => value.replace(/[\\"\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`));
+/** A label's value as it stands between quotes. */
+export const escapeLabel = (value: string): string => value.replace(/[\\"\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`));
 const labels = (tags: readonly StatTag[]): string => tags.map((tag) => `${sanitise(tag.name)}="${escapeLabel(tag.value)}"`).join(",");
 
 /** The quantiles of Envoy's `/stats`. */
@@ -19,16 +20,23 @@ export function renderPrometheus(stats: readonly StatValue[], clusterNames: Read
     const families = new Map<string, string[]>();
     for (const stat of stats) {
       if (stat.kind !== kind) continue;
-      const tagged = extractTags(stat.name, clusterNames);
-      const family = `envoy_${sanitise(tagged.name)}`;
+      const { family, tags } = seriesOf(stat.name, clusterNames);
       let lines = families.get(family);
       if (!lines) families.set(family, (lines = []));
-      if (stat.kind === "histogram") pushHistogram(lines, family, labels(tagged.tags), stat.value);
-      else lines.push(`${family}{${labels(tagged.tags)}} ${stat.value}`);
+      if (stat.kind === "histogram") pushHistogram(lines, family, tags, stat.value);
+      else lines.push(`${family}{${tags}} ${stat.value}`);
     }
     for (const [family, lines] of families) out.push(`# TYPE ${family} ${kind}`, ...lines);
   }
   return out.length === 0 ? "" : `${out.join("\n")}\n`;
+}
+
+// Istio's metrics (istio/series.ts) carry their labels in their names.
+function seriesOf(name: string, clusterNames: ReadonlySet<string>): { readonly family: string; readonly tags: string } {
+  const brace = name.startsWith("istio_") ? name.indexOf("{") : -1;
+  if (brace > 0) return { family: name.slice(0, brace), tags: name.slice(brace + 1, -1) };
+  const tagged = extractTags(name, clusterNames);
+  return { family: `envoy_${sanitise(tagged.name)}`, tags: labels(tagged.tags) };
 }
 
 function pushHistogram(lines: string[], family: string, tags: string, value: HistogramValue): void {

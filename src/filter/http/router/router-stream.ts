@@ -164,6 +164,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#host = host;
     this.#retry?.tried?.add(host);
     info.upstreamHost = host.addressText;
+    info.upstreamMetadata = host.metadata;
     if (this.#action.model.hostRewrite?.kind === "auto" && host.hostname !== "") rewriteHost(stream, this.#by, host.hostname);
     const counts = cluster.resources.default;
     if (counts.requests >= cluster.model.circuitBreakers.default.maxRequests) {

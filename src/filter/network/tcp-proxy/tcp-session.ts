@@ -9,6 +9,7 @@ import type { Connection } from "../../../net/connection.ts";
 import { resetSocket } from "../../../net/descriptor.ts";
 import { startRelay } from "../../../net/relay/relay.ts";
 import type { Relay, RelayResult } from "../../../net/relay/relay.ts";
+import type { ConnectionSeries } from "../../../telemetry/istio/series.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import { StreamInfo } from "../../../telemetry/stream-info.ts";
 import type { ConnectionInfo, TlsPeer } from "../../../telemetry/stream-info.ts";
@@ -26,6 +27,8 @@ export class TcpSession implements DialHandler, LbContext {
   #dialing: Pending | undefined;
   #relay: Relay | undefined;
   #durationTimer: Timer | undefined;
+  /** Istio's counters, once the peer is known. */
+  #istio: ConnectionSeries | undefined;
   #attempts = 0;
   #ended = false;
   readonly headers = undefined;
@@ -108,6 +111,7 @@ export class TcpSession implements DialHandler, LbContext {
     host.activeRequests++;
     resources.default.connections++;
     this.#info.upstreamHost = host.addressText;
+    this.#info.upstreamMetadata = host.metadata;
     this.#info.attemptCount = this.#attempts;
     this.#dialing = host.dial({ allowHalfOpen: true, source: this.downstream.upstreamSource }, this);
   }
@@ -131,6 +135,7 @@ export class TcpSession implements DialHandler, LbContext {
     const { socket, raw, initialBytes } = this.#connection;
     this.#info.upstreamTls = peer;
     this.#info.upstreamLocalAddress = `${upstream.localAddress ?? ""}:${upstream.localPort ?? 0}`;
+    this.#istio = context.istioMetrics?.connection(this.#info);
     // From here the relay watches both sockets.
     socket.off("close", this.#onDownstreamGone);
     this.#relay = startRelay(
@@ -177,6 +182,8 @@ export class TcpSession implements DialHandler, LbContext {
     stats.downstreamCxTxBytesTotal.add(newSent);
     cluster?.upstreamCxTxBytesTotal.add(newReceived);
     cluster?.upstreamCxRxBytesTotal.add(newSent);
+    this.#istio?.receivedBytes.add(newReceived);
+    this.#istio?.sentBytes.add(newSent);
   }
 
   // An east-west gateway's clusters hold only endpoints that do mTLS, so an empty one says that there is none.
@@ -222,6 +229,7 @@ export class TcpSession implements DialHandler, LbContext {
     info.endMs = context.clock.nowMs();
     stats.downstreamCxActive.dec();
     onClosed(this);
+    (this.#istio ?? context.istioMetrics?.connection(info))?.closed.inc();
     for (const logger of accessLoggers) logger.log(info);
   }
 }
