@@ -12,9 +12,10 @@ const camelNames = names.map((name) =>
 // Envoy's own spelling of code 1.
 camelNames[1] = "Canceled";
 
-/** True when the request says that it is a gRPC call. */
+/** True when the request says that it is a gRPC call: `application/grpc` or one of its `+` subtypes. */
 export function isGrpcRequest(info: StreamInfo): boolean {
-  return info.requestHeaders?.get("content-type")?.startsWith("application/grpc") === true;
+  const type = info.requestHeaders?.get("content-type");
+  return type !== undefined && type.startsWith("application/grpc") && (type.length === 16 || type[16] === "+");
 }
 
 /** The status of a gRPC call; undefined for other requests and for calls that ended without one. */

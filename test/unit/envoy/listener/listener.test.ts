@@ -98,6 +98,18 @@ suite("decodeListener", () => {
     ]);
   });
 
+  test("keeps Istio's stats filter, and says which metrics of one's own it leaves out", () => {
+    const filter = {
+      name: "istio.stats",
+      typed_config: any("udpa.type.v1.TypedStruct", {
+        type_url: "type.googleapis.com/stats.PluginConfig",
+        value: { disable_host_header_fallback: true, metrics: [{ name: "request_count", dimensions: { a: "b" } }] },
+      }),
+    };
+    const json = listener({ filter_chains: [{ filters: [filter, tcpProxy("a")] }] });
+    assert.deepEqual(issuesOf(decodeListener, json), ["warning filter_chains[0].filters[0].typed_config.value.metrics: is not honoured"]);
+  });
+
   test("opens a TypedStruct that holds a configuration it honours, with the path into it", () => {
     const proxy = {
       name: "tcp",
