@@ -1,6 +1,6 @@
 // npm run bench [-- NAME...] [--json] [--rounds N] [--seconds S] [--only CONTENDER,...] [--services N]
 // Compares isthmus with Envoy, HAProxy and nginx, each where it is found ($PEERS_BIN or PATH); see measure.ts for the method.
-// `mesh` measures isthmus alone over a big mesh directory (mesh/mesh-bench.ts).
+// `tls` is all of what begins with tls-. `mesh` measures isthmus alone over a big mesh directory (mesh/mesh-bench.ts).
 import os from "node:os";
 import { parseArgs } from "node:util";
 import { benchmarks } from "./benchmark.ts";
@@ -21,7 +21,7 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const names = [...benchmarks.map(({ name }) => name), "mesh"];
+const names = [...benchmarks.map(({ name }) => name), "tls", "mesh"];
 const unknown = positionals.filter((name) => !names.includes(name));
 if (process.platform !== "linux") {
   process.stdout.write("the bench reads CPU time from /proc, so it runs on Linux only\n");
@@ -31,7 +31,9 @@ if (process.platform !== "linux") {
 } else {
   const only = values.only?.split(",");
   const contenders = findContenders().filter(({ name }) => only?.includes(name) ?? true);
-  const chosen = benchmarks.filter(({ name }) => positionals.length === 0 || positionals.includes(name));
+  const chosen = benchmarks.filter(
+    ({ name, group }) => positionals.length === 0 || positionals.includes(name) || positionals.includes(group ?? name),
+  );
   const roundMs = Number(values.seconds) * 1000;
   const outcomes =
     chosen.length === 0

@@ -9,9 +9,9 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { benchmarks, cpuPerUnit } from "./benchmark.ts";
 import type { Benchmark, Traffic } from "./benchmark.ts";
-import { makeCertificate } from "./certificate.ts";
+import { makeCertificate, makeMeshCertificate } from "./certificate.ts";
 import type { Contender, PortPair } from "./contender/contender.ts";
-import type { BenchCertificate, LoadEvent, RunLoad, UpstreamStarted } from "./load/messages.ts";
+import type { BenchCertificate, LoadEvent, MeshCertificate, RunLoad, UpstreamStarted } from "./load/messages.ts";
 import { serverName } from "./load/payload.ts";
 import { coreBusySeconds, cpuSeconds, end, freePorts, startOn, waitForPort } from "./processes.ts";
 
@@ -67,17 +67,18 @@ interface Running {
 export async function measure(contenders: readonly Contender[], chosen: readonly Benchmark[], method: Method): Promise<Outcome[]> {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "isthmus-bench-"));
   const certificate = makeCertificate(serverName);
+  const mesh = makeMeshCertificate(serverName);
   const upstream = startOn(loadCore, [process.execPath, fileFor("load/upstream.ts")], { ipc: true });
   const generator = startOn(loadCore, [process.execPath, fileFor("load/generator.ts")], { ipc: true });
   const running: Running[] = [];
   const runAll = async (): Promise<Outcome[]> => {
     upstream.send({ certificate });
     const [{ ports }] = (await once(upstream, "message")) as [UpstreamStarted];
-    for (const contender of contenders) running.push(await startProxy(contender, path.join(folder, contender.name), ports));
+    for (const contender of contenders) running.push(await startProxy(contender, path.join(folder, contender.name), ports, mesh));
     const outcomes: Outcome[] = [];
     for (const benchmark of chosen) {
       process.stderr.write(`${benchmark.name}: ${method.rounds} rounds of ${method.roundMs} ms\n`);
-      outcomes.push(await compare(benchmark, running, generator, certificate, method));
+      outcomes.push(await compare(benchmark, running, generator, { certificate, mesh }, method));
     }
     return outcomes;
   };
@@ -90,16 +91,21 @@ export async function measure(contenders: readonly Contender[], chosen: readonly
   }
 }
 
-async function startProxy(contender: Contender, folder: string, upstreamPorts: UpstreamStarted["ports"]): Promise<Running> {
+async function startProxy(
+  contender: Contender,
+  folder: string,
+  upstreamPorts: UpstreamStarted["ports"],
+  mesh: MeshCertificate,
+): Promise<Running> {
   fs.mkdirSync(folder, { recursive: true });
   const listenPorts = await freePorts(benchmarks.length);
   const ports = Object.fromEntries(
     benchmarks.map(({ name }, index) => [name, { listen: listenPorts[index] ?? 0, upstream: upstreamPorts[name] }]),
   ) as Record<Traffic, PortPair>;
   const logFile = path.join(folder, "log");
-  const child = startOn(proxyCore, contender.prepare(folder, ports), { log: fs.openSync(logFile, "w") });
+  const child = startOn(proxyCore, contender.prepare(folder, ports, mesh), { log: fs.openSync(logFile, "w") });
   try {
-    for (const port of listenPorts) await waitForPort(port, child, 10_000);
+    for (const port of contender.traffic.map((name) => ports[name].listen)) await waitForPort(port, child, 10_000);
     return { contender, child, ports };
   } catch (thrown) {
     await end(child);
@@ -110,11 +116,12 @@ async function startProxy(contender: Contender, folder: string, upstreamPorts: U
 
 async function compare(
   benchmark: Benchmark,
-  running: readonly Running[],
+  all: readonly Running[],
   generator: ChildProcess,
-  certificate: BenchCertificate,
+  certificates: { readonly certificate: BenchCertificate; readonly mesh: MeshCertificate },
   method: Method,
 ): Promise<Outcome> {
+  const running = all.filter(({ contender }) => contender.traffic.includes(benchmark.name));
   const failures = new Map(running.flatMap(({ contender, failure }) => (failure === undefined ? [] : [[contender.name, failure]])));
   const kept = new Map<string, RoundResult[]>();
   for (let round = -1; round < method.rounds; round++) {
@@ -125,7 +132,7 @@ async function compare(
         port: ports[benchmark.name].listen,
         connections: benchmark.connections,
         durationMs: round < 0 ? method.warmUpMs : method.roundMs,
-        certificate,
+        ...certificates,
       };
       let result = await runLoad(generator, load, child.pid);
       for (let again = 0; round >= 0 && again < repeats && typeof result !== "string" && isDisturbed(result); again++) {

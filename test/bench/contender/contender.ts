@@ -5,7 +5,9 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Traffic } from "../benchmark.ts";
+import { benchmarks } from "../benchmark.ts";
+import type { PlainTraffic, Traffic } from "../benchmark.ts";
+import type { MeshCertificate } from "../load/messages.ts";
 import { envoyBootstrap } from "./envoy-bootstrap.ts";
 import { haproxyConfig } from "./haproxy-config.ts";
 import { nginxConfig } from "./nginx-config.ts";
@@ -22,16 +24,26 @@ export interface Contender {
   /** Absent when the program was found; else why it is left out. */
   readonly missing?: string;
   readonly version: string;
+  /** What it is measured with: HAProxy and nginx are the yardstick of plain traffic only. */
+  readonly traffic: readonly Traffic[];
   /** Writes what the proxy reads into `folder` and returns the command that starts it in the foreground. */
-  prepare(folder: string, ports: Readonly<Record<Traffic, PortPair>>): readonly string[];
+  prepare(folder: string, ports: Readonly<Record<Traffic, PortPair>>, mesh: MeshCertificate): readonly string[];
 }
 
 /** isthmus first, then every peer, whether it is there or not. */
 export function findContenders(): Contender[] {
-  return [isthmus(), peer("envoy", ["--version"], startEnvoy), peer("haproxy", ["-v"], startHaproxy), peer("nginx", ["-v"], startNginx)];
+  return [
+    isthmus(),
+    peer("envoy", ["--version"], allTraffic, startEnvoy),
+    peer("haproxy", ["-v"], plainTraffic, startHaproxy),
+    peer("nginx", ["-v"], plainTraffic, startNginx),
+  ];
 }
 
-type Prepare = (program: string, folder: string, ports: Readonly<Record<Traffic, PortPair>>) => readonly string[];
+const allTraffic: readonly Traffic[] = benchmarks.map(({ name }) => name);
+const plainTraffic: readonly PlainTraffic[] = ["http1", "tcp-rtt", "tcp-bulk", "sni-bulk"];
+
+type Prepare = (program: string, folder: string, ports: Readonly<Record<Traffic, PortPair>>, mesh: MeshCertificate) => readonly string[];
 
 function isthmus(): Contender {
   const program = fileURLToPath(new URL("../../../scripts/isthmus", import.meta.url));
@@ -40,20 +52,26 @@ function isthmus(): Contender {
     name: "isthmus",
     version,
     ...(fs.existsSync(program) ? {} : { missing: `${program} is not there` }),
-    prepare: (folder, ports) => {
+    traffic: allTraffic,
+    prepare: (folder, ports, mesh) => {
       const file = path.join(folder, "isthmus.json");
-      fs.writeFileSync(file, JSON.stringify(envoyBootstrap(ports), null, 2));
+      fs.writeFileSync(file, JSON.stringify(envoyBootstrap(ports, mesh), null, 2));
       return [program, "run", "-c", file, "--concurrency", "1"];
     },
   };
 }
 
-function peer(name: string, versionArguments: readonly string[], prepare: Prepare): Contender {
+function peer(name: string, versionArguments: readonly string[], traffic: readonly Traffic[], prepare: Prepare): Contender {
   const program = findProgram(name);
   if (program === undefined) {
-    return { name, version: "", missing: "neither on PATH nor in $PEERS_BIN", prepare: () => [] };
+    return { name, version: "", traffic, missing: "neither on PATH nor in $PEERS_BIN", prepare: () => [] };
   }
-  return { name, version: versionOf(program, versionArguments), prepare: (folder, ports) => prepare(program, folder, ports) };
+  return {
+    name,
+    version: versionOf(program, versionArguments),
+    traffic,
+    prepare: (folder, ports, mesh) => prepare(program, folder, ports, mesh),
+  };
 }
 
 function findProgram(name: string): string | undefined {
@@ -76,9 +94,9 @@ function versionOf(program: string, versionArguments: readonly string[]): string
   return /\d+\.\d+\.\d+/.exec(text.replace(/\b[0-9a-f]{40}\b/, ""))?.[0] ?? "";
 }
 
-function startEnvoy(program: string, folder: string, ports: Readonly<Record<Traffic, PortPair>>): readonly string[] {
+function startEnvoy(program: string, folder: string, ports: Readonly<Record<Traffic, PortPair>>, mesh: MeshCertificate): readonly string[] {
   const file = path.join(folder, "envoy.json");
-  fs.writeFileSync(file, JSON.stringify(envoyBootstrap(ports), null, 2));
+  fs.writeFileSync(file, JSON.stringify(envoyBootstrap(ports, mesh), null, 2));
   return [program, "-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "error"];
 }
 

@@ -1,12 +1,14 @@
 // One Envoy v3 bootstrap with a listener for each kind of traffic. isthmus and Envoy run the very same document.
 import type { Traffic } from "../benchmark.ts";
+import type { MeshCertificate } from "../load/messages.ts";
 import { serverName } from "../load/payload.ts";
 import type { PortPair } from "./contender.ts";
 
 const extension = "type.googleapis.com/envoy.extensions.filters";
 
 /** Builds the bootstrap as plain JSON. */
-export function envoyBootstrap(ports: Readonly<Record<Traffic, PortPair>>): unknown {
+export function envoyBootstrap(ports: Readonly<Record<Traffic, PortPair>>, mesh: MeshCertificate): unknown {
+  const transport_socket = mutualTls(mesh);
   return {
     static_resources: {
       listeners: [
@@ -24,6 +26,10 @@ export function envoyBootstrap(ports: Readonly<Record<Traffic, PortPair>>): unkn
             },
           ],
         },
+        listener("tls-request", ports["tls-request"].listen, [{ transport_socket, filters: [httpConnectionManager("tls-request")] }]),
+        listener("tls-handshake", ports["tls-handshake"].listen, [{ transport_socket, filters: [httpConnectionManager("tls-handshake")] }]),
+        listener("tls-download", ports["tls-download"].listen, [{ transport_socket, filters: [tcpProxy("tls-download")] }]),
+        listener("tls-upload", ports["tls-upload"].listen, [{ transport_socket, filters: [tcpProxy("tls-upload")] }]),
       ],
       clusters: Object.entries(ports).map(([name, { upstream }]) => ({
         name,
@@ -43,6 +49,21 @@ function listener(name: string, port: number, filterChains: readonly unknown[]):
 
 function address(port: number): unknown {
   return { socket_address: { address: "127.0.0.1", port_value: port } };
+}
+
+function mutualTls({ certificate, key, root }: MeshCertificate): unknown {
+  return {
+    name: "envoy.transport_sockets.tls",
+    typed_config: {
+      "@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+      require_client_certificate: true,
+      common_tls_context: {
+        tls_params: { tls_minimum_protocol_version: "TLSv1_3", tls_maximum_protocol_version: "TLSv1_3" },
+        tls_certificates: [{ certificate_chain: { inline_string: certificate }, private_key: { inline_string: key } }],
+        validation_context: { trusted_ca: { inline_string: root } },
+      },
+    },
+  };
 }
 
 function tcpProxy(cluster: string): unknown {

@@ -3,13 +3,15 @@
 import net from "node:net";
 import type { Socket } from "node:net";
 import tls from "node:tls";
+import type { Traffic } from "../benchmark.ts";
 import type { LoadEvent, RunLoad } from "./messages.ts";
-import { bulkByteAt, http1Body, http1LastByte, http1Request, pingPong, serverName } from "./payload.ts";
+import { bulkBlock, bulkByteAt, http1Body, http1LastByte, http1Request, pingPong, serverName } from "./payload.ts";
 
 /** What a connection reports to the run it belongs to. */
 interface Run {
   units: number;
   measuring: boolean;
+  ended: boolean;
   ready(): void;
   failed(reason: string): void;
 }
@@ -38,12 +40,14 @@ async function runLoad(load: RunLoad): Promise<LoadEvent> {
   const run: Run = {
     units: 0,
     measuring: false,
+    ended: false,
     ready: () => --waiting === 0 && ready.resolve(),
     failed: (reason) => failure.reject(new Error(reason)),
   };
   const deadline = setTimeout(() => run.failed(`${waiting} of ${load.connections} connections got no right answer`), startDeadlineMs);
   try {
-    for (let index = 0; index < load.connections; index++) sockets.push(open(load, run));
+    if (load.traffic === "tls-handshake") for (let index = 0; index < load.connections; index++) handshakes(load, run, sockets, index);
+    else for (let index = 0; index < load.connections; index++) sockets.push(open(load, load.traffic, run));
     await Promise.race([ready.promise, failure.promise]);
     clearTimeout(deadline);
     run.units = 0;
@@ -55,20 +59,21 @@ async function runLoad(load: RunLoad): Promise<LoadEvent> {
     return { kind: "finished", units: run.units, seconds: (performance.now() - startedAt) / 1000 };
   } finally {
     clearTimeout(deadline);
+    run.ended = true;
     for (const socket of sockets) socket.destroy();
   }
 }
 
-function open(load: RunLoad, run: Run): Socket {
-  const socket = connect(load, run);
+function open(load: RunLoad, traffic: Exclude<Traffic, "tls-handshake">, run: Run): Socket {
+  const socket = connect(load, traffic, run);
   socket.on("error", (error) => run.failed(error.message));
   socket.on("close", () => run.failed("the proxy closed a connection"));
   return socket;
 }
 
-function connect(load: RunLoad, run: Run): Socket {
+function connect(load: RunLoad, traffic: Exclude<Traffic, "tls-handshake">, run: Run): Socket {
   const to = { host: "127.0.0.1", port: load.port };
-  switch (load.traffic) {
+  switch (traffic) {
     case "http1":
       return requests(net.connect({ ...to, noDelay: true }), run);
     case "tcp-rtt":
@@ -83,13 +88,73 @@ function connect(load: RunLoad, run: Run): Socket {
       const socket = tls.connect({ ...to, servername: serverName, ca: load.certificate.certificate });
       return socket.on("data", (chunk: Buffer) => void take(chunk, chunk.length));
     }
+    case "tls-request":
+      return requests(mutualTls(load), run);
+    case "tls-download": {
+      const take = bulk(run);
+      return mutualTls(load).on("data", (chunk: Buffer) => void take(chunk, chunk.length));
+    }
+    case "tls-upload":
+      return upload(mutualTls(load), run);
   }
+}
+
+// No session is offered, so the handshake is a full one.
+function mutualTls({ port, mesh }: RunLoad): Socket {
+  const { root, certificate, key } = mesh;
+  const secureContext = (contexts[root] ??= tls.createSecureContext({ ca: root, cert: certificate, key, minVersion: "TLSv1.3" }));
+  return tls.connect({ host: "127.0.0.1", port, servername: serverName, secureContext }).setNoDelay(true);
+}
+
+/** A context for each root: parsing keys for each connection would slow the client down. */
+const contexts: Record<string, tls.SecureContext> = {};
+
+// One connection after the other. It counts when the proxy has closed it without an error: a client that is done says nothing
+// of whether the proxy took its certificate, an alert would.
+function handshakes(load: RunLoad, run: Run, sockets: Socket[], slot: number): void {
+  let first = true;
+  const next = (): void => {
+    if (run.ended) return;
+    let secure = false;
+    const socket = mutualTls(load);
+    sockets[slot] = socket;
+    socket.once("secureConnect", () => {
+      secure = true;
+      socket.end();
+    });
+    socket.on("error", (error) => run.failed(error.message));
+    socket.on("close", () => {
+      if (!secure) return run.failed("the proxy closed a connection during its handshake");
+      if (first) run.ready();
+      first = false;
+      run.units++;
+      next();
+    });
+    socket.resume();
+  };
+  next();
+}
+
+// Counts what has left the client; the upstream says that the first piece came right and hangs up at a wrong one.
+function upload(socket: Socket, run: Run): Socket {
+  const fill = (): void => {
+    if (socket.destroyed) return;
+    socket.write(bulkBlock, () => {
+      run.units += bulkBlock.length;
+      fill();
+    });
+  };
+  socket.once("data", () => run.ready());
+  return socket.once("secureConnect", () => {
+    fill();
+    fill();
+  });
 }
 
 function requests(socket: Socket, run: Run): Socket {
   let answers = 0;
   let held = "";
-  socket.on("connect", () => socket.write(http1Request));
+  socket.on(socket instanceof tls.TLSSocket ? "secureConnect" : "connect", () => socket.write(http1Request));
   return socket.on("data", (chunk) => {
     const whole = chunk[chunk.length - 1] === http1LastByte;
     if (answers % checkEvery === 0) {

@@ -8,6 +8,11 @@ export interface BenchCertificate {
   readonly key: string;
 }
 
+/** What both ends of mTLS show, and the root that both trust. */
+export interface MeshCertificate extends BenchCertificate {
+  readonly root: string;
+}
+
 /** Starts one upstream for each kind of traffic. */
 export interface StartUpstream {
   readonly certificate: BenchCertificate;
@@ -25,9 +30,10 @@ export interface RunLoad {
   readonly connections: number;
   readonly durationMs: number;
   readonly certificate: BenchCertificate;
+  readonly mesh: MeshCertificate;
 }
 
-/** The load generator's words. `units` are requests, round trips or bytes. */
+/** The load generator's words. `units` are requests, round trips, handshakes or bytes. */
 export type LoadEvent =
   | { readonly kind: "started" }
   | { readonly kind: "finished"; readonly units: number; readonly seconds: number }

@@ -1,10 +1,10 @@
-// The upstream process: answers HTTP/1.1 requests, echoes, and sends bulk data in plain and inside TLS. Talks to the bench
+// The upstream process: answers HTTP/1.1 requests, echoes, sends bulk data in plain and inside TLS, and takes it. Talks to the bench
 // over IPC and ends with it.
 import net from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
 import tls from "node:tls";
 import type { StartUpstream, UpstreamStarted } from "./messages.ts";
-import { bulkBlock, http1Response } from "./payload.ts";
+import { bulkBlock, bulkByteAt, http1Response } from "./payload.ts";
 
 process.on("disconnect", () => process.exit(0));
 process.once("message", (message: StartUpstream) => {
@@ -12,12 +12,18 @@ process.once("message", (message: StartUpstream) => {
 });
 
 async function start({ certificate }: StartUpstream): Promise<UpstreamStarted> {
+  const http1 = await listen(net.createServer({ noDelay: true }, answerRequests));
+  const download = await listen(net.createServer(sendBulk));
   return {
     ports: {
-      http1: await listen(net.createServer({ noDelay: true }, answerRequests)),
+      http1,
       "tcp-rtt": await listen(net.createServer({ noDelay: true }, echo)),
-      "tcp-bulk": await listen(net.createServer(sendBulk)),
+      "tcp-bulk": download,
       "sni-bulk": await listen(tls.createServer({ cert: certificate.certificate, key: certificate.key }, sendBulk)),
+      "tls-request": http1,
+      "tls-handshake": http1,
+      "tls-download": download,
+      "tls-upload": await listen(net.createServer(takeBulk)),
     },
   };
 }
@@ -47,6 +53,17 @@ function sendBulk(socket: Socket): void {
   };
   socket.on("drain", fill);
   fill();
+}
+
+// Answers one byte when the first piece was right. A piece that is not ends the connection, which fails the round.
+function takeBulk(socket: Socket): void {
+  let position = 0;
+  socket.on("error", () => socket.destroy());
+  socket.on("data", (chunk) => {
+    if (chunk[0] !== bulkByteAt(position) || chunk.at(-1) !== bulkByteAt(position + chunk.length - 1)) socket.destroy();
+    else if (position === 0) socket.write("+");
+    position += chunk.length;
+  });
 }
 
 function listen(server: Server): Promise<number> {
