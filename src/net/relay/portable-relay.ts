@@ -7,6 +7,7 @@ import { LazyDeadline } from "../deadline.ts";
 import { resetSocket } from "../descriptor.ts";
 import { AdaptiveBuffer } from "./adaptive-buffer.ts";
 import { captureReads } from "./read-buffer.ts";
+import { RecordBuffer } from "./record-buffer.ts";
 import type { Relay, RelayEnd, RelayEndReason, RelayRequest } from "./relay.ts";
 
 /** Starts a portable relay. */
@@ -83,6 +84,9 @@ function ignore(): void {
   // The relay has ended; how the rest of it dies makes no difference.
 }
 
+// A TLS record that holds the most it may says that more is to follow.
+const fullRecordBytes = 16 * 1024;
+
 /** One way of the relay. */
 class Direction {
   bytes = 0;
@@ -90,37 +94,37 @@ class Direction {
   finished = false;
   readonly #source: RelayEnd;
   readonly #target: Socket;
+  /** Of a raw source. */
   readonly #buffer: AdaptiveBuffer | undefined;
+  /** Of a TLS source. */
+  readonly #records: RecordBuffer | undefined;
   readonly #onProgress: (() => void) | undefined;
   readonly #onFinished: () => void;
   readonly #written = (): void => this.#onWritten();
   #waiting = false;
   #lastRead = 0;
+  #flushing: NodeJS.Immediate | undefined;
 
   constructor(source: RelayEnd, target: RelayEnd, onProgress: (() => void) | undefined, onFinished: () => void) {
     this.#source = source;
     this.#target = target.socket;
     this.#onProgress = onProgress;
     this.#onFinished = onFinished;
-    // TLS hands over several records in one go and does not stop in between, so their bytes cannot share one buffer.
-    this.#buffer = source.raw ? new AdaptiveBuffer() : undefined;
+    if (source.raw) this.#buffer = new AdaptiveBuffer();
+    else this.#records = new RecordBuffer();
   }
 
   start(initialBytes: Uint8Array | undefined): void {
     const { socket } = this.#source;
-    const onEnd = (): void => void this.#target.end(() => this.#onTargetFinished());
+    const onEnd = (): void => {
+      this.#flush();
+      this.#target.end(() => this.#onTargetFinished());
+    };
     if (!socket.readableEnded) socket.once("end", onEnd);
     if (initialBytes && initialBytes.length > 0) this.#forward(initialBytes);
     // What Node had already read goes first, or the order would be lost.
     for (let chunk = readBuffered(socket); chunk; chunk = readBuffered(socket)) this.#forward(chunk);
-    if (
-      !this.#buffer ||
-      !captureReads(
-        socket,
-        () => this.#nextBuffer(),
-        (length, buffer) => this.#onRead(length, buffer),
-      )
-    ) {
+    if (!this.#capture(socket)) {
       socket.on("data", (chunk: Buffer) => {
         if (!this.#forward(chunk)) socket.pause();
       });
@@ -131,7 +135,25 @@ class Direction {
   }
 
   release(): void {
+    clearImmediate(this.#flushing);
     this.#buffer?.release();
+    this.#records?.release();
+  }
+
+  #capture(socket: Socket): boolean {
+    const records = this.#records;
+    if (records !== undefined) {
+      return captureReads(
+        socket,
+        () => this.#nextRecord(records),
+        (length) => this.#onRecord(records, length),
+      );
+    }
+    return captureReads(
+      socket,
+      () => this.#nextBuffer(),
+      (length, buffer) => this.#onRead(length, buffer),
+    );
   }
 
   #onTargetFinished(): void {
@@ -151,10 +173,43 @@ class Direction {
     return buffer.current;
   }
 
-  // True when the bytes have left the process and the source may be read on.
+  // Records that arrive after reading was stopped wait behind the write.
+  #onRecord(records: RecordBuffer, length: number): boolean {
+    this.#onBytes(length);
+    records.add(length);
+    if (this.#waiting) return false;
+    if (length < fullRecordBytes || records.full) return this.#flush();
+    this.#flushing ??= setImmediate(() => {
+      this.#flushing = undefined;
+      if (!this.#waiting && !this.#flush()) this.#source.socket.pause();
+    });
+    return true;
+  }
+
+  #nextRecord(records: RecordBuffer): Uint8Array {
+    const next = records.next(this.#waiting);
+    if (next.length > 0) return next;
+    this.#flush();
+    return records.next(this.#waiting);
+  }
+
+  #flush(): boolean {
+    const gathered = this.#records?.take();
+    return gathered === undefined || this.#write(gathered);
+  }
+
   #forward(chunk: Uint8Array): boolean {
-    this.bytes += chunk.length;
+    this.#onBytes(chunk.length);
+    return this.#write(chunk);
+  }
+
+  #onBytes(length: number): void {
+    this.bytes += length;
     this.#onProgress?.();
+  }
+
+  // True when the bytes have left the process and the source may be read on.
+  #write(chunk: Uint8Array): boolean {
     if (this.#target.destroyed || this.#target.writableEnded) return true;
     this.#target.write(chunk, this.#written);
     this.#waiting = this.#target.writableLength > 0;
@@ -165,7 +220,9 @@ class Direction {
   #onWritten(): void {
     if (!this.#waiting || this.#target.writableLength > 0) return;
     this.#waiting = false;
-    this.#source.socket.resume();
+    // A TLS target takes every write this way, so it is here that the buffer learns; Node uses the new one from the next but one read.
+    this.#buffer?.used(this.#lastRead);
+    if (this.#flush()) this.#source.socket.resume();
   }
 }
 
