@@ -25,7 +25,6 @@ import type { FileWatch } from "./source/watch.ts";
 import { diffSnapshots, isEmptyUpdate } from "./snapshot/diff.ts";
 import { ResourceTable } from "./snapshot/resource-table.ts";
 import { buildSnapshot } from "./snapshot/snapshot.ts";
-import { tidyHeap } from "./proxy/tidy-heap.ts";
 import type { Snapshot } from "./snapshot/snapshot.ts";
 import type { SnapshotUpdate } from "./snapshot/update.ts";
 import { workloadOfNode } from "./telemetry/istio/workload.ts";
@@ -100,8 +99,6 @@ export type StartResult = { readonly ok: true; readonly proxy: Proxy } | { reado
 const acceptWhileDrainingMs = 250;
 /** When to load again what was being written during a load; the end of the writing is mostly noticed before. */
 const unfinishedMs = 250;
-/** How long after a start its garbage is collected: whoever waited for it has been answered by then. */
-const tidyAfterMs = 1000;
 /** How often draining looks whether connections are left. */
 const drainPollMs = 50;
 
@@ -227,7 +224,6 @@ class Runner implements Proxy {
       ...(this.admin ? { admin: addressText(this.admin) } : {}),
       ...(this.dns ? { dns: addressText(this.dns) } : {}),
     });
-    this.#deps.clock.after(tidyAfterMs, tidyHeap);
     return [];
   }
 

@@ -4,10 +4,16 @@ import { open } from "node:fs/promises";
 
 /** Reads files as UTF-8, one at a time. */
 export class TextReader {
+  readonly #maxBytes: number;
   #buffer = Buffer.allocUnsafeSlow(64 * 1024);
   #last: Promise<unknown> = Promise.resolve();
 
-  /** The text of a file; rejects as `open` and `read` of node:fs do. */
+  /** @param maxBytes a file that turns out to be larger is not read to its end */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** The text of a file; rejects when it is too large, and as `open` and `read` of node:fs do. */
   read(path: string): Promise<string> {
     const text = this.#last.then(() => this.#read(path));
     this.#last = text.catch(() => undefined);
@@ -17,11 +23,13 @@ export class TextReader {
   async #read(path: string): Promise<string> {
     await using file = await open(path);
     const { size } = await file.stat();
-    this.#reserve(size + 1, 0);
+    this.#reserve(Math.min(size, this.#maxBytes) + 1, 0);
     let length = 0;
     for (;;) {
       const { bytesRead } = await file.read(this.#buffer, length, this.#buffer.length - length);
       length += bytesRead;
+      // Its size was looked at before, but what grows, or has none to tell, must not take all memory.
+      if (length > this.#maxBytes) throw new Error(`is larger than ${this.#maxBytes} bytes`);
       // Decoded at once: a string put together of parts costs three times as much to look into.
       if (bytesRead === 0) return this.#buffer.toString("utf8", 0, length);
       this.#reserve(length + 1, length);

@@ -14,6 +14,7 @@ import { encodeFields, encodeFieldsProperCase } from "../../wire/http1-encode.ts
 import { parseRequestHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
 import { statusLine } from "../../wire/http-status.ts";
 import { clientPreface } from "../../wire/http2/frame.ts";
+import { limitConnectionDuration } from "../connection-duration.ts";
 import type { DownstreamCodec, ServerConnection } from "../codec.ts";
 import type { HttpManager } from "../connection-manager.ts";
 import { headErrorReplies, replies, type LocalReply } from "../local-reply.ts";
@@ -102,13 +103,10 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     stats.downstreamCxHttp1Total.inc();
     stats.downstreamCxHttp1Active.inc();
     this.#armIdle();
-    if (config.maxConnectionDurationMs > 0) {
-      const timer = clock.after(config.maxConnectionDurationMs, () => {
-        stats.downstreamCxMaxDurationReached.inc();
-        this.drain();
-      });
-      socket.once("close", () => timer.cancel());
-    }
+    limitConnectionDuration(socket, config.maxConnectionDurationMs, clock, () => {
+      stats.downstreamCxMaxDurationReached.inc();
+      this.drain();
+    });
     // A request answered by ACK and response alone must not wait for more bytes to fill a segment.
     socket.setNoDelay(true);
     this.#writer = new Http1Writer(socket, stats.downstreamCxTxBytesTotal);

@@ -12,6 +12,7 @@ import { StreamInfo, type ConnectionInfo } from "../../telemetry/stream-info.ts"
 import type { Head } from "../../wire/http1-head.ts";
 import { h2Error, largestWindow } from "../../wire/http2/frame.ts";
 import type { MessageError } from "../../wire/http2/message.ts";
+import { limitConnectionDuration } from "../connection-duration.ts";
 import type { ServerConnection } from "../codec.ts";
 import type { HttpManager } from "../connection-manager.ts";
 import { replies } from "../local-reply.ts";
@@ -54,13 +55,10 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     stats.downstreamCxHttp2Total.inc();
     stats.downstreamCxHttp2Active.inc();
     this.#armIdle();
-    if (config.maxConnectionDurationMs > 0) {
-      const timer = clock.after(config.maxConnectionDurationMs, () => {
-        stats.downstreamCxMaxDurationReached.inc();
-        this.drain();
-      });
-      socket.once("close", () => timer.cancel());
-    }
+    limitConnectionDuration(socket, config.maxConnectionDurationMs, clock, () => {
+      stats.downstreamCxMaxDurationReached.inc();
+      this.drain();
+    });
     socket.setNoDelay(true);
     const { options, codecStats } = manager.http2;
     this.#session = new Http2Session(socket, connection.raw, options, this, codecStats, stats.downstreamCxTxBytesTotal, clock);

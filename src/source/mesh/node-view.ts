@@ -138,12 +138,12 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     return imported === undefined ? undefined : findRule(imported);
   };
   const caller = describeCaller(proxy, workload, registry.networks);
+  const ranges = workload?.pod.meta.annotations["traffic.sidecar.istio.io/includeOutboundIPRanges"];
   const context = contexts.get(
     mesh.config,
-    [registry.networks, mesh.peerAuthentications, scope.sidecar, ...[node, caller, labels].map((each) => JSON.stringify(each))],
+    [registry.networks, mesh.peerAuthentications, scope.sidecar, ranges, ...[node, caller, labels].map((each) => JSON.stringify(each))],
     () => ({}),
   );
-  const ranges = workload?.pod.meta.annotations["traffic.sidecar.istio.io/includeOutboundIPRanges"];
   return {
     context,
     definitions: definitions.get(context, definitionsOf(mesh, scope, context, registry.aliases), () => ({})),

@@ -13,14 +13,15 @@ suite("TextReader", () => {
       "é0123456789".repeat(Math.ceil(length / 11)).slice(0, length),
     );
     await Promise.all(texts.map((text, index) => writeFile(join(dir, String(index)), text)));
-    const reader = new TextReader();
+    const reader = new TextReader(2_000_000);
     const read = await Promise.all(texts.map((_, index) => reader.read(join(dir, String(index)))));
     assert.ok(read.every((text, index) => text === texts[index]));
   });
 
-  test("goes on after a file that is not there", async () => {
-    const reader = new TextReader();
+  test("goes on after a file without an end, and one that is not there", async () => {
+    const reader = new TextReader(100_000);
+    await assert.rejects(reader.read("/dev/zero"), /is larger than 100000 bytes/);
     await assert.rejects(reader.read("/nowhere/at/all"), { code: "ENOENT" });
-    assert.match(await reader.read(import.meta.filename), /goes on after/);
+    assert.match(await reader.read(import.meta.filename), /goes on after a file/);
   });
 });

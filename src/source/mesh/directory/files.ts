@@ -66,7 +66,7 @@ export class MeshFiles {
   constructor(deps: MeshFilesDeps = {}) {
     this.#wallMs = deps.wallMs ?? Date.now;
     this.#stat = deps.stat ?? ((path) => stat(path, { bigint: true }));
-    const reader = new TextReader();
+    const reader = new TextReader(maxFileBytes);
     this.#readFile = deps.readFile ?? ((path) => reader.read(path));
     this.#wait = deps.wait ?? ((ms) => new Promise((resolve) => setTimeout(resolve, ms)));
   }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { Json, Translation } from "../../../../src/source/mesh/envoy-json.ts";
+import type { MeshView } from "../../../../src/source/mesh/mesh-view.ts";
 import { translate } from "../../../../src/source/mesh/translate.ts";
 import { loadFiles, router, sidecar, workload } from "./mesh-folder.ts";
 
@@ -172,6 +173,22 @@ suite("interception NONE", () => {
     const translation = translate(annotated, sidecar("a", "127.1.0.1", none));
     assert.deepEqual([names(translation.lds), names(translation.rds)], [["127.1.0.1_8080"], []]);
     assert.ok(names(translation.cds).includes("outbound|9000||b.default.svc.cluster.local"));
+  });
+
+  test("outbound listeners come and go with the annotation of the pod, though no service changes", async (t) => {
+    const loaded = await mesh(t, 'traffic.sidecar.istio.io/includeOutboundIPRanges: ""');
+    // Without the headless service, whose listeners are made of pods and so are always made again.
+    const clusters = loaded.clusters.map((each) => ({ ...each, services: each.services.filter(({ spec }) => !spec.headless) }));
+    const annotated: MeshView = { ...loaded, clusters };
+    const withoutAnnotations = clusters.map((each) => ({
+      ...each,
+      pods: each.pods.map((pod) => ({ ...pod, meta: { ...pod.meta, annotations: {} } })),
+    }));
+    const plain: MeshView = { ...loaded, clusters: withoutAnnotations };
+    const counts = [annotated, plain, annotated].map((view) => translate(view, sidecar("a", "127.1.0.1", none)).lds.resources.length);
+    assert.equal(counts[0], 1);
+    assert.ok((counts[1] ?? 0) > 1);
+    assert.equal(counts[2], 1);
   });
 
   test("a gateway keeps to its own address", async (t) => {
