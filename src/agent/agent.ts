@@ -6,6 +6,7 @@ import { canReadOriginalDestination } from "../net/original-dst.ts";
 import { startProxy } from "../proxy.ts";
 import type { Proxy, ProxyOptions } from "../proxy.ts";
 import type { ProcessLogger } from "../telemetry/pino-logger.ts";
+import { giveWayToTraffic } from "../worker/priority.ts";
 import { type Command, type CommandUser, startCommand } from "./command.ts";
 import type { AgentSettings } from "./settings.ts";
 import { type StatusKind, statusKinds, StatusServers } from "./status-server.ts";
@@ -126,6 +127,7 @@ class Agent {
     if (addresses.length > 0)
       logger.info("status ports", Object.fromEntries(addresses.map(([kind, address]) => [kind, addressText(address)])));
     if (command.length > 0) return this.#runCommand(this.#proxy);
+    giveWayToTraffic();
     await this.#proxy.stopped;
     return 0;
   }
@@ -149,6 +151,8 @@ class Agent {
       this.#deps.complain(started.problem);
       return started.code;
     }
+    // Not before: the application would inherit it.
+    giveWayToTraffic();
     const { command } = started;
     this.#command = command;
     for (const signal of this.#early) command.signal(signal);

@@ -82,6 +82,7 @@ export class ListenerManager {
 
   /** Removes, adds and replaces listeners. A failure leaves what was there under that name. */
   async apply(update: ResourceUpdate<Listener>): Promise<readonly ListenerFailure[]> {
+    if (update.set.length + update.removed.length === 0) return [];
     const failures: ListenerFailure[] = [];
     for (const name of update.removed) this.#remove(name);
     for (const { name, value } of update.set) {
@@ -92,12 +93,14 @@ export class ListenerManager {
     return failures;
   }
 
-  /** Where each listener is. */
-  views(): readonly ListenerView[] {
-    return [...this.#entries].map(([name, { active, bound }]) => ({
-      name,
-      addresses: bound.size > 0 ? [...bound.values()].map(({ address }) => address) : active.model.addresses,
-    }));
+  /** Where each listener is; of those with these names, or all. */
+  views(names: Iterable<string> = this.#entries.keys()): readonly ListenerView[] {
+    return [...names].flatMap((name) => {
+      const entry = this.#entries.get(name);
+      if (entry === undefined) return [];
+      const { active, bound } = entry;
+      return [{ name, addresses: bound.size > 0 ? [...bound.values()].map(({ address }) => address) : active.model.addresses }];
+    });
   }
 
   /** Closes listening sockets; connections stay. */

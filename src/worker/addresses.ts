@@ -32,13 +32,18 @@ export function withoutListeners(update: SnapshotUpdate, failures: readonly List
   return { ...update, listeners: { ...update.listeners, set: update.listeners.set.filter((listener) => !failed.has(listener.name)) } };
 }
 
-/** What is bound after worker 0 answered; ports once chosen are kept for workers that start later. */
-export function boundAddresses(views: readonly ListenerView[]): BoundAddresses {
-  return new Map(views.map((view) => [view.name, view.addresses]));
+/** What is bound after worker 0 took an update and said where its listeners are; ports once chosen are kept for workers that start later. */
+export function boundAfter(bound: BoundAddresses, { listeners }: SnapshotUpdate, views: readonly ListenerView[]): BoundAddresses {
+  if (listeners.set.length + listeners.removed.length === 0) return bound;
+  const after = new Map(bound);
+  for (const name of listeners.removed) after.delete(name);
+  for (const { name, addresses } of views) after.set(name, addresses);
+  return after;
 }
 
 /** Tries each new address alone. Gives the listeners whose address somebody else owns or that may not be bound. */
 export async function probeAddresses(update: SnapshotUpdate, bound: BoundAddresses): Promise<readonly ListenerFailure[]> {
+  if (update.listeners.set.length === 0) return [];
   const ours = new Set([...bound.values()].flat().map(textOf));
   const failures: ListenerFailure[] = [];
   for (const { name, value } of update.listeners.set) {

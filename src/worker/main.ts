@@ -5,6 +5,7 @@ import type { MessagePort } from "node:worker_threads";
 import { createProcessLogger } from "../telemetry/pino-logger.ts";
 import { StatsSlab } from "../telemetry/stats-slab.ts";
 import type { RequestName, Requests, ToMain, ToWorker, WorkerSettings } from "./messages.ts";
+import { takePriority } from "./priority.ts";
 import { createWorkerRuntime } from "./runtime.ts";
 
 function start(port: MessagePort, settings: WorkerSettings): void {
@@ -18,6 +19,7 @@ function start(port: MessagePort, settings: WorkerSettings): void {
   };
   process.on("uncaughtException", onFault);
   process.on("unhandledRejection", onFault);
+  if (!takePriority(settings.priority)) log.debug("this thread has the priority of the main thread: more takes CAP_SYS_NICE");
   const runtime = createWorkerRuntime(settings, slab.root, log);
 
   const handlers: { readonly [K in RequestName]: (ask: Requests[K]["ask"]) => Requests[K]["reply"] | Promise<Requests[K]["reply"]> } = {

@@ -18,6 +18,8 @@ export interface WorkerSettings {
   readonly accessLogFlushMs: number;
   /** An IP of this machine that is not loopback, or 127.0.0.1. */
   readonly localAddress: string;
+  /** The nice value that this thread is to have. */
+  readonly priority: number;
   /** Known when configuration has been loaded; the first threads are told later. */
   readonly istioMetrics?: IstioMetricsSettings | undefined;
 }
@@ -31,6 +33,7 @@ export interface ListenerFailure {
 /** What became of a publish in one worker. */
 export interface ApplyOutcome {
   readonly failures: readonly ListenerFailure[];
+  /** Where the listeners that the update sets are now. */
   readonly listeners: readonly ListenerView[];
 }
 

@@ -9,16 +9,17 @@ import type { StatsReader } from "../telemetry/stats/stats-reader.ts";
 import type { Counter, Gauge, StatsScope } from "../telemetry/stats.ts";
 import type { ListenerView } from "../telemetry/views.ts";
 import type { ClusterDescription } from "../upstream/cluster-description.ts";
-import { boundAddresses, probeAddresses, withKnownPorts, withoutListeners } from "./addresses.ts";
+import { boundAfter, probeAddresses, withKnownPorts, withoutListeners } from "./addresses.ts";
 import type { BoundAddresses } from "./addresses.ts";
 import { sumClusters } from "./cluster-sums.ts";
 import type { ApplyOutcome, ListenerFailure, ToWorker, WorkerSettings } from "./messages.ts";
+import { mainThreadPriority } from "./priority.ts";
 import { WorkerHandle } from "./worker-handle.ts";
 
 /** What the pool needs. */
 export interface WorkerPoolOptions {
   readonly concurrency: number;
-  readonly settings: Omit<WorkerSettings, "id" | "reusePort">;
+  readonly settings: Omit<WorkerSettings, "id" | "reusePort" | "priority">;
   readonly clock: Clock;
   readonly logger: Logger;
   /** Where the workers' slabs are read. */
@@ -54,6 +55,8 @@ export class WorkerPool {
   readonly #options: WorkerPoolOptions;
   readonly #entry: URL;
   readonly #seats: Seat[];
+  // The main thread may give way later; workers that replace others are to be as those were.
+  readonly #priority = mainThreadPriority();
   readonly #restarts: Counter;
   readonly #live: Gauge;
   #bound: BoundAddresses = new Map();
@@ -155,7 +158,7 @@ export class WorkerPool {
     const firstOutcome = first && (await this.#apply(first, wanted));
     if (firstOutcome) {
       outcomes.push(firstOutcome);
-      this.#bound = boundAddresses(firstOutcome.listeners);
+      this.#bound = boundAfter(this.#bound, wanted, firstOutcome.listeners);
     }
     for (const outcome of await Promise.all(others.map((seat) => this.#apply(seat, wanted)))) if (outcome) outcomes.push(outcome);
     // The same listener fails in every worker for the same reason; one report is enough.
@@ -190,6 +193,7 @@ export class WorkerPool {
       logLevel: this.#logLevel,
       istioMetrics: this.#istioMetrics,
       id: seat.id,
+      priority: this.#priority,
       reusePort: this.#options.concurrency > 1,
     };
     seat.handle = new WorkerHandle(this.#entry, settings, this.#options.clock, {

@@ -115,7 +115,7 @@ export function createWorkerRuntime(
       // What goes, goes after whatever led to it: a request in between finds no gap.
       for (const name of update.routes.removed) routes.delete(name);
       clusters.apply(removals(update.clusters), removals(update.endpoints));
-      return { failures, listeners: listeners.views() };
+      return { failures, listeners: listeners.views(update.listeners.set.map(({ name }) => name)) };
     },
     clusters: () => clusters.describe(),
     listeners: () => listeners.views(),

@@ -86,22 +86,23 @@ export class MeshFolder {
     fs.writeFileSync(path.join(folder, "meshconfig.yaml"), "outboundTrafficPolicy: {mode: REGISTRY_ONLY}\n");
     this.#texts = clusterNames.map(() => []);
     for (let index = 0; index < services; index++) this.#texts[index % clusterNames.length]?.push(serviceYaml(index));
-    clusterNames.forEach((_, cluster) => this.#write(cluster));
+    clusterNames.forEach((_, cluster) => this.#write(cluster)());
   }
 
-  /** Writes a service anew: one more, or one that exists with endpoints of another generation. */
-  set(index: number, generation: number): void {
+  /**
+   * Writes a service anew beside the file it belongs to: one more, or one that exists with endpoints of another generation. What is
+   * given puts that file in place, as editors and kubectl-like tools do: no half of one is ever there.
+   */
+  prepare(index: number, generation: number): () => void {
     const cluster = index % clusterNames.length;
-    const texts = this.#texts[cluster];
-    if (texts === undefined) return;
+    const texts = this.#texts[cluster] ?? [];
     texts[Math.min(Math.floor(index / clusterNames.length), texts.length)] = serviceYaml(index, generation);
-    this.#write(cluster);
+    return this.#write(cluster);
   }
 
-  // By a rename, as editors and kubectl-like tools write: no half of a file is ever there.
-  #write(cluster: number): void {
+  #write(cluster: number): () => void {
     const file = path.join(this.folder, "k8s", `${clusterNames[cluster]}.yaml`);
     fs.writeFileSync(`${file}.tmp`, this.#texts[cluster]?.join("") ?? "");
-    fs.renameSync(`${file}.tmp`, file);
+    return () => fs.renameSync(`${file}.tmp`, file);
   }
 }

@@ -69,7 +69,15 @@ async function start(t: TestContext): Promise<Going> {
   });
   t.after(() => origin.close());
   const stats = recordingStats();
-  const settings = { id: 0, reusePort: false, logLevel: "off", logStyle: "text", accessLogFlushMs: 1, localAddress: "127.0.0.1" } as const;
+  const settings = {
+    id: 0,
+    priority: 0,
+    reusePort: false,
+    logLevel: "off",
+    logStyle: "text",
+    accessLogFlushMs: 1,
+    localAddress: "127.0.0.1",
+  } as const;
   const runtime = createWorkerRuntime(settings, stats, silentLogger, systemClock);
   t.after(() => runtime.stop());
   const endpoints = [{ lb_endpoints: [{ endpoint: { address: address(origin.port) } }] }];

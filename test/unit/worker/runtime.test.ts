@@ -14,7 +14,15 @@ const deadResolver: HostLookup = () => new Promise(() => {});
 
 function start(t: TestContext, lookupHost: HostLookup) {
   const clock = manualClock();
-  const settings = { id: 0, reusePort: false, logLevel: "off", logStyle: "text", accessLogFlushMs: 1, localAddress: "127.0.0.1" } as const;
+  const settings = {
+    id: 0,
+    priority: 0,
+    reusePort: false,
+    logLevel: "off",
+    logStyle: "text",
+    accessLogFlushMs: 1,
+    localAddress: "127.0.0.1",
+  } as const;
   const runtime = createWorkerRuntime(settings, recordingStats(), silentLogger, clock, lookupHost);
   t.after(() => runtime.stop());
   let version = 0;
