@@ -17,6 +17,7 @@ import type { RootHints } from "./foreign-root.ts";
 import { RefusalAlert } from "./handshake-alert.ts";
 import { MaterialSource } from "./context/material.ts";
 import type { Material } from "./context/material.ts";
+import { KnownCertificates } from "./known-certificate.ts";
 import { describePeer } from "./peer.ts";
 import { SecureContextCache } from "./secure-context.ts";
 import type { SecretLookup } from "./secret-store.ts";
@@ -26,7 +27,7 @@ import { TlsStats } from "./tls-stats.ts";
 import type { ClientHandshakeOptions, ClientTransport, HandshakeHandler, Pending } from "./transport.ts";
 import { createVerifier } from "./verifier.ts";
 import type { Verifier } from "./verifier.ts";
-import { leafNames, readCertificateNames } from "./x509/certificate-names.ts";
+import { leafNames } from "./x509/certificate-names.ts";
 import type { CertificateNames } from "./x509/certificate-names.ts";
 
 /** What client transports share and are given. */
@@ -47,6 +48,7 @@ interface Compiled {
   readonly local: CertificateNames;
   readonly hints: RootHints;
   readonly refusals: RefusalLog;
+  readonly known: KnownCertificates;
 }
 
 /** Compiles an UpstreamTlsContext. Nothing is built before the first handshake. */
@@ -105,6 +107,7 @@ class NodeClientTransport implements ClientTransport {
       local: leafNames(material.certificates[0]?.certificateChain),
       hints: createRootHints(this.#tls.common, material),
       refusals: this.#compiled?.refusals ?? new RefusalLog(this.#deps.clock, this.#deps.logger),
+      known: this.#compiled?.known ?? new KnownCertificates(),
     };
     return this.#compiled;
   }
@@ -171,7 +174,8 @@ class ClientHandshake implements Pending {
     // A server that resumed has proved to hold the secret of a connection whose certificate was verified under this version.
     const certificate = socket.getPeerX509Certificate() ?? (socket.isSessionReused() ? this.#resumed?.certificate : undefined);
     if (certificate === undefined) return this.#fail("TLS error: no server certificate", undefined);
-    const names = readCertificateNames(certificate.raw);
+    const known = this.#compiled.known.read(certificate);
+    const { names } = known;
     const verdict = this.#compiled.verify(socket, certificate, names, this.#clock.wallMs(), this.#verifyNames);
     if (!verdict.ok) {
       this.#stats.onVerifyFailed(verdict.failure);
@@ -184,13 +188,10 @@ class ClientHandshake implements Pending {
     this.#done = true;
     this.#alert?.release();
     this.#certificate = certificate;
-    this.#stats.onSecure(socket, true);
+    const peer = describePeer(socket, certificate, known, verdict.validated, this.#compiled.local);
+    this.#stats.onSecure(peer, socket.isSessionReused());
     if (this.#earlySession !== undefined) this.#onSession(this.#earlySession);
-    this.#handler.onSecure(
-      socket,
-      describePeer(socket, certificate, names, verdict.validated, this.#compiled.local),
-      socket.alpnProtocol || "",
-    );
+    this.#handler.onSecure(socket, peer, socket.alpnProtocol || "");
   }
 
   // TLS 1.2 delivers its session before the server was judged; it is kept only once it was.

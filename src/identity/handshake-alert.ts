@@ -32,7 +32,7 @@ export class RefusalAlert {
   readonly #tls: TLSSocket;
   readonly #raw: Socket;
   readonly #role: keyof typeof labels;
-  #secret: Buffer | undefined;
+  #line: Buffer | undefined;
 
   /** Attach right after the TLSSocket was made, before any byte was processed. `role`: which side this is. */
   constructor(tls: TLSSocket, raw: Socket, role: keyof typeof labels) {
@@ -42,16 +42,17 @@ export class RefusalAlert {
     tls.on("keylog", this.#onKeyLog);
   }
 
-  // The secret stays in this object for the few milliseconds between the server's and the client's Finished.
+  // The secret stays in this object for the few milliseconds between the server's and the client's Finished, and as text: it
+  // is read for the few who are refused.
   readonly #onKeyLog = (line: Buffer): void => {
-    const [label, , secret] = line.toString("latin1").trim().split(" ");
-    if (label === labels[this.#role] && secret !== undefined) this.#secret = Buffer.from(secret, "hex");
+    const label = labels[this.#role];
+    if (line.length > label.length && line.toString("latin1", 0, label.length) === label) this.#line = line;
   };
 
   /** Forgets the secret; the handshake was accepted. */
   release(): void {
-    this.#secret?.fill(0);
-    this.#secret = undefined;
+    this.#line?.fill(0);
+    this.#line = undefined;
     this.#tls.removeListener("keylog", this.#onKeyLog);
   }
 
@@ -69,9 +70,11 @@ export class RefusalAlert {
 
   #sealed(description: number): Buffer | undefined {
     const suite = suites[this.#tls.getCipher().name];
-    if (suite === undefined || this.#secret === undefined) return undefined;
-    const key = expandLabel(suite, this.#secret, "key", suite.keyBytes);
-    const nonce = expandLabel(suite, this.#secret, "iv", 12); // record number 0 leaves the iv as it is
+    const [, , hex] = this.#line?.toString("latin1").trim().split(" ") ?? [];
+    if (suite === undefined || hex === undefined) return undefined;
+    const secret = Buffer.from(hex, "hex");
+    const key = expandLabel(suite, secret, "key", suite.keyBytes);
+    const nonce = expandLabel(suite, secret, "iv", 12); // record number 0 leaves the iv as it is
     const plaintext = Buffer.from([fatal, description, alertType]);
     const header = Buffer.from([applicationDataType, 3, 3, 0, plaintext.length + tagBytes]);
     const cipher = createCipheriv(suite.cipher as "aes-256-gcm", key, nonce, { authTagLength: tagBytes });

@@ -2,22 +2,31 @@
 import type { X509Certificate } from "node:crypto";
 import type { TLSSocket } from "node:tls";
 import type { CertificateMark, TlsPeer, TlsPeerDetails } from "../telemetry/stream-info.ts";
+import type { KnownCertificate } from "./known-certificate.ts";
 import { certificateSha256 } from "./verifier.ts";
-import type { CertificateNames, SanType } from "./x509/certificate-names.ts";
+import { type CertificateNames, noNames, type SanType } from "./x509/certificate-names.ts";
 import { readSessionId } from "./x509/session.ts";
 
+const unknown = { names: noNames };
 const noPem = (): string => "";
 
-/** Describes the peer of a finished handshake. `local` are the names of the certificate this side presented. */
+/**
+ * Describes the peer of a finished handshake.
+ * @param certificate as this handshake presented it, with its chain
+ * @param known what was read from it
+ * @param local the names of the certificate this side presented
+ */
 export function describePeer(
   socket: TLSSocket,
   certificate: X509Certificate | undefined,
-  names: CertificateNames,
+  known: KnownCertificate | undefined,
   validated: boolean,
   local: CertificateNames,
 ): TlsPeer {
+  const { names } = known ?? unknown;
+  const version = socket.getProtocol() ?? "";
   return {
-    version: socket.getProtocol() ?? "",
+    version,
     cipher: socket.getCipher().name,
     presented: certificate !== undefined,
     validated: certificate !== undefined && validated,
@@ -25,21 +34,25 @@ export function describePeer(
     dnsSans: names.dnsSans,
     subject: names.subject,
     issuer: names.issuer,
-    serialNumber: certificate?.serialNumber.toLowerCase() ?? "",
-    sha256: certificate === undefined ? "" : certificateSha256(certificate),
+    get serialNumber() {
+      return known?.serialNumber ?? "";
+    },
+    get sha256() {
+      return known?.sha256 ?? "";
+    },
     pem: certificate === undefined ? noPem : () => certificate.toString(),
     chainPem: certificate === undefined ? noPem : () => chainOf(certificate).map(String).join(""),
     localUriSan: local.uriSans[0] ?? "",
     localDnsSans: local.dnsSans,
     localSubject: local.subject,
-    sessionId: sessionIdOf(socket),
+    sessionId: sessionIdOf(socket, version),
     details: () => detailsOf(certificate, names, local),
   };
 }
 
 // TLS 1.3 has no session ids; what fills the field there is for old middleboxes.
-function sessionIdOf(socket: TLSSocket): string {
-  const session = socket.getProtocol() === "TLSv1.3" ? undefined : socket.getSession();
+function sessionIdOf(socket: TLSSocket, version: string): string {
+  const session = version === "TLSv1.3" ? undefined : socket.getSession();
   return session === undefined ? "" : readSessionId(session);
 }
 

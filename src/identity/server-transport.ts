@@ -21,13 +21,14 @@ import {
 import { RefusalLog } from "./foreign-root.ts";
 import { RefusalAlert } from "./handshake-alert.ts";
 import { MaterialSource } from "./context/material.ts";
+import { type KnownCertificate, KnownCertificates } from "./known-certificate.ts";
 import { describePeer } from "./peer.ts";
 import type { SecretLookup } from "./secret-store.ts";
 import { compileServerContext } from "./context/server-context.ts";
 import type { PresentedContext, ServerContext } from "./context/server-context.ts";
 import { TlsStats } from "./tls-stats.ts";
 import type { HandshakeHandler, Pending, ServerTransport } from "./transport.ts";
-import { noNames, readCertificateNames } from "./x509/certificate-names.ts";
+import { noNames } from "./x509/certificate-names.ts";
 
 /** What server transports are given. */
 export interface ServerTransportDeps {
@@ -64,6 +65,7 @@ interface Shared {
   readonly alpn: readonly string[];
   readonly requireSni: boolean;
   readonly refusals: RefusalLog;
+  readonly known: KnownCertificates;
 }
 
 class NodeServerTransport implements ServerTransport {
@@ -83,6 +85,7 @@ class NodeServerTransport implements ServerTransport {
       alpn: usableProtocols(tls.common.alpnProtocols),
       requireSni: tls.requireSni,
       refusals: new RefusalLog(deps.clock, deps.logger),
+      known: new KnownCertificates(),
     };
   }
 
@@ -221,12 +224,13 @@ class ServerHandshake implements Pending {
     const tls = this.#tls;
     if (this.#done || tls === undefined) return;
     const certificate = tls.getPeerX509Certificate();
-    let names = noNames;
+    let known: KnownCertificate | undefined;
     let validated = false;
     if (certificate === undefined) {
       if (context.requireCertificate) return this.#fail(failed("downstream_protocol_error", "TLS error: no client certificate"));
     } else {
-      names = readCertificateNames(certificate.raw);
+      known = this.#shared.known.read(certificate);
+      const { names } = known;
       const verdict = context.verify(tls, certificate, names, this.#shared.clock.wallMs());
       if (!verdict.ok) {
         this.#shared.stats.onVerifyFailed(verdict.failure);
@@ -238,13 +242,10 @@ class ServerHandshake implements Pending {
       }
       validated = verdict.validated;
     }
-    this.#shared.stats.onSecure(tls, certificate !== undefined);
+    const peer = describePeer(tls, certificate, known, validated, this.#presented?.local ?? noNames);
+    this.#shared.stats.onSecure(peer, tls.isSessionReused());
     this.#finish();
-    this.#handler.onSecure(
-      tls,
-      describePeer(tls, certificate, names, validated, this.#presented?.local ?? noNames),
-      tls.alpnProtocol || "",
-    );
+    this.#handler.onSecure(tls, peer, tls.alpnProtocol || "");
   }
 
   // Stays attached for the socket's life: whoever owns it later may not have a listener yet.

@@ -1,6 +1,6 @@
 // Envoy's `ssl.*` stats of one TLS context. Made on the first handshake, because most of thousands of clusters never see one.
-import type { TLSSocket } from "node:tls";
 import type { StatsScope } from "../telemetry/stats.ts";
+import type { TlsPeer } from "../telemetry/stream-info.ts";
 import type { VerifyFailure } from "./failure-reason.ts";
 
 /** Counts the outcomes of handshakes under `scope`. */
@@ -13,14 +13,14 @@ export class TlsStats {
   }
 
   /** A handshake ended well. */
-  onSecure(socket: TLSSocket, presented: boolean): void {
+  onSecure({ version, cipher, presented }: TlsPeer, resumed: boolean): void {
     const scope = this.#scope;
     if (scope === undefined) return;
     scope.counter("handshake").inc();
-    if (socket.isSessionReused()) scope.counter("session_reused").inc();
+    if (resumed) scope.counter("session_reused").inc();
     if (!presented) scope.counter("no_certificate").inc();
-    scope.counter(`versions.${socket.getProtocol() ?? "unknown"}`).inc();
-    scope.counter(`ciphers.${socket.getCipher().name}`).inc();
+    scope.counter(`versions.${version || "unknown"}`).inc();
+    scope.counter(`ciphers.${cipher}`).inc();
   }
 
   /** The peer's certificate was refused. */
