@@ -4,9 +4,12 @@ import { isDeepStrictEqual } from "node:util";
 import type { Clock } from "../clock.ts";
 import type { Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { HealthCheck } from "../envoy/cluster/health-check.ts";
+import type { Logger } from "../telemetry/logger.ts";
 import type { Gauge, StatsScope } from "../telemetry/stats.ts";
 import type { ClusterStats, Host, LbContext, ResourceCounts, UpstreamCluster } from "./cluster.ts";
 import { OriginalDstHosts } from "./discovery/original-dst.ts";
+import { HealthChecker } from "./health/checker.ts";
 import { UpstreamHost } from "./host.ts";
 import type { Dialer, ResolvedEndpoint } from "./host.ts";
 import { createBalancer } from "./lb/balancer.ts";
@@ -25,7 +28,17 @@ export interface ClusterIdentity {
 /** How new hosts are reached. Compared by identity: hosts of an equal profile are carried over. */
 export interface HostProfile {
   readonly dialer: Dialer;
+  /** For connections of the proxy's own, which count nowhere. */
+  readonly ownDialer: Dialer;
   readonly transportOf: (metadata: Metadata) => HostTransport;
+}
+
+/** What a cluster is given. */
+export interface ManagedClusterDeps {
+  readonly clock: Clock;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
 }
 
 /** The metadata namespace that subset choices look at. */
@@ -47,16 +60,19 @@ export class ManagedCluster implements UpstreamCluster {
   readonly #total: Gauge;
   readonly #healthy: Gauge;
   readonly #degraded: Gauge;
+  readonly #excluded: Gauge | undefined;
   #stats: ClusterStats | undefined;
   #hosts: readonly UpstreamHost[] = [];
   readonly #outliers: OutlierDetector | undefined;
+  readonly #checker: HealthChecker | undefined;
   #onDemand: OriginalDstHosts | undefined;
   #balancer: Balancer<Host> | undefined;
   #subsets = new WeakMap<object, Balancer<Host> | "empty">();
   #overprovisioningFactor = 140;
   #dropShare = 0;
 
-  constructor(model: Cluster, identity: ClusterIdentity, profile: HostProfile, random: () => number, clock: Clock) {
+  constructor(model: Cluster, identity: ClusterIdentity, profile: HostProfile, deps: ManagedClusterDeps) {
+    const { random, clock } = deps;
     this.name = model.name;
     this.model = model;
     this.resources = identity.resources;
@@ -66,10 +82,12 @@ export class ManagedCluster implements UpstreamCluster {
     this.#total = identity.scope.gauge("membership_total");
     this.#healthy = identity.scope.gauge("membership_healthy");
     this.#degraded = identity.scope.gauge("membership_degraded");
+    this.#excluded = model.healthCheck === undefined ? undefined : identity.scope.gauge("membership_excluded");
     this.#outliers =
       model.outlierDetection === undefined
         ? undefined
         : new OutlierDetector(model.outlierDetection, { clock, random, scope: identity.scope, onChange: () => this.#rebalance() });
+    this.#checker = model.healthCheck === undefined ? undefined : this.#createChecker(model.healthCheck, deps);
   }
 
   get stats(): ClusterStats {
@@ -92,7 +110,7 @@ export class ManagedCluster implements UpstreamCluster {
 
   /** Takes the hosts of the version before over, when they are reached the same way. */
   adopt(hosts: readonly UpstreamHost[]): void {
-    this.#replace(hosts);
+    this.#replace(hosts, true);
   }
 
   /** The endpoints changed. Hosts whose address and transport stay keep their identity, and with it their pools. */
@@ -101,8 +119,26 @@ export class ManagedCluster implements UpstreamCluster {
     this.#dropShare = dropShare;
     const unclaimed = Map.groupBy(this.#hosts, (host) => host.addressText);
     const next = endpoints.map((endpoint) => this.#claim(unclaimed, endpoint) ?? this.createHost(endpoint));
-    for (const left of unclaimed.values()) for (const host of left) host.remove();
+    for (const left of unclaimed.values()) {
+      for (const host of left) {
+        host.pendingRemoval = this.#staysWhileHealthy(host);
+        if (host.pendingRemoval) next.push(host);
+        else host.remove();
+      }
+    }
     this.#replace(next);
+  }
+
+  /** Calls `fire` once every host has been checked; at once without health checks. */
+  whenChecked(fire: () => void): void {
+    if (this.#checker === undefined) fire();
+    else this.#checker.whenChecked(fire);
+  }
+
+  // Whoever says that the host is gone may be wrong; its own answers are not (Envoy's rule).
+  #staysWhileHealthy(host: UpstreamHost): boolean {
+    if (this.#checker === undefined || this.model.ignoreHealthOnHostRemoval === true || this.model.type === "LOGICAL_DNS") return false;
+    return host.activeHealth?.failed === false && host.assignedHealth !== "unhealthy";
   }
 
   /** The one host of a logical DNS name; its connections stay when the name moves. */
@@ -138,6 +174,7 @@ export class ManagedCluster implements UpstreamCluster {
       this.#replace([]);
     }
     this.#outliers?.close();
+    this.#checker?.close(adopted);
   }
 
   // The same address may be listed more than once (a gateway that stands for several localities): nearest place first.
@@ -150,15 +187,44 @@ export class ManagedCluster implements UpstreamCluster {
       usable.find((one) => one.priority === endpoint.priority && isDeepStrictEqual(one.locality, endpoint.locality)) ?? usable[0];
     if (host === undefined) return undefined;
     sameAddress.splice(sameAddress.indexOf(host), 1);
+    host.pendingRemoval = false;
     host.place(endpoint);
     return host;
   }
 
-  #replace(hosts: readonly UpstreamHost[]): void {
+  #createChecker(settings: HealthCheck, { clock, random, logger }: ManagedClusterDeps): HealthChecker {
+    const { dialer, ownDialer, transportOf } = this.#profile;
+    return new HealthChecker(this.model, settings, {
+      clock,
+      random,
+      logger,
+      scope: this.#identity.scope,
+      dialer: ownDialer,
+      transportOf,
+      hasTraffic: () => dialer.used,
+      onChange: (host) => this.#onHealthChange(host),
+      onPassed: (host) => this.#outliers?.onHealthy(host.outlier),
+    });
+  }
+
+  #onHealthChange(host: UpstreamHost): void {
+    if (!host.pendingRemoval || host.health !== "unhealthy") return this.#rebalance();
+    host.remove();
+    this.#replace(this.#hosts.filter((other) => other !== host));
+  }
+
+  #replace(hosts: readonly UpstreamHost[], served = false): void {
     this.#hosts = hosts;
     if (this.#outliers !== undefined) this.#outliers.watch(hosts);
     // Nobody would readmit what a version before this one ejected.
     else for (const host of hosts) host.outlier = undefined;
+    const checker = this.#checker;
+    const onPassiveFailure = checker === undefined ? undefined : (host: UpstreamHost): void => checker.failPassively(host);
+    for (const host of hosts) {
+      host.onPassiveFailure = onPassiveFailure;
+      if (checker === undefined) host.activeHealth = undefined;
+    }
+    checker?.watch(hosts, served);
     this.#total.set(hosts.length);
     this.#rebalance();
   }
@@ -171,6 +237,7 @@ export class ManagedCluster implements UpstreamCluster {
     this.#subsets = new WeakMap();
     this.#healthy.set(hosts.filter((host) => host.health === "healthy").length);
     this.#degraded.set(hosts.filter((host) => host.health === "degraded").length);
+    this.#excluded?.set(hosts.filter((host) => host.excluded).length);
   }
 
   #build(hosts: readonly UpstreamHost[]): Balancer<Host> {

@@ -9,6 +9,7 @@ import { type Decoder, map } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, enumeration, list, nonEmpty, port, positiveDuration, presence, struct, text, uint32 } from "../decode/scalars.ts";
 import { decodeClusterLoadAssignment } from "./endpoint.ts";
+import { decodeHealthCheck } from "./health-check.ts";
 import { decodeOutlierDetection } from "./outlier-detection.ts";
 import { decodeNetworkFilter } from "../listener/filter-config.ts";
 import { decodePercent } from "../percent.ts";
@@ -115,6 +116,7 @@ const decodeCommonLb = message("envoy.config.cluster.v3.Cluster.CommonLbConfig",
   return {
     healthyPanicThreshold: m.field("healthy_panic_threshold", decodePercent, 50),
     localityWeightedLb: m.field("locality_weighted_lb_config", presence, false),
+    ignoreNewHosts: m.field("ignore_new_hosts_until_first_hc", bool, false),
   };
 });
 
@@ -167,7 +169,11 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
   m.refuse("custom upstreams", "upstream_config");
   m.field("filters", upstreamFilters, undefined);
   const balancing = decodeClusterLb(m);
-  const commonLb = m.field("common_lb_config", decodeCommonLb, { healthyPanicThreshold: 50, localityWeightedLb: false });
+  const commonLb = m.field("common_lb_config", decodeCommonLb, {
+    healthyPanicThreshold: 50,
+    localityWeightedLb: false,
+    ignoreNewHosts: false,
+  });
   const cluster: Cluster = {
     name,
     altStatName: m.field("alt_stat_name", text, ""),
@@ -180,6 +186,8 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     localityWeightedLb: balancing.localityWeightedLb || commonLb.localityWeightedLb,
     circuitBreakers: m.field("circuit_breakers", decodeCircuitBreakers, { default: defaultThresholds, high: defaultThresholds }),
     ...m.maybe("outlierDetection", "outlier_detection", decodeOutlierDetection),
+    ...healthChecks(m),
+    ...(commonLb.ignoreNewHosts ? { ignoreNewHostsUntilFirstCheck: true } : {}),
     http: decodeClusterHttp(m),
     transportSocket: m.field("transport_socket", decodeUpstreamTransportSocket, { kind: "raw_buffer" } as const),
     transportSocketMatches: m.field("transport_socket_matches", list(decodeSocketMatch), []),
@@ -195,6 +203,13 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
   checkCluster(cluster, m);
   return cluster;
 });
+
+function healthChecks(m: Fields): Pick<Cluster, "healthCheck" | "ignoreHealthOnHostRemoval"> {
+  // Envoy, too, takes one only.
+  const [healthCheck] = m.field("health_checks", list(decodeHealthCheck, { max: 1 }), []);
+  const atOnce = m.field("ignore_health_on_host_removal", bool, false);
+  return { ...(healthCheck && { healthCheck }), ...(atOnce ? { ignoreHealthOnHostRemoval: true } : {}) };
+}
 
 function checkCluster(cluster: Cluster, m: Fields): void {
   const { at } = m;

@@ -2,6 +2,7 @@
 import type { Http2Options } from "../http2-options.ts";
 import type { Metadata, SocketAddress } from "../address.ts";
 import type { ClusterLoadAssignment } from "./endpoint.ts";
+import type { HealthCheck } from "./health-check.ts";
 import type { OutlierDetection } from "./outlier-detection.ts";
 import type { UpstreamTransportSocket } from "../tls/tls.ts";
 
@@ -85,6 +86,12 @@ export interface Cluster {
   readonly circuitBreakers: { readonly default: CircuitBreakerThresholds; readonly high: CircuitBreakerThresholds };
   /** Hosts are ejected by how they answer; absent = never. */
   readonly outlierDetection?: OutlierDetection;
+  /** Hosts are asked whether they are well; absent = never. */
+  readonly healthCheck?: HealthCheck;
+  /** Hosts that leave the assignment go at once, also when they pass their health checks; default false. */
+  readonly ignoreHealthOnHostRemoval?: boolean;
+  /** common_lb_config.ignore_new_hosts_until_first_hc: hosts that were never checked do not count towards panic. */
+  readonly ignoreNewHostsUntilFirstCheck?: boolean;
   readonly http: UpstreamHttpOptions;
   readonly transportSocket: UpstreamTransportSocket;
   readonly transportSocketMatches: readonly TransportSocketMatch[];

@@ -17,6 +17,8 @@ export interface PlacedHost extends Candidate {
   readonly locality: Locality;
   /** load_balancing_weight of its locality; 0 = the locality gets no load when localities are weighted. */
   readonly localityWeight: number;
+  /** Not counted among the hosts of its priority. */
+  readonly excluded?: boolean;
 }
 
 /** Settings of one cluster. */
@@ -48,7 +50,7 @@ export function createBalancer<H extends PlacedHost>(hosts: readonly H[], option
   );
   const load = spreadLoad(
     byPriority.map((members) => ({
-      total: members.length,
+      total: members.filter((host) => host.excluded !== true).length,
       healthy: members.filter((host) => host.health === "healthy").length,
       degraded: members.filter((host) => host.health === "degraded").length,
     })),

@@ -316,6 +316,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     stats.response(status);
     if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(this.#judgedStatus(status, headers));
+    if (this.#cluster.model.healthCheck !== undefined && headers.has("x-envoy-immediate-health-check-fail"))
+      this.#host?.onImmediateHealthCheckFail();
     if (this.#completeMs > 0) stats.upstreamRqTime.record(now - this.#completeMs);
     const retry = this.#retry;
     if (retry !== undefined && this.#replay.replayable) {

@@ -179,8 +179,8 @@ suite("decodeCluster", () => {
     ["v2's TLS context", { name: "a", tls_context: {} }, ["error tls_context: unknown field of Cluster"]],
     [
       "what is not honoured, as warnings",
-      { name: "a", health_checks: [{}], outlier_detection: { monitors: [{ name: "x" }] } },
-      ["warning outlier_detection.monitors: is not honoured", "warning health_checks: is not honoured"],
+      { name: "a", dns_jitter: "1s", outlier_detection: { monitors: [{ name: "x" }] } },
+      ["warning outlier_detection.monitors: is not honoured", "warning dns_jitter: is not honoured"],
     ],
   ];
   for (const [title, json, expected] of bad) test(`reports ${title}`, () => assert.deepEqual(issuesOf(decodeCluster, json), expected));
