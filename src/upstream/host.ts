@@ -64,6 +64,8 @@ export class UpstreamHost implements Host, PlacedHost, Watched, DialTarget {
   pools: Map<string, HttpPoolHandle> | undefined = undefined;
   outlier: HostMonitor | undefined = undefined;
   /** Set while its cluster has health checks. */
+  /** When it was made, or passed its health checks again. */
+  inUseSinceMs: number | undefined = undefined;
   activeHealth: ActiveHealth | undefined = undefined;
   /** Left the assignment, and stays as long as it passes its health checks. */
   pendingRemoval = false;

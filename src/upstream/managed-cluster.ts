@@ -1,7 +1,7 @@
 // A cluster as it serves: its hosts, its balancer and its counts. One object per version of the cluster's configuration;
 // what outlives a version (hosts, counts, DNS answers) is handed to the next.
 import { isDeepStrictEqual } from "node:util";
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import type { Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { HealthCheck } from "../envoy/cluster/health-check.ts";
@@ -14,6 +14,7 @@ import { UpstreamHost } from "./host.ts";
 import type { Dialer, ResolvedEndpoint } from "./host.ts";
 import { createBalancer } from "./lb/balancer.ts";
 import type { Balancer } from "./lb/balancer.ts";
+import { slowStartLeftMs } from "./lb/slow-start.ts";
 import { OutlierDetector } from "./outlier/detector.ts";
 import type { HostTransport } from "./transport-sockets.ts";
 
@@ -57,6 +58,8 @@ export class ManagedCluster implements UpstreamCluster {
   readonly #identity: ClusterIdentity;
   readonly #profile: HostProfile;
   readonly #random: () => number;
+  readonly #clock: Clock;
+  #slowStart: Timer | undefined;
   readonly #total: Gauge;
   readonly #healthy: Gauge;
   readonly #degraded: Gauge;
@@ -79,6 +82,7 @@ export class ManagedCluster implements UpstreamCluster {
     this.#identity = identity;
     this.#profile = profile;
     this.#random = random;
+    this.#clock = clock;
     this.#total = identity.scope.gauge("membership_total");
     this.#healthy = identity.scope.gauge("membership_healthy");
     this.#degraded = identity.scope.gauge("membership_degraded");
@@ -150,7 +154,9 @@ export class ManagedCluster implements UpstreamCluster {
 
   /** Makes a host that belongs to this cluster. */
   createHost(endpoint: ResolvedEndpoint): UpstreamHost {
-    return new UpstreamHost(endpoint, this.#profile.transportOf(endpoint.metadata), this.#profile.dialer);
+    const host = new UpstreamHost(endpoint, this.#profile.transportOf(endpoint.metadata), this.#profile.dialer);
+    host.inUseSinceMs = this.#clock.nowMs();
+    return host;
   }
 
   /** Hosts are made as connections ask for them (ORIGINAL_DST). */
@@ -174,6 +180,7 @@ export class ManagedCluster implements UpstreamCluster {
       this.#replace([]);
     }
     this.#outliers?.close();
+    this.#slowStart?.cancel();
     this.#checker?.close(adopted);
   }
 
@@ -208,6 +215,7 @@ export class ManagedCluster implements UpstreamCluster {
   }
 
   #onHealthChange(host: UpstreamHost): void {
+    if (host.health !== "unhealthy") host.inUseSinceMs = this.#clock.nowMs();
     if (!host.pendingRemoval || host.health !== "unhealthy") return this.#rebalance();
     host.remove();
     this.#replace(this.#hosts.filter((other) => other !== host));
@@ -242,13 +250,27 @@ export class ManagedCluster implements UpstreamCluster {
 
   #build(hosts: readonly UpstreamHost[]): Balancer<Host> {
     const { lbPolicy, localityWeightedLb, healthyPanicThreshold } = this.model;
+    this.#awaitSlowStart();
     const options = {
       policy: lbPolicy,
       localityWeighted: localityWeightedLb,
       overprovisioningFactor: this.#overprovisioningFactor,
       panicThreshold: healthyPanicThreshold,
+      nowMs: () => this.#clock.nowMs(),
     };
     return createBalancer(hosts, options, this.#random);
+  }
+
+  // While hosts are in slow start their weights change; afterwards the cheaper pickers do.
+  #awaitSlowStart(): void {
+    const { lbPolicy } = this.model;
+    if (this.#slowStart !== undefined || !("slowStart" in lbPolicy) || lbPolicy.slowStart === undefined) return;
+    const leftMs = slowStartLeftMs(lbPolicy.slowStart, this.#hosts, this.#clock.nowMs());
+    if (leftMs === 0) return;
+    this.#slowStart = this.#clock.after(leftMs, () => {
+      this.#slowStart = undefined;
+      this.#rebalance();
+    });
   }
 
   // Routes hold their metadata match as one object, so its identity is key enough; new hosts start a new map.

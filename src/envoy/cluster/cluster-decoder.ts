@@ -69,6 +69,11 @@ const decodeEdsConfig = message("envoy.config.cluster.v3.Cluster.EdsClusterConfi
 const priority = enumeration({ DEFAULT: 0, HIGH: 1 });
 const defaultThresholds: CircuitBreakerThresholds = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 };
 
+const decodeRetryBudget = message("envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget", (m) => ({
+  budgetPercent: m.field("budget_percent", decodePercent, 20),
+  minRetryConcurrency: m.field("min_retry_concurrency", uint32, 3),
+}));
+
 const decodeThresholds = message("envoy.config.cluster.v3.CircuitBreakers.Thresholds", (m) => {
   m.accept("track_remaining");
   return {
@@ -78,6 +83,7 @@ const decodeThresholds = message("envoy.config.cluster.v3.CircuitBreakers.Thresh
       maxPendingRequests: m.field("max_pending_requests", uint32, defaultThresholds.maxPendingRequests),
       maxRequests: m.field("max_requests", uint32, defaultThresholds.maxRequests),
       maxRetries: m.field("max_retries", uint32, defaultThresholds.maxRetries),
+      ...m.maybe("retryBudget", "retry_budget", decodeRetryBudget),
     },
   };
 });

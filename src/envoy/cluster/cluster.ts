@@ -9,10 +9,28 @@ import type { UpstreamTransportSocket } from "../tls/tls.ts";
 /** How a cluster finds its hosts. */
 export type DiscoveryType = "STATIC" | "STRICT_DNS" | "LOGICAL_DNS" | "EDS" | "ORIGINAL_DST";
 
+/** How hosts that come into use get their share. */
+export interface SlowStart {
+  /** Above 0. */
+  readonly windowMs: number;
+  /** Default 1: in proportion to time. */
+  readonly aggression: number;
+  /** Default 10. */
+  readonly minWeightPercent: number;
+}
+
 /** Load-balancing policies; RING_HASH and MAGLEV need a hash policy to be more than random. */
 export type LbPolicy =
-  | { readonly kind: "ROUND_ROBIN" }
-  | { readonly kind: "LEAST_REQUEST"; readonly choiceCount: number }
+  | { readonly kind: "ROUND_ROBIN"; readonly slowStart?: SlowStart }
+  | {
+      readonly kind: "LEAST_REQUEST";
+      readonly choiceCount: number;
+      /** How much active requests take from a weight; default 1, 0 = nothing. */
+      readonly activeRequestBias?: number;
+      /** The least busy of all hosts, in place of some drawn at random. */
+      readonly fullScan?: true;
+      readonly slowStart?: SlowStart;
+    }
   | { readonly kind: "RANDOM" }
   | { readonly kind: "RING_HASH"; readonly minimumRingSize: number; readonly maximumRingSize: number }
   | { readonly kind: "MAGLEV"; readonly tableSize: number }
@@ -24,6 +42,8 @@ export interface CircuitBreakerThresholds {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
+  /** In place of `maxRetries`: retries may be this percentage of active and pending requests, and `minRetryConcurrency` at least. */
+  readonly retryBudget?: { readonly budgetPercent: number; readonly minRetryConcurrency: number };
 }
 
 /** transport_socket_matches: the first whose `match` is a subset of the endpoint's metadata wins. */

@@ -29,6 +29,8 @@ export interface BalancerOptions {
   readonly overprovisioningFactor: number;
   /** Percent. */
   readonly panicThreshold: number;
+  /** For slow start, which goes by when hosts came into use. */
+  readonly nowMs?: () => number;
 }
 
 /** What a pick may look at. */
@@ -113,7 +115,7 @@ function createGroupPicker<H extends PlacedHost>(
   const usable = health === "any" ? members : members.filter((host) => host.health === health);
   if (usable.length === 0) return undefined;
   const hashed = options.policy.kind === "RING_HASH" || options.policy.kind === "MAGLEV";
-  if (!options.localityWeighted || health === "any") return createHostPicker(options.policy, usable, random);
+  if (!options.localityWeighted || health === "any") return createHostPicker(options.policy, usable, random, options.nowMs);
   const localities = groupByLocality(members)
     .map((all) => {
       const available = all.filter((host) => host.health === health);
@@ -123,9 +125,9 @@ function createGroupPicker<H extends PlacedHost>(
     .filter((locality) => locality.weight > 0 && locality.hosts.length > 0);
   if (localities.length === 0) return undefined;
   if (hashed) return new Shadowed(createHostPicker(options.policy, localities.flatMap(shadowsOf), random));
-  if (localities.length === 1) return createHostPicker(options.policy, localities[0]?.hosts ?? [], random);
+  if (localities.length === 1) return createHostPicker(options.policy, localities[0]?.hosts ?? [], random, options.nowMs);
   return new LocalityPicker(
-    localities.map((locality) => createHostPicker(options.policy, locality.hosts, random)),
+    localities.map((locality) => createHostPicker(options.policy, locality.hosts, random, options.nowMs)),
     new EdfSchedule(localities.length, (i) => localities[i]?.weight ?? 1, random),
   );
 }

@@ -515,6 +515,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   /** Lets go of whatever the attempt holds. */
   #release(): void {
+    this.#retry?.release();
     this.#backOff?.cancel();
     this.#backOff = undefined;
     this.#pool?.cancel(this);
@@ -539,6 +540,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#retry?.release();
     const client = this.#client;
     if (client !== undefined && this.#stream.requestComplete) this.#detach();
   }
