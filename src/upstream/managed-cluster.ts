@@ -14,6 +14,7 @@ import { UpstreamHost } from "./host.ts";
 import type { Dialer, ResolvedEndpoint } from "./host.ts";
 import { createBalancer } from "./lb/balancer.ts";
 import type { Balancer } from "./lb/balancer.ts";
+import { subsetHosts } from "./lb/subsets.ts";
 import { slowStartLeftMs } from "./lb/slow-start.ts";
 import { OutlierDetector } from "./outlier/detector.ts";
 import type { HostTransport } from "./transport-sockets.ts";
@@ -108,7 +109,10 @@ export class ManagedCluster implements UpstreamCluster {
       this.#identity.scope.counter("upstream_rq_drop_overload").inc();
       return undefined;
     }
-    const balancer = isEmpty(context.metadataMatch) ? (this.#balancer ??= this.#build(this.#hosts)) : this.#subset(context.metadataMatch);
+    const balancer =
+      this.model.lbSubset === undefined && isEmpty(context.metadataMatch)
+        ? (this.#balancer ??= this.#build(this.#hosts))
+        : this.#subset(context.metadataMatch);
     return balancer?.pick(context);
   }
 
@@ -277,15 +281,19 @@ export class ManagedCluster implements UpstreamCluster {
   #subset(match: Readonly<Record<string, unknown>>): Balancer<Host> | undefined {
     let subset = this.#subsets.get(match);
     if (subset === undefined) {
-      const wanted = Object.entries(match);
-      const hosts = this.#hosts.filter((host) =>
-        wanted.every(([key, value]) => isDeepStrictEqual(host.metadata[subsetNamespace]?.[key], value)),
-      );
+      const { lbSubset } = this.model;
+      const hosts = lbSubset === undefined ? inNamespace(this.#hosts, match) : subsetHosts(lbSubset, this.#hosts, match);
       subset = hosts.length === 0 ? "empty" : this.#build(hosts);
       this.#subsets.set(match, subset);
     }
     return subset === "empty" ? undefined : subset;
   }
+}
+
+// Without subsets configured a match still chooses, all of its keys at once.
+function inNamespace(hosts: readonly UpstreamHost[], match: Readonly<Record<string, unknown>>): readonly UpstreamHost[] {
+  const wanted = Object.entries(match);
+  return hosts.filter((host) => wanted.every(([key, value]) => isDeepStrictEqual(host.metadata[subsetNamespace]?.[key], value)));
 }
 
 // Without making a list of keys: this runs per pick.

@@ -10,6 +10,7 @@ import { type Fields, message } from "../decode/message.ts";
 import { bool, enumeration, list, nonEmpty, port, positiveDuration, presence, struct, text, uint32 } from "../decode/scalars.ts";
 import { decodeClusterLoadAssignment } from "./endpoint.ts";
 import { decodeHealthCheck } from "./health-check.ts";
+import { decodeLbSubset } from "./lb-subset.ts";
 import { decodeOutlierDetection } from "./outlier-detection.ts";
 import { decodeNetworkFilter } from "../listener/filter-config.ts";
 import { decodePercent } from "../percent.ts";
@@ -192,6 +193,7 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     localityWeightedLb: balancing.localityWeightedLb || commonLb.localityWeightedLb,
     circuitBreakers: m.field("circuit_breakers", decodeCircuitBreakers, { default: defaultThresholds, high: defaultThresholds }),
     ...m.maybe("outlierDetection", "outlier_detection", decodeOutlierDetection),
+    ...m.maybe("lbSubset", "lb_subset_config", decodeLbSubset),
     ...healthChecks(m),
     ...(commonLb.ignoreNewHosts ? { ignoreNewHostsUntilFirstCheck: true } : {}),
     http: decodeClusterHttp(m),

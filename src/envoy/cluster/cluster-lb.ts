@@ -167,7 +167,6 @@ export const decodeLoadBalancingPolicy: Decoder<LoadBalancing> = message("envoy.
 
 /** The load balancing of a cluster.v3.Cluster. */
 export function decodeClusterLb(m: Fields): LoadBalancing {
-  m.refuse("subset load balancing", "lb_subset_config");
   const policy = m.field("lb_policy", oldPolicy, "ROUND_ROBIN");
   const ring = m.field("ring_hash_lb_config", decodeOldRingHash, {
     kind: "RING_HASH",

@@ -3,6 +3,7 @@ import type { Http2Options } from "../http2-options.ts";
 import type { Metadata, SocketAddress } from "../address.ts";
 import type { ClusterLoadAssignment } from "./endpoint.ts";
 import type { HealthCheck } from "./health-check.ts";
+import type { LbSubset } from "./lb-subset.ts";
 import type { OutlierDetection } from "./outlier-detection.ts";
 import type { UpstreamTransportSocket } from "../tls/tls.ts";
 
@@ -99,8 +100,12 @@ export interface Cluster {
   /** Default 5 s. */
   readonly connectTimeoutMs: number;
   readonly lbPolicy: LbPolicy;
+  /** Routes choose among subsets of the hosts by metadata. */
+  readonly lbSubset?: LbSubset;
   /** Percent, default 50. */
   readonly healthyPanicThreshold: number;
+  /** zone_aware_lb_config.fail_traffic_on_panic: too few healthy hosts means none, in place of all. */
+  readonly failTrafficOnPanic?: boolean;
   /** common_lb_config.locality_weighted_lb_config is present. */
   readonly localityWeightedLb: boolean;
   readonly circuitBreakers: { readonly default: CircuitBreakerThresholds; readonly high: CircuitBreakerThresholds };

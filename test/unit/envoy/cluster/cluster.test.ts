@@ -155,11 +155,6 @@ suite("decodeCluster", () => {
       ["error maglev_lb_config.table_size: expected a prime of at most 5000011, got 100"],
     ],
     [
-      "subsets",
-      { name: "a", lb_subset_config: { fallback_policy: "ANY_ENDPOINT" } },
-      ["error lb_subset_config: not supported: subset load balancing"],
-    ],
-    [
       "only unknown balancing policies",
       balanced(any("example.Custom")),
       ["error load_balancing_policy.policies: example.Custom is not supported"],
