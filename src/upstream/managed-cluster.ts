@@ -260,6 +260,7 @@ export class ManagedCluster implements UpstreamCluster {
       localityWeighted: localityWeightedLb,
       overprovisioningFactor: this.#overprovisioningFactor,
       panicThreshold: healthyPanicThreshold,
+      failInPanic: this.model.failTrafficOnPanic === true,
       nowMs: () => this.#clock.nowMs(),
     };
     return createBalancer(hosts, options, this.#random);

@@ -117,12 +117,18 @@ const decodeOriginalDst = message("envoy.config.cluster.v3.Cluster.OriginalDstLb
   };
 });
 
+// Hosts are never chosen by zone, which is what Envoy does, too, for a proxy without a local cluster.
+const decodeZoneAware = message("envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig", (m) =>
+  m.field("fail_traffic_on_panic", bool, false),
+);
+
 const decodeCommonLb = message("envoy.config.cluster.v3.Cluster.CommonLbConfig", (m) => {
   // Which hosts a session may be held to; without the stateful session filter nothing holds one.
   m.accept("update_merge_window", "override_host_status");
   return {
     healthyPanicThreshold: m.field("healthy_panic_threshold", decodePercent, 50),
     localityWeightedLb: m.field("locality_weighted_lb_config", presence, false),
+    failTrafficOnPanic: m.field("zone_aware_lb_config", decodeZoneAware, false),
     ignoreNewHosts: m.field("ignore_new_hosts_until_first_hc", bool, false),
   };
 });
@@ -180,6 +186,7 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     healthyPanicThreshold: 50,
     localityWeightedLb: false,
     ignoreNewHosts: false,
+    failTrafficOnPanic: false,
   });
   const cluster: Cluster = {
     name,
@@ -195,6 +202,7 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     ...m.maybe("outlierDetection", "outlier_detection", decodeOutlierDetection),
     ...m.maybe("lbSubset", "lb_subset_config", decodeLbSubset),
     ...healthChecks(m),
+    ...(commonLb.failTrafficOnPanic ? { failTrafficOnPanic: true } : {}),
     ...(commonLb.ignoreNewHosts ? { ignoreNewHostsUntilFirstCheck: true } : {}),
     http: decodeClusterHttp(m),
     transportSocket: m.field("transport_socket", decodeUpstreamTransportSocket, { kind: "raw_buffer" } as const),

@@ -29,6 +29,8 @@ export interface BalancerOptions {
   readonly overprovisioningFactor: number;
   /** Percent. */
   readonly panicThreshold: number;
+  /** In panic nobody serves, in place of everybody. */
+  readonly failInPanic?: boolean;
   /** For slow start, which goes by when hosts came into use. */
   readonly nowMs?: () => number;
 }
@@ -61,7 +63,9 @@ export function createBalancer<H extends PlacedHost>(hosts: readonly H[], option
   );
   const choices: Choice<H>[] = [];
   const add = (percent: number, members: readonly H[], health: HostHealth | "any"): void => {
-    if (percent > 0) choices.push({ percent, picker: createGroupPicker(members, health, options, random) });
+    if (percent === 0) return;
+    const nobody = health === "any" && options.failInPanic === true;
+    choices.push({ percent, picker: nobody ? undefined : createGroupPicker(members, health, options, random) });
   };
   byPriority.forEach((members, p) => add(load.healthy[p] ?? 0, members, load.panic[p] === true ? "any" : "healthy"));
   byPriority.forEach((members, p) => add(load.degraded[p] ?? 0, members, load.panic[p] === true ? "any" : "degraded"));
