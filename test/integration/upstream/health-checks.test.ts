@@ -36,7 +36,7 @@ async function origin(t: TestContext, answer = "200 OK", fields = ""): Promise<O
   return made;
 }
 
-const fast = { timeout: "0.2s", interval: "0.02s", no_traffic_interval: "0.02s" };
+const fast = { timeout: "5s", interval: "0.02s", no_traffic_interval: "0.02s" };
 
 /** A proxy whose cluster `origin` has these ports and this check. */
 function start(t: TestContext, ports: readonly number[], check: object, more: object = {}): Promise<TestProxy> {
@@ -217,7 +217,7 @@ for (const [title, check, healthy] of tcpAnswers) {
       socket.on("error", () => {});
       socket.on("data", () => socket.write("xxPOyyNGzz"));
     });
-    const proxy = await start(t, [port], { tcp_health_check: check, timeout: "0.05s" });
+    const proxy = await start(t, [port], { tcp_health_check: check, timeout: healthy === 1 ? "5s" : "0.05s" });
     await until(() => stat(proxy, "health_check.success") + stat(proxy, "health_check.failure") >= 3);
     assert.equal(stat(proxy, "health_check.healthy"), healthy);
   });

@@ -62,6 +62,9 @@ export function readLoadBalancer(policy: Fields): LoadBalancer | undefined {
     locality: readLocalitySetting(fields, "localityLbSetting"),
     warmup: readWarmup(fields),
   };
+  const inTurn = hash === undefined && balancer.simple !== "RANDOM" && balancer.simple !== "PASSTHROUGH";
+  if (balancer.warmup !== undefined && !inTurn)
+    fields.warn(fields.has("warmup") ? "warmup" : "warmupDurationSecs", "has no effect: only LEAST_REQUEST and ROUND_ROBIN warm up");
   fields.finish();
   return balancer;
 }
