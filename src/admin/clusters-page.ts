@@ -54,14 +54,34 @@ function hostFields(host: HostDescription): Fields {
   ];
 }
 
-const assignedFlags: Readonly<Record<HostDescription["health"], string>> = {
-  healthy: "",
-  degraded: "/degraded_eds_health",
-  unhealthy: "/failed_eds_health",
-};
-
+// Envoy's order: that of the flags' bits.
 function healthFlags(host: HostDescription): string {
-  return `${host.failedOutlierCheck ? "/failed_outlier_check" : ""}${assignedFlags[host.health]}` || "healthy";
+  const { activeHealth } = host;
+  const flags: readonly (readonly [boolean | undefined, string])[] = [
+    [activeHealth?.failed, "/failed_active_hc"],
+    [host.failedOutlierCheck, "/failed_outlier_check"],
+    [host.health === "unhealthy", "/failed_eds_health"],
+    [activeHealth?.degraded, "/degraded_active_hc"],
+    [host.health === "degraded", "/degraded_eds_health"],
+    [host.pendingRemoval, "/pending_dynamic_removal"],
+    [activeHealth?.pending, "/pending_active_hc"],
+    [activeHealth?.excluded, "/excluded_via_immediate_hc_fail"],
+    [activeHealth?.timedOut, "/active_hc_timeout"],
+  ];
+  return flags.map(([set, flag]) => (set === true ? flag : "")).join("") || "healthy";
+}
+
+function healthStatusJson({ activeHealth, failedOutlierCheck, pendingRemoval, health }: HostDescription): unknown {
+  return {
+    ...(activeHealth?.failed ? { failed_active_health_check: true } : {}),
+    ...(failedOutlierCheck ? { failed_outlier_check: true } : {}),
+    eds_health_status: health.toUpperCase(),
+    ...(activeHealth?.degraded ? { failed_active_degraded_check: true } : {}),
+    ...(pendingRemoval ? { pending_dynamic_removal: true } : {}),
+    ...(activeHealth?.pending ? { pending_active_hc: true } : {}),
+    ...(activeHealth?.excluded ? { excluded_via_immediate_hc_fail: true } : {}),
+    ...(activeHealth?.timedOut ? { active_hc_timeout: true } : {}),
+  };
 }
 
 /** Envoy's admin.v3.Clusters. */
@@ -73,10 +93,7 @@ export function clustersJson(clusters: readonly ClusterDescription[], addedViaAp
       host_statuses: cluster.hosts.map((host) => ({
         address: addressJson(host.address),
         stats: hostCounts(host).map(([name, type, value]) => ({ type, name, value: String(value) })),
-        health_status: {
-          ...(host.failedOutlierCheck ? { failed_outlier_check: true } : {}),
-          eds_health_status: host.health.toUpperCase(),
-        },
+        health_status: healthStatusJson(host),
         weight: host.weight,
         hostname: host.hostname,
         priority: host.priority,

@@ -6,6 +6,15 @@ import type { UpstreamHost } from "./host.ts";
 import type { HostHealth } from "./lb/balancer.ts";
 import type { ManagedCluster } from "./managed-cluster.ts";
 
+/** Flags of active health checking, by Envoy's names. */
+export interface ActiveHealthDescription {
+  readonly failed: boolean;
+  readonly degraded: boolean;
+  readonly pending: boolean;
+  readonly excluded: boolean;
+  readonly timedOut: boolean;
+}
+
 /** One host of a cluster. */
 export interface HostDescription {
   /** `ip:port` or a path. */
@@ -15,6 +24,10 @@ export interface HostDescription {
   readonly health: HostHealth;
   /** Ejected by outlier detection. */
   readonly failedOutlierCheck: boolean;
+  /** What active health checks found; absent without them. */
+  readonly activeHealth?: ActiveHealthDescription;
+  /** Left the assignment, but passes its health checks. */
+  readonly pendingRemoval: boolean;
   readonly weight: number;
   readonly priority: number;
   readonly locality: Locality;
@@ -53,6 +66,10 @@ export function describeCluster(cluster: ManagedCluster): ClusterDescription {
   };
 }
 
+function describeHealth({ failed, degraded, pending, excluded, timedOut }: ActiveHealthDescription): ActiveHealthDescription {
+  return { failed, degraded, pending, excluded, timedOut };
+}
+
 function describeHost(host: UpstreamHost): HostDescription {
   const { hostname, weight, priority, locality, counts } = host;
   return {
@@ -60,6 +77,8 @@ function describeHost(host: UpstreamHost): HostDescription {
     hostname,
     health: host.assignedHealth,
     failedOutlierCheck: host.ejected,
+    ...(host.activeHealth && { activeHealth: describeHealth(host.activeHealth) }),
+    pendingRemoval: host.pendingRemoval,
     weight,
     priority,
     locality,

@@ -12,6 +12,7 @@ import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
 import { describeCluster } from "./cluster-description.ts";
 import type { ClusterDescription } from "./cluster-description.ts";
+import { unrecorded } from "../telemetry/unrecorded.ts";
 import { clusterScope, createClusterStats } from "./cluster-stats.ts";
 import type { ClusterLookup, ClusterStats, UpstreamCluster } from "./cluster.ts";
 import { ClusterDialer } from "./dial.ts";
@@ -38,6 +39,8 @@ export interface ClusterManagerDeps {
   /** Default: this system's resolver. */
   readonly lookupHost?: HostLookup;
 }
+
+const noStats = createClusterStats(unrecorded);
 
 interface Entry {
   readonly version: string;
@@ -126,7 +129,7 @@ export class ClusterManager implements ClusterLookup {
     const identity = before !== undefined && old?.altStatName === model.altStatName ? before.identity : this.#identify(model);
     const profile =
       before !== undefined && sameReach && identity === before.identity ? before.profile : this.#createProfile(model, identity);
-    const cluster = new ManagedCluster(model, identity, profile, this.#deps.random, this.#deps.clock);
+    const cluster = new ManagedCluster(model, identity, profile, this.#deps);
     const adopts = before !== undefined && profile === before.profile && model.type !== "ORIGINAL_DST";
     if (adopts) cluster.adopt(before.cluster.hosts());
     if (before !== undefined) this.#end(before, adopts);
@@ -142,7 +145,10 @@ export class ClusterManager implements ClusterLookup {
   #discover(cluster: ManagedCluster, before: DnsDiscovery | undefined): DnsDiscovery | undefined {
     const { model } = cluster;
     if (model.type === "ORIGINAL_DST") cluster.serveOnDemand(this.#deps.clock);
-    if (model.type === "EDS" || model.type === "STATIC") this.#assign(cluster);
+    if (model.type === "EDS" || model.type === "STATIC") {
+      this.#assign(cluster);
+      this.#awaitChecks(cluster);
+    }
     if (model.type !== "STRICT_DNS" && model.type !== "LOGICAL_DNS") return undefined;
     const { clock, random, stats } = this.#deps;
     this.#warming.add(cluster);
@@ -154,8 +160,15 @@ export class ClusterManager implements ClusterLookup {
         if (model.type === "LOGICAL_DNS") cluster.setLogicalEndpoint(endpoints[0]);
         else cluster.setEndpoints(endpoints, model.loadAssignment?.overprovisioningFactor ?? 140, model.loadAssignment?.dropShare ?? 0);
       },
-      () => this.#warmed(cluster),
+      () => cluster.whenChecked(() => this.#warmed(cluster)),
     );
+  }
+
+  // As in Envoy a cluster is there once its hosts have been checked, or there would be nobody to send the first requests to.
+  #awaitChecks(cluster: ManagedCluster): void {
+    if (cluster.model.healthCheck === undefined) return;
+    this.#warming.add(cluster);
+    cluster.whenChecked(() => this.#warmed(cluster));
   }
 
   #assign(cluster: ManagedCluster | undefined): void {
@@ -178,6 +191,7 @@ export class ClusterManager implements ClusterLookup {
   #createProfile(model: Cluster, identity: ClusterIdentity): HostProfile {
     return {
       dialer: new ClusterDialer(model, this.#deps.clock, identity.stats, this.#deps.descriptors),
+      ownDialer: new ClusterDialer(model, this.#deps.clock, () => noStats, this.#deps.descriptors),
       transportOf: compileTransportSockets(model, (tls) => this.#deps.createClientTransport(tls, identity.scope)),
     };
   }

@@ -124,6 +124,8 @@ export interface Host {
   readonly removed: boolean;
   /** Whoever used the host says how it went, for outlier detection: a result, or the HTTP status it answered with. */
   onResult(result: HostResult | number): void;
+  /** A response had x-envoy-immediate-health-check-fail; asked only of hosts of a cluster with health checks. */
+  onImmediateHealthCheckFail(): void;
   /** Connects within the cluster's connect timeout (TLS included) and applies its socket options. */
   dial(options: DialOptions, handler: DialHandler): Pending;
 }

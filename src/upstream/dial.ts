@@ -13,7 +13,7 @@ import { connectError, lacksDescriptor } from "../net/errno.ts";
 import { openSourceSocket } from "../net/open-socket.ts";
 import type { TlsPeer, UpstreamSource } from "../telemetry/stream-info.ts";
 import type { ClusterStats, DialHandler, DialOptions } from "./cluster.ts";
-import type { Dialer, UpstreamHost } from "./host.ts";
+import type { Dialer, DialTarget } from "./host.ts";
 
 /** What connections of a cluster have in common. */
 export type DialProfile = Pick<Cluster, "connectTimeoutMs" | "sourceAddress" | "extraSourceAddresses" | "tcpKeepalive">;
@@ -24,6 +24,7 @@ export class ClusterDialer implements Dialer {
   readonly #clock: Clock;
   readonly #stats: () => ClusterStats;
   readonly #descriptors: DescriptorGuard | undefined;
+  used = false;
 
   constructor(profile: DialProfile, clock: Clock, stats: () => ClusterStats, descriptors?: DescriptorGuard) {
     this.#descriptors = descriptors;
@@ -32,13 +33,14 @@ export class ClusterDialer implements Dialer {
     this.#stats = stats;
   }
 
-  dial(host: UpstreamHost, options: DialOptions, handler: DialHandler): Pending {
+  dial(host: DialTarget, options: DialOptions, handler: DialHandler): Pending {
+    this.used = true;
     return new Dial(host, this.#profile, options, handler, this.#clock, this.#stats(), this.#descriptors);
   }
 }
 
 class Dial implements Pending, HandshakeHandler {
-  readonly #host: UpstreamHost;
+  readonly #host: DialTarget;
   readonly #options: DialOptions;
   readonly #handler: DialHandler;
   readonly #clock: Clock;
@@ -53,7 +55,7 @@ class Dial implements Pending, HandshakeHandler {
   #state: "connecting" | "connected" | "failed" = "connecting";
 
   constructor(
-    host: UpstreamHost,
+    host: DialTarget,
     profile: DialProfile,
     options: DialOptions,
     handler: DialHandler,
@@ -171,7 +173,7 @@ function endedByPeer(socket: Socket): boolean {
   return socket.readableEnded || (socket.errored as NodeJS.ErrnoException | null)?.syscall !== undefined;
 }
 
-function connectOptions(host: UpstreamHost, profile: DialProfile, allowHalfOpen: boolean): NetConnectOpts {
+function connectOptions(host: DialTarget, profile: DialProfile, allowHalfOpen: boolean): NetConnectOpts {
   const { address } = host;
   // A leading @ is Envoy's (and ss's) way to write Linux' abstract namespace.
   if ("pipe" in address) return { path: address.pipe.startsWith("@") ? `\0${address.pipe.slice(1)}` : address.pipe, allowHalfOpen };
@@ -201,7 +203,7 @@ function reachableFrom(source: UpstreamSource, address: Address): boolean {
 const isLoopback = (ip: string): boolean => ip === "::1" || ip.startsWith("127.");
 
 // The options that a source takes come before bind, so the socket is made first and then connected by Node.
-function connectFrom(source: UpstreamSource, host: UpstreamHost, profile: DialProfile, allowHalfOpen: boolean): Socket {
+function connectFrom(source: UpstreamSource, host: DialTarget, profile: DialProfile, allowHalfOpen: boolean): Socket {
   const first = host.address as SocketAddress;
   const family = isIP(source.ip);
   // Beside the source no address of the other family can be reached.

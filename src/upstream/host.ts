@@ -1,12 +1,13 @@
 // One endpoint of a cluster. What the assignment says of it may change under it; its address (and with it its pools) does
 // not, except for a logical DNS host, whose new connections follow the name.
 import type { Address, Metadata, SocketAddress } from "../envoy/address.ts";
-import type { Locality } from "../envoy/cluster/endpoint.ts";
+import type { EndpointHealthCheck, Locality } from "../envoy/cluster/endpoint.ts";
 import type { Pending } from "../identity/transport.ts";
 import type { DialHandler, DialOptions, Host, HostResult, HttpPoolHandle } from "./cluster.ts";
 import type { HostTransport } from "./transport-sockets.ts";
 import type { HostHealth, PlacedHost } from "./lb/balancer.ts";
 import type { Watched } from "./outlier/detector.ts";
+import type { ActiveHealth } from "./health/active-health.ts";
 import type { HostMonitor } from "./outlier/host-monitor.ts";
 
 /** Where a host stands in its cluster's assignment; replaced whole by an update. */
@@ -20,6 +21,7 @@ export interface Placement {
   readonly localityWeight: number;
   readonly metadata: Metadata;
   readonly health: HostHealth;
+  readonly healthCheckConfig?: EndpointHealthCheck | undefined;
 }
 
 /** An endpoint with its address resolved. */
@@ -28,9 +30,20 @@ export interface ResolvedEndpoint extends Placement {
   readonly addressText: string;
 }
 
+/** What a dialer needs of a host. */
+export interface DialTarget {
+  readonly address: Address;
+  readonly additionalAddresses: readonly SocketAddress[];
+  readonly transport: HostTransport;
+  readonly counts: HostCounts;
+  lastFailure: string | undefined;
+}
+
 /** Opens connections for the hosts of a cluster. */
 export interface Dialer {
-  dial(host: UpstreamHost, options: DialOptions, handler: DialHandler): Pending;
+  /** It was asked for a connection at least once. */
+  readonly used: boolean;
+  dial(host: DialTarget, options: DialOptions, handler: DialHandler): Pending;
 }
 
 /** Connection counts of one host, for admin. */
@@ -41,7 +54,7 @@ export interface HostCounts {
 }
 
 /** A host of this worker. */
-export class UpstreamHost implements Host, PlacedHost, Watched {
+export class UpstreamHost implements Host, PlacedHost, Watched, DialTarget {
   readonly #dialer: Dialer;
   readonly transport: HostTransport;
   readonly counts: HostCounts = { cxTotal: 0, cxActive: 0, cxConnectFail: 0 };
@@ -50,6 +63,14 @@ export class UpstreamHost implements Host, PlacedHost, Watched {
   lastFailure: string | undefined = undefined;
   pools: Map<string, HttpPoolHandle> | undefined = undefined;
   outlier: HostMonitor | undefined = undefined;
+  /** Set while its cluster has health checks. */
+  /** When it was made, or passed its health checks again. */
+  inUseSinceMs: number | undefined = undefined;
+  activeHealth: ActiveHealth | undefined = undefined;
+  /** Left the assignment, and stays as long as it passes its health checks. */
+  pendingRemoval = false;
+  /** Who hears that a response asked for the host to be left out. */
+  onPassiveFailure: ((host: UpstreamHost) => void) | undefined = undefined;
   #address: Address;
   #addressText: string;
   #placement: Placement;
@@ -90,9 +111,19 @@ export class UpstreamHost implements Host, PlacedHost, Watched {
   get metadata(): Metadata {
     return this.#placement.metadata;
   }
-  /** What the balancer goes by: the assignment's word, unless the host is ejected. */
+  /** What the balancer goes by: the assignment's word, unless the host is ejected or its health checks say otherwise. */
   get health(): HostHealth {
-    return this.ejected ? "unhealthy" : this.#placement.health;
+    const { activeHealth } = this;
+    if (this.ejected || activeHealth?.failed === true) return "unhealthy";
+    const { health } = this.#placement;
+    return activeHealth?.degraded === true && health === "healthy" ? "degraded" : health;
+  }
+  get healthCheckConfig(): EndpointHealthCheck | undefined {
+    return this.#placement.healthCheckConfig;
+  }
+  /** Shares of healthy hosts are counted without it. */
+  get excluded(): boolean {
+    return this.activeHealth?.leftOut === true;
   }
   /** What the assignment says. */
   get assignedHealth(): HostHealth {
@@ -125,11 +156,17 @@ export class UpstreamHost implements Host, PlacedHost, Watched {
     if (this.#removed) return;
     this.#removed = true;
     this.outlier = undefined;
+    this.activeHealth = undefined;
+    this.onPassiveFailure = undefined;
     for (const pool of this.pools?.values() ?? []) pool.drain();
   }
 
   onResult(result: HostResult | number): void {
     this.outlier?.record(result);
+  }
+
+  onImmediateHealthCheckFail(): void {
+    this.onPassiveFailure?.(this);
   }
 
   dial(options: DialOptions, handler: DialHandler): Pending {

@@ -1,16 +1,21 @@
 // A cluster as it serves: its hosts, its balancer and its counts. One object per version of the cluster's configuration;
 // what outlives a version (hosts, counts, DNS answers) is handed to the next.
 import { isDeepStrictEqual } from "node:util";
-import type { Clock } from "../clock.ts";
+import type { Clock, Timer } from "../clock.ts";
 import type { Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { HealthCheck } from "../envoy/cluster/health-check.ts";
+import type { Logger } from "../telemetry/logger.ts";
 import type { Gauge, StatsScope } from "../telemetry/stats.ts";
 import type { ClusterStats, Host, LbContext, ResourceCounts, UpstreamCluster } from "./cluster.ts";
 import { OriginalDstHosts } from "./discovery/original-dst.ts";
+import { HealthChecker } from "./health/checker.ts";
 import { UpstreamHost } from "./host.ts";
 import type { Dialer, ResolvedEndpoint } from "./host.ts";
 import { createBalancer } from "./lb/balancer.ts";
 import type { Balancer } from "./lb/balancer.ts";
+import { subsetHosts } from "./lb/subsets.ts";
+import { slowStartLeftMs } from "./lb/slow-start.ts";
 import { OutlierDetector } from "./outlier/detector.ts";
 import type { HostTransport } from "./transport-sockets.ts";
 
@@ -25,7 +30,17 @@ export interface ClusterIdentity {
 /** How new hosts are reached. Compared by identity: hosts of an equal profile are carried over. */
 export interface HostProfile {
   readonly dialer: Dialer;
+  /** For connections of the proxy's own, which count nowhere. */
+  readonly ownDialer: Dialer;
   readonly transportOf: (metadata: Metadata) => HostTransport;
+}
+
+/** What a cluster is given. */
+export interface ManagedClusterDeps {
+  readonly clock: Clock;
+  /** Numbers in [0, 1). */
+  readonly random: () => number;
+  readonly logger: Logger;
 }
 
 /** The metadata namespace that subset choices look at. */
@@ -44,32 +59,40 @@ export class ManagedCluster implements UpstreamCluster {
   readonly #identity: ClusterIdentity;
   readonly #profile: HostProfile;
   readonly #random: () => number;
+  readonly #clock: Clock;
+  #slowStart: Timer | undefined;
   readonly #total: Gauge;
   readonly #healthy: Gauge;
   readonly #degraded: Gauge;
+  readonly #excluded: Gauge | undefined;
   #stats: ClusterStats | undefined;
   #hosts: readonly UpstreamHost[] = [];
   readonly #outliers: OutlierDetector | undefined;
+  readonly #checker: HealthChecker | undefined;
   #onDemand: OriginalDstHosts | undefined;
   #balancer: Balancer<Host> | undefined;
   #subsets = new WeakMap<object, Balancer<Host> | "empty">();
   #overprovisioningFactor = 140;
   #dropShare = 0;
 
-  constructor(model: Cluster, identity: ClusterIdentity, profile: HostProfile, random: () => number, clock: Clock) {
+  constructor(model: Cluster, identity: ClusterIdentity, profile: HostProfile, deps: ManagedClusterDeps) {
+    const { random, clock } = deps;
     this.name = model.name;
     this.model = model;
     this.resources = identity.resources;
     this.#identity = identity;
     this.#profile = profile;
     this.#random = random;
+    this.#clock = clock;
     this.#total = identity.scope.gauge("membership_total");
     this.#healthy = identity.scope.gauge("membership_healthy");
     this.#degraded = identity.scope.gauge("membership_degraded");
+    this.#excluded = model.healthCheck === undefined ? undefined : identity.scope.gauge("membership_excluded");
     this.#outliers =
       model.outlierDetection === undefined
         ? undefined
         : new OutlierDetector(model.outlierDetection, { clock, random, scope: identity.scope, onChange: () => this.#rebalance() });
+    this.#checker = model.healthCheck === undefined ? undefined : this.#createChecker(model.healthCheck, deps);
   }
 
   get stats(): ClusterStats {
@@ -86,13 +109,16 @@ export class ManagedCluster implements UpstreamCluster {
       this.#identity.scope.counter("upstream_rq_drop_overload").inc();
       return undefined;
     }
-    const balancer = isEmpty(context.metadataMatch) ? (this.#balancer ??= this.#build(this.#hosts)) : this.#subset(context.metadataMatch);
+    const balancer =
+      this.model.lbSubset === undefined && isEmpty(context.metadataMatch)
+        ? (this.#balancer ??= this.#build(this.#hosts))
+        : this.#subset(context.metadataMatch);
     return balancer?.pick(context);
   }
 
   /** Takes the hosts of the version before over, when they are reached the same way. */
   adopt(hosts: readonly UpstreamHost[]): void {
-    this.#replace(hosts);
+    this.#replace(hosts, true);
   }
 
   /** The endpoints changed. Hosts whose address and transport stay keep their identity, and with it their pools. */
@@ -101,8 +127,26 @@ export class ManagedCluster implements UpstreamCluster {
     this.#dropShare = dropShare;
     const unclaimed = Map.groupBy(this.#hosts, (host) => host.addressText);
     const next = endpoints.map((endpoint) => this.#claim(unclaimed, endpoint) ?? this.createHost(endpoint));
-    for (const left of unclaimed.values()) for (const host of left) host.remove();
+    for (const left of unclaimed.values()) {
+      for (const host of left) {
+        host.pendingRemoval = this.#staysWhileHealthy(host);
+        if (host.pendingRemoval) next.push(host);
+        else host.remove();
+      }
+    }
     this.#replace(next);
+  }
+
+  /** Calls `fire` once every host has been checked; at once without health checks. */
+  whenChecked(fire: () => void): void {
+    if (this.#checker === undefined) fire();
+    else this.#checker.whenChecked(fire);
+  }
+
+  // Whoever says that the host is gone may be wrong; its own answers are not (Envoy's rule).
+  #staysWhileHealthy(host: UpstreamHost): boolean {
+    if (this.#checker === undefined || this.model.ignoreHealthOnHostRemoval === true || this.model.type === "LOGICAL_DNS") return false;
+    return host.activeHealth?.failed === false && host.assignedHealth !== "unhealthy";
   }
 
   /** The one host of a logical DNS name; its connections stay when the name moves. */
@@ -114,7 +158,9 @@ export class ManagedCluster implements UpstreamCluster {
 
   /** Makes a host that belongs to this cluster. */
   createHost(endpoint: ResolvedEndpoint): UpstreamHost {
-    return new UpstreamHost(endpoint, this.#profile.transportOf(endpoint.metadata), this.#profile.dialer);
+    const host = new UpstreamHost(endpoint, this.#profile.transportOf(endpoint.metadata), this.#profile.dialer);
+    host.inUseSinceMs = this.#clock.nowMs();
+    return host;
   }
 
   /** Hosts are made as connections ask for them (ORIGINAL_DST). */
@@ -138,6 +184,8 @@ export class ManagedCluster implements UpstreamCluster {
       this.#replace([]);
     }
     this.#outliers?.close();
+    this.#slowStart?.cancel();
+    this.#checker?.close(adopted);
   }
 
   // The same address may be listed more than once (a gateway that stands for several localities): nearest place first.
@@ -150,15 +198,45 @@ export class ManagedCluster implements UpstreamCluster {
       usable.find((one) => one.priority === endpoint.priority && isDeepStrictEqual(one.locality, endpoint.locality)) ?? usable[0];
     if (host === undefined) return undefined;
     sameAddress.splice(sameAddress.indexOf(host), 1);
+    host.pendingRemoval = false;
     host.place(endpoint);
     return host;
   }
 
-  #replace(hosts: readonly UpstreamHost[]): void {
+  #createChecker(settings: HealthCheck, { clock, random, logger }: ManagedClusterDeps): HealthChecker {
+    const { dialer, ownDialer, transportOf } = this.#profile;
+    return new HealthChecker(this.model, settings, {
+      clock,
+      random,
+      logger,
+      scope: this.#identity.scope,
+      dialer: ownDialer,
+      transportOf,
+      hasTraffic: () => dialer.used,
+      onChange: (host) => this.#onHealthChange(host),
+      onPassed: (host) => this.#outliers?.onHealthy(host.outlier),
+    });
+  }
+
+  #onHealthChange(host: UpstreamHost): void {
+    if (host.health !== "unhealthy") host.inUseSinceMs = this.#clock.nowMs();
+    if (!host.pendingRemoval || host.health !== "unhealthy") return this.#rebalance();
+    host.remove();
+    this.#replace(this.#hosts.filter((other) => other !== host));
+  }
+
+  #replace(hosts: readonly UpstreamHost[], served = false): void {
     this.#hosts = hosts;
     if (this.#outliers !== undefined) this.#outliers.watch(hosts);
     // Nobody would readmit what a version before this one ejected.
     else for (const host of hosts) host.outlier = undefined;
+    const checker = this.#checker;
+    const onPassiveFailure = checker === undefined ? undefined : (host: UpstreamHost): void => checker.failPassively(host);
+    for (const host of hosts) {
+      host.onPassiveFailure = onPassiveFailure;
+      if (checker === undefined) host.activeHealth = undefined;
+    }
+    checker?.watch(hosts, served);
     this.#total.set(hosts.length);
     this.#rebalance();
   }
@@ -171,32 +249,52 @@ export class ManagedCluster implements UpstreamCluster {
     this.#subsets = new WeakMap();
     this.#healthy.set(hosts.filter((host) => host.health === "healthy").length);
     this.#degraded.set(hosts.filter((host) => host.health === "degraded").length);
+    this.#excluded?.set(hosts.filter((host) => host.excluded).length);
   }
 
   #build(hosts: readonly UpstreamHost[]): Balancer<Host> {
     const { lbPolicy, localityWeightedLb, healthyPanicThreshold } = this.model;
+    this.#awaitSlowStart();
     const options = {
       policy: lbPolicy,
       localityWeighted: localityWeightedLb,
       overprovisioningFactor: this.#overprovisioningFactor,
       panicThreshold: healthyPanicThreshold,
+      failInPanic: this.model.failTrafficOnPanic === true,
+      nowMs: () => this.#clock.nowMs(),
     };
     return createBalancer(hosts, options, this.#random);
+  }
+
+  // While hosts are in slow start their weights change; afterwards the cheaper pickers do.
+  #awaitSlowStart(): void {
+    const { lbPolicy } = this.model;
+    if (this.#slowStart !== undefined || !("slowStart" in lbPolicy) || lbPolicy.slowStart === undefined) return;
+    const leftMs = slowStartLeftMs(lbPolicy.slowStart, this.#hosts, this.#clock.nowMs());
+    if (leftMs === 0) return;
+    this.#slowStart = this.#clock.after(leftMs, () => {
+      this.#slowStart = undefined;
+      this.#rebalance();
+    });
   }
 
   // Routes hold their metadata match as one object, so its identity is key enough; new hosts start a new map.
   #subset(match: Readonly<Record<string, unknown>>): Balancer<Host> | undefined {
     let subset = this.#subsets.get(match);
     if (subset === undefined) {
-      const wanted = Object.entries(match);
-      const hosts = this.#hosts.filter((host) =>
-        wanted.every(([key, value]) => isDeepStrictEqual(host.metadata[subsetNamespace]?.[key], value)),
-      );
+      const { lbSubset } = this.model;
+      const hosts = lbSubset === undefined ? inNamespace(this.#hosts, match) : subsetHosts(lbSubset, this.#hosts, match);
       subset = hosts.length === 0 ? "empty" : this.#build(hosts);
       this.#subsets.set(match, subset);
     }
     return subset === "empty" ? undefined : subset;
   }
+}
+
+// Without subsets configured a match still chooses, all of its keys at once.
+function inNamespace(hosts: readonly UpstreamHost[], match: Readonly<Record<string, unknown>>): readonly UpstreamHost[] {
+  const wanted = Object.entries(match);
+  return hosts.filter((host) => wanted.every(([key, value]) => isDeepStrictEqual(host.metadata[subsetNamespace]?.[key], value)));
 }
 
 // Without making a list of keys: this runs per pick.

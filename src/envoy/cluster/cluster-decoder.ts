@@ -9,6 +9,8 @@ import { type Decoder, map } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, enumeration, list, nonEmpty, port, positiveDuration, presence, struct, text, uint32 } from "../decode/scalars.ts";
 import { decodeClusterLoadAssignment } from "./endpoint.ts";
+import { decodeHealthCheck } from "./health-check.ts";
+import { decodeLbSubset } from "./lb-subset.ts";
 import { decodeOutlierDetection } from "./outlier-detection.ts";
 import { decodeNetworkFilter } from "../listener/filter-config.ts";
 import { decodePercent } from "../percent.ts";
@@ -68,6 +70,11 @@ const decodeEdsConfig = message("envoy.config.cluster.v3.Cluster.EdsClusterConfi
 const priority = enumeration({ DEFAULT: 0, HIGH: 1 });
 const defaultThresholds: CircuitBreakerThresholds = { maxConnections: 1024, maxPendingRequests: 1024, maxRequests: 1024, maxRetries: 3 };
 
+const decodeRetryBudget = message("envoy.config.cluster.v3.CircuitBreakers.Thresholds.RetryBudget", (m) => ({
+  budgetPercent: m.field("budget_percent", decodePercent, 20),
+  minRetryConcurrency: m.field("min_retry_concurrency", uint32, 3),
+}));
+
 const decodeThresholds = message("envoy.config.cluster.v3.CircuitBreakers.Thresholds", (m) => {
   m.accept("track_remaining");
   return {
@@ -77,6 +84,7 @@ const decodeThresholds = message("envoy.config.cluster.v3.CircuitBreakers.Thresh
       maxPendingRequests: m.field("max_pending_requests", uint32, defaultThresholds.maxPendingRequests),
       maxRequests: m.field("max_requests", uint32, defaultThresholds.maxRequests),
       maxRetries: m.field("max_retries", uint32, defaultThresholds.maxRetries),
+      ...m.maybe("retryBudget", "retry_budget", decodeRetryBudget),
     },
   };
 });
@@ -109,12 +117,19 @@ const decodeOriginalDst = message("envoy.config.cluster.v3.Cluster.OriginalDstLb
   };
 });
 
+// Hosts are never chosen by zone, which is what Envoy does, too, for a proxy without a local cluster.
+const decodeZoneAware = message("envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig", (m) =>
+  m.field("fail_traffic_on_panic", bool, false),
+);
+
 const decodeCommonLb = message("envoy.config.cluster.v3.Cluster.CommonLbConfig", (m) => {
   // Which hosts a session may be held to; without the stateful session filter nothing holds one.
   m.accept("update_merge_window", "override_host_status");
   return {
     healthyPanicThreshold: m.field("healthy_panic_threshold", decodePercent, 50),
     localityWeightedLb: m.field("locality_weighted_lb_config", presence, false),
+    failTrafficOnPanic: m.field("zone_aware_lb_config", decodeZoneAware, false),
+    ignoreNewHosts: m.field("ignore_new_hosts_until_first_hc", bool, false),
   };
 });
 
@@ -167,7 +182,12 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
   m.refuse("custom upstreams", "upstream_config");
   m.field("filters", upstreamFilters, undefined);
   const balancing = decodeClusterLb(m);
-  const commonLb = m.field("common_lb_config", decodeCommonLb, { healthyPanicThreshold: 50, localityWeightedLb: false });
+  const commonLb = m.field("common_lb_config", decodeCommonLb, {
+    healthyPanicThreshold: 50,
+    localityWeightedLb: false,
+    ignoreNewHosts: false,
+    failTrafficOnPanic: false,
+  });
   const cluster: Cluster = {
     name,
     altStatName: m.field("alt_stat_name", text, ""),
@@ -180,6 +200,10 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     localityWeightedLb: balancing.localityWeightedLb || commonLb.localityWeightedLb,
     circuitBreakers: m.field("circuit_breakers", decodeCircuitBreakers, { default: defaultThresholds, high: defaultThresholds }),
     ...m.maybe("outlierDetection", "outlier_detection", decodeOutlierDetection),
+    ...m.maybe("lbSubset", "lb_subset_config", decodeLbSubset),
+    ...healthChecks(m),
+    ...(commonLb.failTrafficOnPanic ? { failTrafficOnPanic: true } : {}),
+    ...(commonLb.ignoreNewHosts ? { ignoreNewHostsUntilFirstCheck: true } : {}),
     http: decodeClusterHttp(m),
     transportSocket: m.field("transport_socket", decodeUpstreamTransportSocket, { kind: "raw_buffer" } as const),
     transportSocketMatches: m.field("transport_socket_matches", list(decodeSocketMatch), []),
@@ -195,6 +219,13 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
   checkCluster(cluster, m);
   return cluster;
 });
+
+function healthChecks(m: Fields): Pick<Cluster, "healthCheck" | "ignoreHealthOnHostRemoval"> {
+  // Envoy, too, takes one only.
+  const [healthCheck] = m.field("health_checks", list(decodeHealthCheck, { max: 1 }), []);
+  const atOnce = m.field("ignore_health_on_host_removal", bool, false);
+  return { ...(healthCheck && { healthCheck }), ...(atOnce ? { ignoreHealthOnHostRemoval: true } : {}) };
+}
 
 function checkCluster(cluster: Cluster, m: Fields): void {
   const { at } = m;

@@ -1,9 +1,12 @@
 // Decoders of a cluster's load-balancing policy: the old lb_policy with its own settings, and the extension list that replaces it.
-import type { LbPolicy } from "./cluster.ts";
+import type { LbPolicy, SlowStart } from "./cluster.ts";
 import { anyOf, typedExtension, unsupportedType } from "../decode/any.ts";
 import { type Decoder, describe } from "../decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "../decode/message.ts";
-import { enumeration, integer, int64 } from "../decode/scalars.ts";
+import { decodePercent } from "../percent.ts";
+import { bool, double, duration, enumeration, integer, int64 } from "../decode/scalars.ts";
+
+type LeastRequest = Extract<LbPolicy, { readonly kind: "LEAST_REQUEST" }>;
 
 /** A policy, and whether localities are weighted. */
 export interface LoadBalancing {
@@ -42,8 +45,45 @@ function isPrime(value: number): boolean {
 
 const decodeOldRingHash = message("envoy.config.cluster.v3.Cluster.RingHashLbConfig", (m) => ringHash(m, hashFunction));
 const decodeOldMaglev = message("envoy.config.cluster.v3.Cluster.MaglevLbConfig", maglev);
-const decodeOldLeastRequest = message("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", (m) => m.field("choice_count", choices, 2));
-const decodeOldRoundRobin = message("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", () => true as const);
+
+function slowStart(type: string): Decoder<{ readonly slowStart?: SlowStart }> {
+  return message(type, (m) => {
+    const windowMs = m.field("slow_start_window", duration, 0);
+    const aggression = m.field("aggression", decodeRuntimeDouble, 1);
+    const minWeightPercent = m.field("min_weight_percent", decodePercent, 10);
+    if (aggression <= 0) m.at.error(`expected a number above 0, got ${aggression}`, "aggression");
+    return windowMs === 0 ? {} : { slowStart: { windowMs, aggression, minWeightPercent } };
+  });
+}
+
+const decodeRuntimeDouble = message("envoy.config.core.v3.RuntimeDouble", (m) => {
+  m.accept("runtime_key");
+  return m.field("default_value", double, 0);
+});
+const oldSlowStart = slowStart("envoy.config.cluster.v3.Cluster.SlowStartConfig");
+const newSlowStart = slowStart("envoy.extensions.load_balancing_policies.common.v3.SlowStartConfig");
+
+function leastRequest(m: Fields, slow: Decoder<{ readonly slowStart?: SlowStart }>): LeastRequest {
+  const bias = m.field("active_request_bias", decodeRuntimeDouble, 1);
+  if (bias < 0) m.at.error(`expected a number from 0 on, got ${bias}`, "active_request_bias");
+  return {
+    kind: "LEAST_REQUEST",
+    choiceCount: m.field("choice_count", choices, 2),
+    ...(bias === 1 ? {} : { activeRequestBias: bias }),
+    ...m.field("slow_start_config", slow, {}),
+  };
+}
+
+const selection = enumeration({ N_CHOICES: 0, FULL_SCAN: 1 });
+const fullScan = (m: Fields): { readonly fullScan?: true } =>
+  m.field("selection_method", selection, "N_CHOICES") === "FULL_SCAN" || m.field("enable_full_scan", bool, false) ? { fullScan: true } : {};
+
+const roundRobinOf = (m: Fields, slow: Decoder<{ readonly slowStart?: SlowStart }>): LbPolicy => ({
+  kind: "ROUND_ROBIN",
+  ...m.field("slow_start_config", slow, {}),
+});
+const decodeOldLeastRequest = message("envoy.config.cluster.v3.Cluster.LeastRequestLbConfig", (m) => leastRequest(m, oldSlowStart));
+const decodeOldRoundRobin = message("envoy.config.cluster.v3.Cluster.RoundRobinLbConfig", (m) => roundRobinOf(m, oldSlowStart));
 
 const oldPolicy = enumeration({
   ROUND_ROBIN: 0,
@@ -77,11 +117,11 @@ const decodeWrrLocality = message("envoy.extensions.load_balancing_policies.wrr_
 const policies: Readonly<Record<string, Decoder<LoadBalancing>>> = {
   "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin": message(
     "envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin",
-    (m) => withLocality(m, roundRobin),
+    (m) => withLocality(m, roundRobinOf(m, newSlowStart)),
   ),
   "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest": message(
     "envoy.extensions.load_balancing_policies.least_request.v3.LeastRequest",
-    (m) => withLocality(m, { kind: "LEAST_REQUEST", choiceCount: m.field("choice_count", choices, 2) }),
+    (m) => withLocality(m, { ...leastRequest(m, newSlowStart), ...fullScan(m) }),
   ),
   "envoy.extensions.load_balancing_policies.random.v3.Random": message("envoy.extensions.load_balancing_policies.random.v3.Random", (m) =>
     withLocality(m, { kind: "RANDOM" }),
@@ -127,7 +167,6 @@ export const decodeLoadBalancingPolicy: Decoder<LoadBalancing> = message("envoy.
 
 /** The load balancing of a cluster.v3.Cluster. */
 export function decodeClusterLb(m: Fields): LoadBalancing {
-  m.refuse("subset load balancing", "lb_subset_config");
   const policy = m.field("lb_policy", oldPolicy, "ROUND_ROBIN");
   const ring = m.field("ring_hash_lb_config", decodeOldRingHash, {
     kind: "RING_HASH",
@@ -135,8 +174,8 @@ export function decodeClusterLb(m: Fields): LoadBalancing {
     maximumRingSize: maxRingSize,
   } as const);
   const table = m.field("maglev_lb_config", decodeOldMaglev, { kind: "MAGLEV", tableSize: 65_537 } as const);
-  const choiceCount = m.field("least_request_lb_config", decodeOldLeastRequest, 2);
-  m.field("round_robin_lb_config", decodeOldRoundRobin, true);
+  const least = m.field("least_request_lb_config", decodeOldLeastRequest, { kind: "LEAST_REQUEST", choiceCount: 2 } as const);
+  const inTurn = m.field("round_robin_lb_config", decodeOldRoundRobin, roundRobin);
   const extension = m.field("load_balancing_policy", decodeLoadBalancingPolicy, undefined);
   if (extension) return extension;
   if (policy === "LOAD_BALANCING_POLICY_CONFIG")
@@ -146,7 +185,7 @@ export function decodeClusterLb(m: Fields): LoadBalancing {
   function old(): LbPolicy {
     switch (policy) {
       case "LEAST_REQUEST":
-        return { kind: "LEAST_REQUEST", choiceCount };
+        return least;
       case "RING_HASH":
         return ring;
       case "MAGLEV":
@@ -155,7 +194,7 @@ export function decodeClusterLb(m: Fields): LoadBalancing {
       case "CLUSTER_PROVIDED":
         return { kind: policy };
       default:
-        return roundRobin;
+        return inTurn;
     }
   }
 }

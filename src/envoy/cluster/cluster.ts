@@ -2,16 +2,36 @@
 import type { Http2Options } from "../http2-options.ts";
 import type { Metadata, SocketAddress } from "../address.ts";
 import type { ClusterLoadAssignment } from "./endpoint.ts";
+import type { HealthCheck } from "./health-check.ts";
+import type { LbSubset } from "./lb-subset.ts";
 import type { OutlierDetection } from "./outlier-detection.ts";
 import type { UpstreamTransportSocket } from "../tls/tls.ts";
 
 /** How a cluster finds its hosts. */
 export type DiscoveryType = "STATIC" | "STRICT_DNS" | "LOGICAL_DNS" | "EDS" | "ORIGINAL_DST";
 
+/** How hosts that come into use get their share. */
+export interface SlowStart {
+  /** Above 0. */
+  readonly windowMs: number;
+  /** Default 1: in proportion to time. */
+  readonly aggression: number;
+  /** Default 10. */
+  readonly minWeightPercent: number;
+}
+
 /** Load-balancing policies; RING_HASH and MAGLEV need a hash policy to be more than random. */
 export type LbPolicy =
-  | { readonly kind: "ROUND_ROBIN" }
-  | { readonly kind: "LEAST_REQUEST"; readonly choiceCount: number }
+  | { readonly kind: "ROUND_ROBIN"; readonly slowStart?: SlowStart }
+  | {
+      readonly kind: "LEAST_REQUEST";
+      readonly choiceCount: number;
+      /** How much active requests take from a weight; default 1, 0 = nothing. */
+      readonly activeRequestBias?: number;
+      /** The least busy of all hosts, in place of some drawn at random. */
+      readonly fullScan?: true;
+      readonly slowStart?: SlowStart;
+    }
   | { readonly kind: "RANDOM" }
   | { readonly kind: "RING_HASH"; readonly minimumRingSize: number; readonly maximumRingSize: number }
   | { readonly kind: "MAGLEV"; readonly tableSize: number }
@@ -23,6 +43,8 @@ export interface CircuitBreakerThresholds {
   readonly maxPendingRequests: number;
   readonly maxRequests: number;
   readonly maxRetries: number;
+  /** In place of `maxRetries`: retries may be this percentage of active and pending requests, and `minRetryConcurrency` at least. */
+  readonly retryBudget?: { readonly budgetPercent: number; readonly minRetryConcurrency: number };
 }
 
 /** transport_socket_matches: the first whose `match` is a subset of the endpoint's metadata wins. */
@@ -78,13 +100,23 @@ export interface Cluster {
   /** Default 5 s. */
   readonly connectTimeoutMs: number;
   readonly lbPolicy: LbPolicy;
+  /** Routes choose among subsets of the hosts by metadata. */
+  readonly lbSubset?: LbSubset;
   /** Percent, default 50. */
   readonly healthyPanicThreshold: number;
+  /** zone_aware_lb_config.fail_traffic_on_panic: too few healthy hosts means none, in place of all. */
+  readonly failTrafficOnPanic?: boolean;
   /** common_lb_config.locality_weighted_lb_config is present. */
   readonly localityWeightedLb: boolean;
   readonly circuitBreakers: { readonly default: CircuitBreakerThresholds; readonly high: CircuitBreakerThresholds };
   /** Hosts are ejected by how they answer; absent = never. */
   readonly outlierDetection?: OutlierDetection;
+  /** Hosts are asked whether they are well; absent = never. */
+  readonly healthCheck?: HealthCheck;
+  /** Hosts that leave the assignment go at once, also when they pass their health checks; default false. */
+  readonly ignoreHealthOnHostRemoval?: boolean;
+  /** common_lb_config.ignore_new_hosts_until_first_hc: hosts that were never checked do not count towards panic. */
+  readonly ignoreNewHostsUntilFirstCheck?: boolean;
   readonly http: UpstreamHttpOptions;
   readonly transportSocket: UpstreamTransportSocket;
   readonly transportSocketMatches: readonly TransportSocketMatch[];

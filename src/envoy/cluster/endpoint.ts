@@ -3,7 +3,7 @@ import { decodeAddress, decodeIpSocketAddress, decodeMetadata } from "../address
 import type { Decoder } from "../decode/cursor.ts";
 import { message } from "../decode/message.ts";
 import { decodeFractionalPercent } from "../percent.ts";
-import { enumeration, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
+import { bool, enumeration, integer, list, nonEmpty, port, text, uint32 } from "../decode/scalars.ts";
 import type { Address, Metadata, SocketAddress } from "../address.ts";
 
 /** core.v3.Locality; empty strings where not given. */
@@ -16,6 +16,18 @@ export interface Locality {
 /** core.v3.HealthStatus. UNKNOWN counts as healthy. */
 export type HealthStatus = "UNKNOWN" | "HEALTHY" | "UNHEALTHY" | "DRAINING" | "TIMEOUT" | "DEGRADED";
 
+/** endpoint.v3.Endpoint.HealthCheckConfig. */
+export interface EndpointHealthCheck {
+  /** Asked in place of the endpoint's port; 0 = the check's own. */
+  readonly port: number;
+  /** The host that checks name; empty = the check's own. */
+  readonly hostname: string;
+  /** Asked in place of the endpoint's address. */
+  readonly address: Address | undefined;
+  /** The host counts as well without being asked. */
+  readonly disabled: boolean;
+}
+
 /** endpoint.v3.LbEndpoint. */
 export interface LbEndpoint {
   readonly address: Address;
@@ -23,6 +35,8 @@ export interface LbEndpoint {
   readonly additionalAddresses: readonly SocketAddress[];
   /** Endpoint.hostname, for auto host rewrite and health checks. */
   readonly hostname: string;
+  /** Endpoint.health_check_config, where it changes anything. */
+  readonly healthCheck?: EndpointHealthCheck;
   readonly healthStatus: HealthStatus;
   /** Default 1. */
   readonly weight: number;
@@ -65,10 +79,18 @@ const decodeAdditionalAddress = message("envoy.config.endpoint.v3.Endpoint.Addit
   m.required("address", decodeIpSocketAddress),
 );
 
+const decodeHealthCheckConfig = message("envoy.config.endpoint.v3.Endpoint.HealthCheckConfig", (m): EndpointHealthCheck => ({
+  port: m.field("port_value", port, 0),
+  hostname: m.field("hostname", text, ""),
+  address: m.field("address", decodeAddress, undefined),
+  disabled: m.field("disable_active_health_check", bool, false),
+}));
+
 const decodeEndpoint = message("envoy.config.endpoint.v3.Endpoint", (m) => ({
   address: m.required("address", decodeAddress),
   additionalAddresses: m.field("additional_addresses", list(decodeAdditionalAddress), []),
   hostname: m.field("hostname", text, ""),
+  ...m.maybe("healthCheck", "health_check_config", decodeHealthCheckConfig),
 }));
 
 const decodeLbEndpoint: Decoder<LbEndpoint> = message("envoy.config.endpoint.v3.LbEndpoint", (m) => {

@@ -15,6 +15,8 @@ export type EjectionKind =
 
 /** cluster.v3.OutlierDetection. */
 export interface OutlierDetection {
+  /** A host that passes an active health check is readmitted; default true. */
+  readonly healthCheckUnejects: boolean;
   /** 5xx (or, unless origins are split, failures to reach the host) in a row; default 5. 0 = never. */
   readonly consecutive5xx: number;
   /** 502, 503, 504 in a row; default 5. 0 = never. */
@@ -47,12 +49,11 @@ const percent = integer(0, 100);
 
 /** cluster.v3.OutlierDetection. */
 export const decodeOutlierDetection: Decoder<OutlierDetection> = message("envoy.config.cluster.v3.OutlierDetection", (m) => {
-  // Without active health checks there is nothing whose success could readmit a host.
-  m.accept("successful_active_health_check_uneject_host");
   const baseEjectionTimeMs = m.field("base_ejection_time", positiveDuration, 30_000);
   const maxEjectionTimeMs = m.field("max_ejection_time", positiveDuration, Math.max(300_000, baseEjectionTimeMs));
   if (maxEjectionTimeMs < baseEjectionTimeMs) m.at.error("must not be shorter than base_ejection_time", "max_ejection_time");
   return {
+    healthCheckUnejects: m.field("successful_active_health_check_uneject_host", bool, true),
     consecutive5xx: m.field("consecutive_5xx", uint32, 5),
     consecutiveGatewayFailure: m.field("consecutive_gateway_failure", uint32, 5),
     consecutiveLocalOriginFailure: m.field("consecutive_local_origin_failure", uint32, 5),

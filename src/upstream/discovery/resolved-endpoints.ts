@@ -40,5 +40,6 @@ export function resolveEndpoint(
     localityWeight: group.weight,
     metadata: endpoint.metadata,
     health: healthOf[endpoint.healthStatus],
+    ...(endpoint.healthCheck && { healthCheckConfig: endpoint.healthCheck }),
   };
 }

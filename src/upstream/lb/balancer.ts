@@ -17,6 +17,8 @@ export interface PlacedHost extends Candidate {
   readonly locality: Locality;
   /** load_balancing_weight of its locality; 0 = the locality gets no load when localities are weighted. */
   readonly localityWeight: number;
+  /** Not counted among the hosts of its priority. */
+  readonly excluded?: boolean;
 }
 
 /** Settings of one cluster. */
@@ -27,6 +29,10 @@ export interface BalancerOptions {
   readonly overprovisioningFactor: number;
   /** Percent. */
   readonly panicThreshold: number;
+  /** In panic nobody serves, in place of everybody. */
+  readonly failInPanic?: boolean;
+  /** For slow start, which goes by when hosts came into use. */
+  readonly nowMs?: () => number;
 }
 
 /** What a pick may look at. */
@@ -48,7 +54,7 @@ export function createBalancer<H extends PlacedHost>(hosts: readonly H[], option
   );
   const load = spreadLoad(
     byPriority.map((members) => ({
-      total: members.length,
+      total: members.filter((host) => host.excluded !== true).length,
       healthy: members.filter((host) => host.health === "healthy").length,
       degraded: members.filter((host) => host.health === "degraded").length,
     })),
@@ -57,7 +63,9 @@ export function createBalancer<H extends PlacedHost>(hosts: readonly H[], option
   );
   const choices: Choice<H>[] = [];
   const add = (percent: number, members: readonly H[], health: HostHealth | "any"): void => {
-    if (percent > 0) choices.push({ percent, picker: createGroupPicker(members, health, options, random) });
+    if (percent === 0) return;
+    const nobody = health === "any" && options.failInPanic === true;
+    choices.push({ percent, picker: nobody ? undefined : createGroupPicker(members, health, options, random) });
   };
   byPriority.forEach((members, p) => add(load.healthy[p] ?? 0, members, load.panic[p] === true ? "any" : "healthy"));
   byPriority.forEach((members, p) => add(load.degraded[p] ?? 0, members, load.panic[p] === true ? "any" : "degraded"));
@@ -111,7 +119,7 @@ function createGroupPicker<H extends PlacedHost>(
   const usable = health === "any" ? members : members.filter((host) => host.health === health);
   if (usable.length === 0) return undefined;
   const hashed = options.policy.kind === "RING_HASH" || options.policy.kind === "MAGLEV";
-  if (!options.localityWeighted || health === "any") return createHostPicker(options.policy, usable, random);
+  if (!options.localityWeighted || health === "any") return createHostPicker(options.policy, usable, random, options.nowMs);
   const localities = groupByLocality(members)
     .map((all) => {
       const available = all.filter((host) => host.health === health);
@@ -121,9 +129,9 @@ function createGroupPicker<H extends PlacedHost>(
     .filter((locality) => locality.weight > 0 && locality.hosts.length > 0);
   if (localities.length === 0) return undefined;
   if (hashed) return new Shadowed(createHostPicker(options.policy, localities.flatMap(shadowsOf), random));
-  if (localities.length === 1) return createHostPicker(options.policy, localities[0]?.hosts ?? [], random);
+  if (localities.length === 1) return createHostPicker(options.policy, localities[0]?.hosts ?? [], random, options.nowMs);
   return new LocalityPicker(
-    localities.map((locality) => createHostPicker(options.policy, locality.hosts, random)),
+    localities.map((locality) => createHostPicker(options.policy, locality.hosts, random, options.nowMs)),
     new EdfSchedule(localities.length, (i) => localities[i]?.weight ?? 1, random),
   );
 }

@@ -6,6 +6,8 @@ export interface Candidate {
   readonly addressText: string;
   readonly weight: number;
   readonly activeRequests: number;
+  /** When it came into use, by the balancer's clock; absent = long ago. */
+  readonly inUseSinceMs?: number | undefined;
 }
 
 /** A choice among a list of hosts that is not empty. */
@@ -17,6 +19,9 @@ export interface HostPicker<H> {
    */
   pick(hash: number | undefined, attempt: number): H;
 }
+
+/** What a host's weight is multiplied by at the moment. */
+export type WeightFactor = (host: Candidate) => number;
 
 /** Numbers in [0, 1). */
 export type Random = () => number;

@@ -1,20 +1,30 @@
 // The table of load-balancing policies: which picker a cluster's policy means.
-import type { LbPolicy } from "../../envoy/cluster/cluster.ts";
-import type { Candidate, HostPicker, Random } from "./host-picker.ts";
+import type { LbPolicy, SlowStart } from "../../envoy/cluster/cluster.ts";
+import type { Candidate, HostPicker, Random, WeightFactor } from "./host-picker.ts";
 import { createLeastRequestPicker } from "./least-request.ts";
 import { createMaglevPicker } from "./maglev.ts";
 import { createRandomPicker } from "./random.ts";
 import { createRingHashPicker } from "./ring-hash.ts";
 import { createRoundRobinPicker } from "./round-robin.ts";
+import { slowStartFactor, slowStartLeftMs } from "./slow-start.ts";
 
-/** Makes the picker of a policy. `hosts` must not be empty. */
-export function createHostPicker<H extends Candidate>(policy: LbPolicy, hosts: readonly H[], random: Random): HostPicker<H> {
+/**
+ * Makes the picker of a policy. `hosts` must not be empty.
+ * @param nowMs asked by slow start alone
+ */
+export function createHostPicker<H extends Candidate>(
+  policy: LbPolicy,
+  hosts: readonly H[],
+  random: Random,
+  nowMs: () => number = () => 0,
+): HostPicker<H> {
   switch (policy.kind) {
     case "ROUND_ROBIN":
+      return createRoundRobinPicker(hosts, random, slowWeights(policy.slowStart, hosts, nowMs));
     case "CLUSTER_PROVIDED":
       return createRoundRobinPicker(hosts, random);
     case "LEAST_REQUEST":
-      return createLeastRequestPicker(hosts, policy.choiceCount, random);
+      return createLeastRequestPicker(hosts, policy, random, slowWeights(policy.slowStart, hosts, nowMs));
     case "RANDOM":
       return createRandomPicker(hosts, random);
     case "RING_HASH":
@@ -22,4 +32,10 @@ export function createHostPicker<H extends Candidate>(policy: LbPolicy, hosts: r
     case "MAGLEV":
       return createMaglevPicker(hosts, policy.tableSize, random);
   }
+}
+
+// Undefined once nobody is in slow start: whoever makes the picker makes it anew then.
+function slowWeights(slowStart: SlowStart | undefined, hosts: readonly Candidate[], nowMs: () => number): WeightFactor | undefined {
+  if (slowStart === undefined || slowStartLeftMs(slowStart, hosts, nowMs()) === 0) return undefined;
+  return (host) => slowStartFactor(slowStart, host, nowMs());
 }

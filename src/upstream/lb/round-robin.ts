@@ -1,10 +1,11 @@
 // Round robin: in turn, or by an even schedule when weights differ.
 import { EdfSchedule } from "./edf.ts";
 import { equalWeights } from "./host-picker.ts";
-import type { Candidate, HostPicker, Random } from "./host-picker.ts";
+import type { Candidate, HostPicker, Random, WeightFactor } from "./host-picker.ts";
 
-/** Makes a round-robin picker that starts at a random host. */
-export function createRoundRobinPicker<H extends Candidate>(hosts: readonly H[], random: Random): HostPicker<H> {
+/** Makes a round-robin picker that starts at a random host; with `factor` by weights that change. */
+export function createRoundRobinPicker<H extends Candidate>(hosts: readonly H[], random: Random, factor?: WeightFactor): HostPicker<H> {
+  if (factor !== undefined) return new Scheduled(hosts, (index) => (hosts[index] as H).weight * factor(hosts[index] as H), random);
   return equalWeights(hosts) ? new InTurn(hosts, random) : new Scheduled(hosts, (index) => hosts[index]?.weight ?? 1, random);
 }
 

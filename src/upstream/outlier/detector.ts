@@ -94,6 +94,15 @@ export class OutlierDetector implements Judge {
     monitor.forget(kind);
   }
 
+  /** The host passes active checks, which Envoy takes for the end of its ejection unless told otherwise. */
+  onHealthy(monitor: HostMonitor | undefined): void {
+    if (monitor === undefined || !monitor.ejected || !this.settings.healthCheckUnejects) return;
+    monitor.readmit(this.#deps.clock.nowMs());
+    this.#ejected--;
+    this.#counters().active.set(this.#ejected);
+    this.#deps.onChange();
+  }
+
   #counters(): OutlierStats {
     return (this.#stats ??= createOutlierStats(this.#deps.scope));
   }

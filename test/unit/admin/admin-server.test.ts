@@ -69,6 +69,7 @@ const context: AdminContext = {
             hostname: "h",
             health: "healthy",
             failedOutlierCheck: true,
+            pendingRemoval: false,
             weight: 1,
             priority: 0,
             locality: { region: "r1", zone: "", subZone: "" },

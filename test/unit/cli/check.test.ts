@@ -45,12 +45,12 @@ suite("isthmus check", () => {
   });
 
   test("prints each issue with its place, and ends with 1 when one is an error", async () => {
-    const bad = file("bad.yaml", "static_resources:\n  clusters:\n  - nam: a\n    health_checks: [{}]\n");
+    const bad = file("bad.yaml", "static_resources:\n  clusters:\n  - nam: a\n    dns_jitter: 1s\n");
     assert.deepEqual(await check([bad]), {
       text: [
         "bad.yaml:3:5 error static_resources.clusters[0].name: required, but not given",
         "bad.yaml:3:5 error static_resources.clusters[0].nam: unknown field, did you mean name",
-        "bad.yaml:4:5 warning static_resources.clusters[0].health_checks: is not honoured",
+        "bad.yaml:4:5 warning static_resources.clusters[0].dns_jitter: is not honoured",
         "2 errors, 1 warning",
         "",
       ].join("\n"),

@@ -65,6 +65,20 @@ function pooled(host: Host | undefined): { drained: number } {
 }
 
 suite("clusters", () => {
+  for (const [failTrafficOnPanic, expected] of [
+    [false, { "10.0.0.1:80": 10, "10.0.0.2:80": 10, "10.0.0.3:80": 10 }],
+    [true, { none: 30 }],
+  ] as const) {
+    test(`in panic ${failTrafficOnPanic ? "nobody serves with fail_traffic_on_panic" : "everybody serves"}`, () => {
+      const { manager } = manage();
+      const hosts = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map((address, i) =>
+        endpoint(address, { healthStatus: i === 0 ? "HEALTHY" : "UNHEALTHY" }),
+      );
+      manager.apply(setting(cluster("c", { failTrafficOnPanic, loadAssignment: assignment("c", [group(hosts)]) })), unchanged);
+      assert.deepEqual(counts(manager, "c", 30), expected);
+    });
+  }
+
   test("a host keeps its identity and pools while its address stays, and drains when it leaves", () => {
     const { manager, stats } = manage();
     const model = cluster("c", { type: "EDS", edsServiceName: "svc" });

@@ -54,6 +54,7 @@ function clusterView(): ClusterDescription {
     hostname,
     health: "healthy" as const,
     failedOutlierCheck: false,
+    pendingRemoval: false,
     weight: 1,
     priority: 0,
     locality: { region: "", zone: "", subZone: "" },

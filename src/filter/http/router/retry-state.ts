@@ -1,10 +1,11 @@
 // Whether a failed attempt may be made again: Envoy's retry conditions, compiled from the route's policy once, and the state
 // of one request's retries.
-import type { Clock } from "../../../clock.ts";
+import type { Clock, Timer } from "../../../clock.ts";
+import type { CircuitBreakerThresholds } from "../../../envoy/cluster/cluster.ts";
 import type { RetryPolicy } from "../../../envoy/route/route.ts";
 import type { ProxyError } from "../../../error.ts";
 import { compileFieldMatcher } from "../../../match/header-matcher.ts";
-import type { Host, UpstreamCluster } from "../../../upstream/cluster.ts";
+import type { Host, ResourceCounts, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { HeaderMap } from "../../../wire/header-map.ts";
 
 /** A policy with its conditions as booleans. */
@@ -74,6 +75,7 @@ export class RetryState {
   readonly #random: () => number;
   #left: number;
   #backOffs = 0;
+  #held = false;
   /** Retries that were started. */
   used = 0;
   /** Hosts tried, for previous_hosts. */
@@ -89,17 +91,20 @@ export class RetryState {
 
   /** An attempt failed before response headers. `requestSent`: bytes of the request went out. */
   onReset(error: ProxyError, requestSent: boolean): RetryVerdict {
+    this.release();
     return retriesReset(this.policy, error, requestSent) ? this.#take() : "no";
   }
 
   /** An attempt ended in its per-try timeout. */
   onPerTryTimeout(): RetryVerdict {
+    this.release();
     const { policy } = this;
     return policy.serverError || policy.gatewayError || policy.reset ? this.#take() : "no";
   }
 
   /** An attempt got response headers. */
   onResponse(status: number, headers: HeaderMap): RetryVerdict {
+    this.release();
     const { policy } = this;
     const wanted =
       (policy.serverError && status >= 500) ||
@@ -121,7 +126,7 @@ export class RetryState {
       stats.upstreamRqRetryLimitExceeded.inc();
       return "limit";
     }
-    if (resources.default.retries >= model.circuitBreakers.default.maxRetries) {
+    if (resources.default.retries >= maxRetries(model.circuitBreakers.default, resources.default)) {
       stats.upstreamRqRetryOverflow.inc();
       return "overflow";
     }
@@ -131,29 +136,29 @@ export class RetryState {
     return "retry";
   }
 
-  /** Calls `again` after the back-off: fully jittered, base x 2^n, capped. Holds a slot of max_retries until then. */
-  schedule(clock: Clock, again: () => void): { cancel(): void } {
+  /** The retry that was under way is over, however it ended: its slot of max_retries is free. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#cluster.resources.default.retries--;
+  }
+
+  /** Calls `again` after the back-off: fully jittered, base x 2^n, capped. Holds a slot of max_retries until `release`, as in Envoy. */
+  schedule(clock: Clock, again: () => void): Timer {
     const { backOffBaseMs, backOffMaxMs } = this.policy.model;
     const cap = Math.min(backOffBaseMs * (2 ** Math.min(this.#backOffs + 1, 30) - 1), backOffMaxMs);
     this.#backOffs++;
-    const counts = this.#cluster.resources.default;
-    counts.retries++;
-    let held = true;
-    const release = (): void => {
-      if (held) counts.retries--;
-      held = false;
-    };
-    const timer = clock.after(this.#random() * cap, () => {
-      release();
-      again();
-    });
-    return {
-      cancel: () => {
-        release();
-        timer.cancel();
-      },
-    };
+    this.#cluster.resources.default.retries++;
+    this.#held = true;
+    return clock.after(this.#random() * cap, again);
   }
+}
+
+/** How many retries may be under way. */
+function maxRetries(thresholds: CircuitBreakerThresholds, counts: ResourceCounts): number {
+  const budget = thresholds.retryBudget;
+  if (budget === undefined) return thresholds.maxRetries;
+  return Math.max((budget.budgetPercent / 100) * (counts.requests + counts.pendingRequests), budget.minRetryConcurrency);
 }
 
 function isConnectFailure(error: ProxyError): boolean {

@@ -316,6 +316,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     stats.response(status);
     if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(this.#judgedStatus(status, headers));
+    if (this.#cluster.model.healthCheck !== undefined && headers.has("x-envoy-immediate-health-check-fail"))
+      this.#host?.onImmediateHealthCheckFail();
     if (this.#completeMs > 0) stats.upstreamRqTime.record(now - this.#completeMs);
     const retry = this.#retry;
     if (retry !== undefined && this.#replay.replayable) {
@@ -513,6 +515,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   /** Lets go of whatever the attempt holds. */
   #release(): void {
+    this.#retry?.release();
     this.#backOff?.cancel();
     this.#backOff = undefined;
     this.#pool?.cancel(this);
@@ -537,6 +540,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#retry?.release();
     const client = this.#client;
     if (client !== undefined && this.#stream.requestComplete) this.#detach();
   }

@@ -31,6 +31,16 @@ export interface LoadBalancer {
   readonly simple: SimpleBalancer | undefined;
   readonly consistentHash: ConsistentHash | undefined;
   readonly locality: LocalitySetting | undefined;
+  /** Slow start; without effect for balancers other than LEAST_REQUEST and ROUND_ROBIN. */
+  readonly warmup: Warmup | undefined;
+}
+
+/** WarmupConfiguration. */
+export interface Warmup {
+  /** proto3 JSON. */
+  readonly duration: string;
+  /** Percent and exponent; undefined with the older warmupDurationSecs, where Envoy's defaults hold. */
+  readonly curve: { readonly minimumPercent: number; readonly aggression: number } | undefined;
 }
 
 // Envoy's bound on Maglev tables, which have to be smaller here as in Istio.
@@ -50,10 +60,28 @@ export function readLoadBalancer(policy: Fields): LoadBalancer | undefined {
     simple: word === "UNSPECIFIED" ? undefined : word === "LEAST_CONN" ? "LEAST_REQUEST" : word,
     consistentHash: hash === undefined ? undefined : readConsistentHash(hash),
     locality: readLocalitySetting(fields, "localityLbSetting"),
+    warmup: readWarmup(fields),
   };
-  fields.notHonoured("warmup", "warmupDurationSecs");
+  const inTurn = hash === undefined && balancer.simple !== "RANDOM" && balancer.simple !== "PASSTHROUGH";
+  if (balancer.warmup !== undefined && !inTurn)
+    fields.warn(fields.has("warmup") ? "warmup" : "warmupDurationSecs", "has no effect: only LEAST_REQUEST and ROUND_ROBIN warm up");
   fields.finish();
   return balancer;
+}
+
+function readWarmup(balancer: Fields): Warmup | undefined {
+  const fields = balancer.child("warmup");
+  const old = readDuration(balancer, "warmupDurationSecs");
+  if (fields === undefined) return old === undefined ? undefined : { duration: old, curve: undefined };
+  if (old !== undefined) balancer.error("warmupDurationSecs", "is given beside warmup, expected one of them");
+  const duration = readDuration(fields, "duration");
+  if (!fields.has("duration")) fields.error("duration", "is missing, expected a duration such as 10s");
+  const curve = {
+    minimumPercent: fields.number("minimumPercent", { min: 0, max: 100 }) ?? 10,
+    aggression: fields.number("aggression", { min: 1, max: Number.MAX_VALUE }) ?? 1,
+  };
+  fields.finish();
+  return duration === undefined ? undefined : { duration, curve };
 }
 
 function readConsistentHash(hash: Fields): ConsistentHash {

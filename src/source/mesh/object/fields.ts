@@ -98,6 +98,15 @@ export class Fields {
     return undefined;
   }
 
+  /** A number that need not be whole. */
+  number(key: string, range: { readonly min: number; readonly max: number }): number | undefined {
+    const value = this.raw(key);
+    if (value === undefined) return undefined;
+    if (typeof value === "number" && value >= range.min && value <= range.max) return value;
+    this.error(key, `is ${nameOf(value)}, expected a number from ${range.min} to ${range.max}`);
+    return undefined;
+  }
+
   port(key: string): number | undefined {
     return this.integer(key, { min: 1, max: 65_535 });
   }

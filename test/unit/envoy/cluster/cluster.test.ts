@@ -155,11 +155,6 @@ suite("decodeCluster", () => {
       ["error maglev_lb_config.table_size: expected a prime of at most 5000011, got 100"],
     ],
     [
-      "subsets",
-      { name: "a", lb_subset_config: { fallback_policy: "ANY_ENDPOINT" } },
-      ["error lb_subset_config: not supported: subset load balancing"],
-    ],
-    [
       "only unknown balancing policies",
       balanced(any("example.Custom")),
       ["error load_balancing_policy.policies: example.Custom is not supported"],
@@ -179,8 +174,8 @@ suite("decodeCluster", () => {
     ["v2's TLS context", { name: "a", tls_context: {} }, ["error tls_context: unknown field of Cluster"]],
     [
       "what is not honoured, as warnings",
-      { name: "a", health_checks: [{}], outlier_detection: { monitors: [{ name: "x" }] } },
-      ["warning outlier_detection.monitors: is not honoured", "warning health_checks: is not honoured"],
+      { name: "a", dns_jitter: "1s", outlier_detection: { monitors: [{ name: "x" }] } },
+      ["warning outlier_detection.monitors: is not honoured", "warning dns_jitter: is not honoured"],
     ],
   ];
   for (const [title, json, expected] of bad) test(`reports ${title}`, () => assert.deepEqual(issuesOf(decodeCluster, json), expected));

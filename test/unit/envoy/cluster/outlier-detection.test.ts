@@ -8,6 +8,7 @@ suite("decodeOutlierDetection", () => {
   test("a cluster without it has none, an empty one means Envoy's defaults", () => {
     assert.equal("outlierDetection" in accepted(decodeCluster, staticCluster("a")), false);
     assert.deepEqual(accepted(decodeCluster, staticCluster("a", { outlier_detection: {} })).outlierDetection, {
+      healthCheckUnejects: true,
       consecutive5xx: 5,
       consecutiveGatewayFailure: 5,
       consecutiveLocalOriginFailure: 5,
@@ -60,6 +61,7 @@ suite("decodeOutlierDetection", () => {
       failure_percentage_threshold: 13,
     });
     assert.deepEqual(value, {
+      healthCheckUnejects: true,
       consecutive5xx: 0,
       consecutiveGatewayFailure: 2,
       consecutiveLocalOriginFailure: 3,

@@ -4,14 +4,15 @@ import type { RetryPolicy } from "../../../../../src/envoy/route/route.ts";
 import { ProxyError, type ProxyErrorCode } from "../../../../../src/error.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "../../../../../src/filter/http/router/retry-state.ts";
 import type { UpstreamCluster } from "../../../../../src/upstream/cluster.ts";
+import { manualClock } from "../../../../support/manual-clock.ts";
 import { HeaderMap } from "../../../../../src/wire/header-map.ts";
 
 const counter = { inc: () => undefined, add: () => undefined };
 
 /** Only what RetryState reads of a cluster. */
-function cluster(maxRetries = 3): UpstreamCluster {
-  const counts = { connections: 0, pendingRequests: 0, requests: 0, retries: 0 };
-  const thresholds = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries };
+function cluster(maxRetries = 3, more: object = {}, requests = 0): UpstreamCluster {
+  const counts = { connections: 0, pendingRequests: 0, requests, retries: 0 };
+  const thresholds = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries, ...more };
   const stats = { upstreamRqRetry: counter, upstreamRqRetryLimitExceeded: counter, upstreamRqRetryOverflow: counter };
   return {
     stats,
@@ -20,7 +21,7 @@ function cluster(maxRetries = 3): UpstreamCluster {
   } as unknown as UpstreamCluster;
 }
 
-function state(retryOn: readonly string[], more: Partial<RetryPolicy> = {}, maxRetries = 3): RetryState {
+function state(retryOn: readonly string[], more: Partial<RetryPolicy> = {}, maxRetries = 3, of = cluster(maxRetries)): RetryState {
   const policy: RetryPolicy = {
     retryOn,
     numRetries: 2,
@@ -34,7 +35,7 @@ function state(retryOn: readonly string[], more: Partial<RetryPolicy> = {}, maxR
     hostSelectionRetryMaxAttempts: 1,
     ...more,
   };
-  return new RetryState(compileRetryPolicy(policy), cluster(maxRetries), () => 0.5);
+  return new RetryState(compileRetryPolicy(policy), of, () => 0.5);
 }
 
 const istioDefault = ["connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes"];
@@ -113,3 +114,39 @@ test("backs off exponentially, fully jittered and capped, and gives its circuit-
   assert.deepEqual(delays, [50, 125, 125]);
   assert.equal(fired, 3);
 });
+
+test("a retry holds its slot of max_retries until its own result, and gives it back then", () => {
+  const clock = manualClock();
+  const shared = cluster(1);
+  const [first, second] = [state(["5xx"], {}, 1, shared), state(["5xx"], {}, 1, shared)];
+  const failed = (retries: RetryState): RetryVerdict => retries.onResponse(503, new HeaderMap());
+  assert.equal(failed(first), "retry");
+  first.schedule(clock, () => undefined);
+  clock.advance(1000);
+  assert.equal(failed(second), "overflow");
+  assert.equal(first.onResponse(200, new HeaderMap()), "no");
+  assert.equal(failed(second), "retry");
+  second.schedule(clock, () => undefined);
+  second.release();
+  second.release();
+  assert.equal(shared.resources.default.retries, 0);
+});
+
+for (const [requests, allowed] of [
+  [0, 3],
+  [20, 4],
+  [50, 10],
+] as const) {
+  test(`a retry budget of 20 percent, 3 at least, allows ${allowed} retries beside ${requests} requests, whatever max_retries says`, () => {
+    const shared = cluster(0, { retryBudget: { budgetPercent: 20, minRetryConcurrency: 3 } }, requests);
+    const clock = manualClock();
+    let started = 0;
+    for (let i = 0; i < 20; i++) {
+      const retries = state(["5xx"], {}, 0, shared);
+      if (retries.onResponse(503, new HeaderMap()) !== "retry") break;
+      retries.schedule(clock, () => undefined);
+      started++;
+    }
+    assert.equal(started, allowed);
+  });
+}
