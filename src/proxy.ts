@@ -124,6 +124,8 @@ class Runner implements Proxy {
   readonly #slab = new StatsSlab((announcement) => this.stats.add("main", announcement));
   #watch: FileWatch | undefined = undefined;
   #state: ServerState = "INITIALIZING";
+  /** Somebody asked for health checks to fail. */
+  #failing = false;
   /** As the source gave it, without what the feeds bring. */
   #loaded: LoadedConfig | undefined = undefined;
   #config: LoadedConfig | undefined = undefined;
@@ -243,7 +245,9 @@ class Runner implements Proxy {
   state(): ServerState {
     // Between a crash of every worker and their return nothing is served, whatever was true before.
     // Without its certificate a workload of a mesh serves nobody either.
-    return this.#state === "LIVE" && (this.#pool.live === 0 || !this.#feeds.ready) ? "INITIALIZING" : this.#state;
+    if (this.#state !== "LIVE") return this.#state;
+    if (this.#pool.live === 0 || !this.#feeds.ready) return "INITIALIZING";
+    return this.#failing ? "DRAINING" : "LIVE";
   }
 
   node(): Node {
@@ -337,6 +341,7 @@ class Runner implements Proxy {
   // Once: who a proxy is does not change while it runs.
   #reportFor(node: Node): void {
     const everywhere = this.#options.source.kind === "mesh";
+    this.#pool.setNodeCluster(node.cluster);
     this.#pool.setIstioMetrics({ own: workloadOfNode(node), everywhere, gateway: isRouter(node.id) });
   }
 
@@ -438,6 +443,10 @@ class Runner implements Proxy {
         this.#pool.setLogLevel(level);
       },
       reopenLogs: () => this.reopenLogs(),
+      failHealthChecks: (failing) => {
+        this.#pool.failHealthChecks(failing);
+        this.#failing = failing;
+      },
       drainListeners: ({ graceful, inboundOnly }) => {
         if (graceful && !inboundOnly) this.#pool.drain();
         clock.after(graceful ? this.#options.drainTimeMs : 0, () => void this.#pool.stopAccepting(inboundOnly ? "inbound" : "all"));

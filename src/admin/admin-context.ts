@@ -87,6 +87,8 @@ export interface AdminContext {
   readonly logLevel: () => LogLevel;
   readonly setLogLevel: (level: LogLevel) => void;
   readonly reopenLogs: () => void;
+  /** Health checks fail from now on, or no more; connections are told to close meanwhile. */
+  readonly failHealthChecks: (failing: boolean) => void;
   /** Stops accepting; with `graceful`, connections are first told to go elsewhere. */
   readonly drainListeners: (options: { readonly graceful: boolean; readonly inboundOnly: boolean }) => void;
   /** Ends the process, as SIGTERM would without waiting. */

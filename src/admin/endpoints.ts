@@ -114,6 +114,24 @@ export const endpoints: readonly Endpoint[] = [
     },
   },
   {
+    path: "/healthcheck/fail",
+    help: "cause the server to fail health checks",
+    mutates: true,
+    handle: (context) => {
+      context.failHealthChecks(true);
+      return ok();
+    },
+  },
+  {
+    path: "/healthcheck/ok",
+    help: "cause the server to pass health checks",
+    mutates: true,
+    handle: (context) => {
+      context.failHealthChecks(false);
+      return ok();
+    },
+  },
+  {
     path: "/listeners",
     help: "print listener info",
     parameters: formatParameter,

@@ -1,10 +1,15 @@
 // The table of extensions: every `@type` URL a filter may be configured with, what it is called, how its configuration is
 // decoded and what happens to it. A filter is made known here and nowhere else; whether a behaviour for it is registered is
 // asked when a snapshot is built. Access loggers, transport sockets and balancing policies are dispatched where they are decoded.
+import { decodeBuffer, decodeBufferPerRoute } from "./http-filter/buffer.ts";
 import { decodeCors, decodeCorsPolicy } from "./http-filter/cors.ts";
+import { decodeCsrf } from "./http-filter/csrf.ts";
 import { createExtensionTable, type Extension, type ExtensionKind } from "./decode/extension.ts";
 import { decodeExtAuthz, decodeExtAuthzPerRoute, decodeNetworkExtAuthz } from "./http-filter/ext-authz.ts";
 import { decodeFault, isInertFault } from "./http-filter/fault.ts";
+import { decodeGrpcStats } from "./http-filter/grpc-stats.ts";
+import { decodeHeaderMutation, decodeHeaderMutationPerRoute } from "./http-filter/header-mutation.ts";
+import { decodeHealthCheckFilter } from "./http-filter/health-check.ts";
 import { decodeHttpConnectionManager } from "./listener/http-connection-manager-decoder.ts";
 import { decodeIstioAlpn } from "./http-filter/istio-alpn.ts";
 import { decodeIstioStats, istioStatsExtension } from "./http-filter/istio-stats.ts";
@@ -21,6 +26,7 @@ import {
 import { decodeLocalRateLimit, isInertLocalRateLimit } from "./http-filter/local-ratelimit.ts";
 import { decodeHttpRbac, decodeHttpRbacPerRoute, decodeNetworkRbac } from "./http-filter/rbac-decoder.ts";
 import { decodeRouter } from "./http-filter/router.ts";
+import { decodeSetMetadata } from "./http-filter/set-metadata.ts";
 import { decodeTcpProxy } from "./listener/tcp-proxy.ts";
 
 const anything = (): object => ({});
@@ -151,7 +157,19 @@ const rows: readonly Extension[] = [
     perRoute: { "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": decodeLocalRateLimit },
     inert: isInertLocalRateLimit,
   }),
-  ignored("http filter", "envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", statsOnly),
+  honoured("http filter", "envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", {
+    decode: decodeGrpcStats,
+    // It only counts.
+    inert: () => true,
+  }),
+  honoured("http filter", "envoy.filters.http.buffer", "envoy.extensions.filters.http.buffer.v3.Buffer", {
+    decode: decodeBuffer,
+    perRoute: { "envoy.extensions.filters.http.buffer.v3.BufferPerRoute": decodeBufferPerRoute },
+  }),
+  honoured("http filter", "envoy.filters.http.set_metadata", "envoy.extensions.filters.http.set_metadata.v3.Config", {
+    decode: decodeSetMetadata,
+    perRoute: { "envoy.extensions.filters.http.set_metadata.v3.Config": decodeSetMetadata },
+  }),
   honoured("http filter", istioStatsExtension, "stats.PluginConfig", { decode: decodeIstioStats }),
   ignored("http filter", "istio.metadata_exchange", "io.istio.http.peer_metadata.Config", statsOnly),
   ignored("http filter", "envoy.filters.http.tap", "envoy.extensions.filters.http.tap.v3.Tap", "it only copies traffic"),
@@ -169,9 +187,10 @@ const rows: readonly Extension[] = [
     "envoy.extensions.filters.http.basic_auth.v3.BasicAuthPerRoute",
   ]),
   refused("http filter", "envoy.filters.http.oauth2", "envoy.extensions.filters.http.oauth2.v3.OAuth2", decides),
-  refused("http filter", "envoy.filters.http.csrf", "envoy.extensions.filters.http.csrf.v3.CsrfPolicy", decides, [
-    "envoy.extensions.filters.http.csrf.v3.CsrfPolicy",
-  ]),
+  honoured("http filter", "envoy.filters.http.csrf", "envoy.extensions.filters.http.csrf.v3.CsrfPolicy", {
+    decode: decodeCsrf,
+    perRoute: { "envoy.extensions.filters.http.csrf.v3.CsrfPolicy": decodeCsrf },
+  }),
   refused("http filter", "envoy.filters.http.lua", "envoy.extensions.filters.http.lua.v3.Lua", rewrites, [
     "envoy.extensions.filters.http.lua.v3.LuaPerRoute",
   ]),
@@ -181,15 +200,14 @@ const rows: readonly Extension[] = [
     "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute",
   ]),
   refused("http filter", "envoy.filters.http.decompressor", "envoy.extensions.filters.http.decompressor.v3.Decompressor", rewrites),
-  refused(
-    "http filter",
-    "envoy.filters.http.header_mutation",
-    "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation",
-    rewrites,
-    ["envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute"],
-  ),
+  honoured("http filter", "envoy.filters.http.header_mutation", "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", {
+    decode: decodeHeaderMutation,
+    perRoute: { "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": decodeHeaderMutationPerRoute },
+  }),
   refused("http filter", "envoy.filters.http.grpc_web", "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb", rewrites),
-  refused("http filter", "envoy.filters.http.health_check", "envoy.extensions.filters.http.health_check.v3.HealthCheck", rewrites),
+  honoured("http filter", "envoy.filters.http.health_check", "envoy.extensions.filters.http.health_check.v3.HealthCheck", {
+    decode: decodeHealthCheckFilter,
+  }),
   refused("http filter", "envoy.filters.http.set_filter_state", "envoy.extensions.filters.http.set_filter_state.v3.Config", rewrites),
 ];
 

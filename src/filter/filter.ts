@@ -33,6 +33,8 @@ export interface FilterDeps {
   readonly compileRoutes: (config: RouteConfiguration) => RouteTable;
   readonly accessLoggers: (configs: readonly AccessLog[]) => readonly AccessLogger[];
   readonly drain: DrainState;
+  /** Who this proxy says it is; known when configuration has been loaded. */
+  readonly node: { readonly cluster: string };
   /** An IP of this machine that is not loopback, for x-forwarded-for behind use_remote_address; 127.0.0.1 when there is none. */
   readonly localAddress: string;
   /** The thread that relays raw TCP in the kernel; absent where there is none. */

@@ -4,14 +4,20 @@ import { routerExtension } from "../envoy/http-filter/router.ts";
 import { istioStatsExtension } from "../envoy/http-filter/istio-stats.ts";
 import type { HttpFilterSpec } from "../http/filter.ts";
 import type { ListenerFilterSpec, NetworkFilterSpec } from "./filter.ts";
+import { buffer } from "./http/buffer/buffer.ts";
 import { cors } from "./http/cors/cors.ts";
+import { csrf } from "./http/csrf/csrf.ts";
 import { extAuthz } from "./http/ext-authz/ext-authz.ts";
 import { fault } from "./http/fault/fault.ts";
+import { grpcStats } from "./http/grpc-stats/grpc-stats.ts";
+import { headerMutation } from "./http/header-mutation/header-mutation.ts";
+import { healthCheck } from "./http/health-check/health-check.ts";
 import { istioAlpn } from "./http/istio-alpn/istio-alpn.ts";
 import { jwtAuthn } from "./http/jwt-authn/jwt-authn.ts";
 import { localRateLimit } from "./http/local-ratelimit/local-ratelimit.ts";
 import { rbac } from "./http/rbac/rbac.ts";
 import { createRouter } from "./http/router/router.ts";
+import { setMetadata } from "./http/set-metadata/set-metadata.ts";
 import { httpInspector } from "./listener/http-inspector/http-inspector.ts";
 import { originalDst } from "./listener/original-dst/original-dst.ts";
 import { originalSrc } from "./listener/original-src/original-src.ts";
@@ -31,7 +37,21 @@ const byExtension = <S extends { readonly extension: string }>(specs: readonly S
 export const listenerFilters = byExtension<ListenerFilterSpec>([originalDst, originalSrc, proxyProtocol, tlsInspector, httpInspector]);
 
 /** HTTP filters; the router is the terminal of their chain and made apart. */
-export const httpFilters = byExtension<HttpFilterSpec>([rbac, jwtAuthn, extAuthz, localRateLimit, cors, fault, istioAlpn]);
+export const httpFilters = byExtension<HttpFilterSpec>([
+  rbac,
+  jwtAuthn,
+  extAuthz,
+  localRateLimit,
+  cors,
+  fault,
+  istioAlpn,
+  buffer,
+  csrf,
+  grpcStats,
+  headerMutation,
+  healthCheck,
+  setMetadata,
+]);
 
 /** Network filters. */
 export const networkFilters = byExtension<NetworkFilterSpec>([

@@ -19,7 +19,7 @@ import { plainReply, replies } from "./local-reply.ts";
 import { normalizePath, type PathOptions } from "./path.ts";
 import { createRequestRules, type RequestRules } from "./request-rules.ts";
 import { createResponseRules, type ResponseRules } from "./response-rules.ts";
-import type { RouteTable } from "./route/route-table.ts";
+import type { CompiledRoute, RouteTable } from "./route/route-table.ts";
 import type { HttpStream, TerminalFilter } from "./stream.ts";
 
 /** Makes the terminal filter's part in one stream. */
@@ -33,6 +33,8 @@ export interface FilterEntry {
   readonly filter: HttpFilter;
   readonly index: number;
   readonly name: string;
+  /** Off unless a route switches it on. */
+  readonly disabled: boolean;
 }
 
 /** Envoy's `http.STAT_PREFIX.*`. */
@@ -123,8 +125,6 @@ export class HttpManager {
   readonly responseHeaderFilters: readonly FilterEntry[];
   readonly responseDataFilters: readonly FilterEntry[];
   readonly responseTrailerFilters: readonly FilterEntry[];
-  /** Some filter exists that a route could switch off. */
-  readonly hasOverrides: boolean;
   readonly #scopes: StatsScope;
   #http2: { readonly options: SessionOptions; readonly codecStats: Http2Stats } | undefined;
   readonly #clusters: ClusterLookup;
@@ -148,7 +148,7 @@ export class HttpManager {
     config: HttpConnectionManagerConfig,
     deps: FilterDeps & Pick<NetworkFilterContext, "istioMetrics">,
     scope: StatsScope,
-    filters: readonly { readonly filter: HttpFilter; readonly name: string }[],
+    filters: readonly Omit<FilterEntry, "index">[],
     terminal: Terminal,
     routes: () => RouteTable | undefined,
     bufferLimitBytes: number,
@@ -163,7 +163,7 @@ export class HttpManager {
     this.stats = createStats(scope);
     this.terminal = terminal;
     this.bufferLimitBytes = bufferLimitBytes;
-    const entries = filters.map(({ filter, name }, index) => ({ filter, index, name }));
+    const entries = filters.map((entry, index) => ({ ...entry, index }));
     const having = (hook: keyof HttpFilter): readonly FilterEntry[] => entries.filter(({ filter }) => filter[hook] !== undefined);
     this.requestHeaderFilters = having("onRequestHeaders");
     this.requestDataFilters = having("onRequestData");
@@ -173,7 +173,6 @@ export class HttpManager {
     this.responseTrailerFilters = having("onResponseTrailers");
     this.#completeFilters = having("onComplete");
     this.#filterCount = entries.length;
-    this.hasOverrides = entries.length > 0;
     this.#accessLoggers = deps.accessLoggers(config.accessLog);
     this.#istio = deps.istioMetrics;
     this.#routes = routes;
@@ -184,6 +183,11 @@ export class HttpManager {
       mergeSlashes: config.mergeSlashes,
       escapedSlashesAction: config.escapedSlashesAction,
     };
+  }
+
+  /** Whether a filter has no part in a stream: its route says so or, where that says nothing, the chain. */
+  skips(entry: FilterEntry, route: CompiledRoute | undefined): boolean {
+    return route?.filterConfig(entry.name)?.disabled ?? entry.disabled;
   }
 
   /** Whether the chain, its listener or the process is going. */
@@ -295,8 +299,11 @@ export class HttpManager {
     const { info } = stream;
     const { stats } = this;
     stats.downstreamRqActive.dec();
-    stats.downstreamRqCompleted.inc();
-    stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
+    // Health checks would drown what clients see of the service.
+    if (!info.healthCheck) {
+      stats.downstreamRqCompleted.inc();
+      stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
+    }
     stats.downstreamRqTime.record(info.endMs - info.startMs);
     if (info.flags & (flag.DC | flag.DR)) stats.downstreamRqRxReset.inc();
     this.#istio?.request(info);

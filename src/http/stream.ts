@@ -28,6 +28,12 @@ export interface TerminalFilter {
 
 const empty = Buffer.alloc(0);
 
+/** Sees the bytes of a gRPC call without touching them, before filters do; what it wants of the headers it asks for as a filter. */
+export interface GrpcMessageObserver {
+  onRequestData(data: Buffer): void;
+  onResponseData(data: Buffer): void;
+}
+
 /** One request and its response. */
 export class HttpStream implements RouteRequest {
   readonly manager: HttpManager;
@@ -63,6 +69,10 @@ export class HttpStream implements RouteRequest {
   replyMutator: HeaderMutator | undefined = undefined;
   /** The clock's time in the socket event that is being worked off: asked for once an event, read by everything in it. */
   nowMs: number;
+  /** Bytes of request body that are held back before the client is made to wait; the buffer filter has a limit of its own. */
+  bufferLimitBytes: number;
+  /** What counts the messages of a gRPC call as they pass. */
+  grpcMessages: GrpcMessageObserver | undefined = undefined;
   /** Ask for `connection: close` on the response. */
   closeAfterResponse = false;
   #terminal: TerminalFilter | undefined = undefined;
@@ -92,6 +102,7 @@ export class HttpStream implements RouteRequest {
     },
   ) {
     this.manager = manager;
+    this.bufferLimitBytes = manager.bufferLimitBytes;
     this.codec = codec;
     this.timers = timers;
     this.headers = request.headers;
@@ -141,8 +152,9 @@ export class HttpStream implements RouteRequest {
   #runRequestFilters(from: number): void {
     const filters = this.manager.requestHeaderFilters;
     for (let i = from; i < filters.length; i++) {
-      const { filter, index, name } = filters[i]!;
-      if (this.manager.hasOverrides && this.route?.filterConfig(name)?.disabled) continue;
+      const entry = filters[i]!;
+      const { filter, index } = entry;
+      if (this.manager.skips(entry, this.route)) continue;
       const status = filter.onRequestHeaders!(this, this.requestComplete, index);
       if (this.responseStarted || this.#done) return;
       if (status === "stop") {
@@ -160,7 +172,7 @@ export class HttpStream implements RouteRequest {
     const held = this.#held;
     if (held !== undefined) {
       this.#held = undefined;
-      if (this.#heldBytes >= this.manager.bufferLimitBytes) this.codec.pauseRequest(false);
+      if (this.#heldBytes >= this.bufferLimitBytes) this.codec.pauseRequest(false);
       this.#heldBytes = 0;
       for (let i = 0; i < held.length && !this.#done; i++) {
         this.#passData(terminal, held[i]!, this.requestComplete && this.#heldTrailers === undefined && i === held.length - 1);
@@ -176,6 +188,7 @@ export class HttpStream implements RouteRequest {
     this.info.bytesReceived += data.length;
     this.requestComplete = endStream;
     this.#stamp();
+    this.grpcMessages?.onRequestData(data);
     const terminal = this.#terminal;
     if (terminal === undefined) {
       if (this.responseStarted) {
@@ -186,7 +199,7 @@ export class HttpStream implements RouteRequest {
       (this.#held ??= []).push(data);
       const before = this.#heldBytes;
       this.#heldBytes += data.length;
-      const limit = this.manager.bufferLimitBytes;
+      const limit = this.bufferLimitBytes;
       if (before < limit && this.#heldBytes >= limit) this.codec.pauseRequest(true);
       this.onHeldBody?.();
       return;
@@ -327,8 +340,9 @@ export class HttpStream implements RouteRequest {
   #runResponseFilters(from: number, endStream: boolean): void {
     const filters = this.manager.responseHeaderFilters;
     for (let i = from; i >= 0; i--) {
-      const { filter, index, name } = filters[i]!;
-      if (this.manager.hasOverrides && this.route?.filterConfig(name)?.disabled) continue;
+      const entry = filters[i]!;
+      const { filter, index } = entry;
+      if (this.manager.skips(entry, this.route)) continue;
       if (filter.onResponseHeaders!(this, endStream, index) === "stop") {
         this.#responseStoppedAt = i;
         this.#heldResponse = { data: [], trailers: undefined, end: endStream, headersEnd: endStream };
@@ -361,7 +375,8 @@ export class HttpStream implements RouteRequest {
   respondData(data: Buffer, endStream: boolean): boolean {
     if (this.#done) return true;
     const held = this.#heldResponse;
-    if (held !== undefined) {
+    if (held === undefined) this.grpcMessages?.onResponseData(data);
+    else {
       keepReadBuffer();
       held.data.push(data);
       held.end = endStream;

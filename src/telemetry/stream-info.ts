@@ -169,6 +169,10 @@ export class StreamInfo {
   endMs = 0;
   /** Dynamic metadata by filter namespace. */
   dynamicMetadata: Map<string, Record<string, unknown>> | undefined = undefined;
+  /** Objects that filters leave for logs, by canonical filter name: `toJSON` gives their fields and `toString` the PLAIN form. */
+  filterState: Map<string, object> | undefined = undefined;
+  /** The request was for the health_check filter. */
+  healthCheck = false;
 
   constructor(connection: ConnectionInfo, startWallMs: number, startMs: number) {
     this.connection = connection;

@@ -1,13 +1,19 @@
 // Whether this worker is going away, as filters see it.
 import type { DrainState } from "../filter/filter.ts";
 
-/** The drain state of one worker; it starts once and does not end. */
+/** The drain state of one worker. Draining starts once and does not end; failing health checks, which looks the same to clients, may. */
 export class WorkerDrain implements DrainState {
   readonly #listeners = new Set<() => void>();
   #draining = false;
+  #failing = false;
 
   get draining(): boolean {
-    return this.#draining;
+    return this.#draining || this.#failing;
+  }
+
+  /** Health checks fail from now on, or no more, and connections are told to close meanwhile. */
+  failHealthChecks(failing: boolean): void {
+    this.#failing = failing;
   }
 
   onDrain(listener: () => void): () => void {

@@ -56,6 +56,12 @@ function start(port: MessagePort, settings: WorkerSettings): void {
       case "drain":
         runtime.drain();
         break;
+      case "failHealthChecks":
+        runtime.failHealthChecks(message.failing);
+        break;
+      case "setNodeCluster":
+        runtime.setNodeCluster(message.cluster);
+        break;
       case "setLogLevel":
         log.setLevel(message.level);
         break;

@@ -20,6 +20,8 @@ export interface WorkerSettings {
   readonly localAddress: string;
   /** The nice value that this thread is to have. */
   readonly priority: number;
+  /** `cluster` of the node; known when configuration has been loaded, as the next is. */
+  readonly nodeCluster?: string | undefined;
   /** Known when configuration has been loaded; the first threads are told later. */
   readonly istioMetrics?: IstioMetricsSettings | undefined;
 }
@@ -57,6 +59,9 @@ export type ToWorker =
       [K in RequestName]: { readonly kind: "request"; readonly id: number; readonly name: K; readonly ask: Requests[K]["ask"] };
     }[RequestName]
   | { readonly kind: "drain" }
+  /** Of the admin's /healthcheck/fail and /healthcheck/ok. */
+  | { readonly kind: "failHealthChecks"; readonly failing: boolean }
+  | { readonly kind: "setNodeCluster"; readonly cluster: string }
   | { readonly kind: "setLogLevel"; readonly level: LogLevel }
   | { readonly kind: "setIstioMetrics"; readonly settings: IstioMetricsSettings }
   | { readonly kind: "reopenLogs" };

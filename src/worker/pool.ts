@@ -63,6 +63,8 @@ export class WorkerPool {
   #full: SnapshotUpdate | undefined = undefined;
   #publishing: Promise<unknown> = Promise.resolve();
   #draining = false;
+  #failing = false;
+  #nodeCluster = "";
   #stopping = false;
   #logLevel: LogLevel;
   #istioMetrics: IstioMetricsSettings | undefined = undefined;
@@ -110,6 +112,18 @@ export class WorkerPool {
   drain(): void {
     this.#draining = true;
     this.#tell({ kind: "drain" });
+  }
+
+  /** Health checks fail from now on, or no more. */
+  failHealthChecks(failing: boolean): void {
+    this.#failing = failing;
+    this.#tell({ kind: "failHealthChecks", failing });
+  }
+
+  /** Says which cluster of proxies this one belongs to. */
+  setNodeCluster(cluster: string): void {
+    this.#nodeCluster = cluster;
+    this.#tell({ kind: "setNodeCluster", cluster });
   }
 
   /** Closes the listening sockets. */
@@ -191,6 +205,7 @@ export class WorkerPool {
     const settings: WorkerSettings = {
       ...this.#options.settings,
       logLevel: this.#logLevel,
+      nodeCluster: this.#nodeCluster,
       istioMetrics: this.#istioMetrics,
       id: seat.id,
       priority: this.#priority,
@@ -207,6 +222,7 @@ export class WorkerPool {
     });
     this.#live.inc();
     if (this.#draining) seat.handle.notify({ kind: "drain" });
+    if (this.#failing) seat.handle.notify({ kind: "failHealthChecks", failing: true });
   }
 
   #onCrash(seat: Seat, error: Error | undefined): void {

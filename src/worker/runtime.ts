@@ -36,6 +36,8 @@ export interface WorkerRuntime {
   /** Connections and requests from now on are told to go elsewhere. */
   drain(): void;
   stopAccepting(direction: "all" | "inbound"): undefined;
+  failHealthChecks(failing: boolean): void;
+  setNodeCluster(cluster: string): void;
   setIstioMetrics(settings: IstioMetricsSettings): void;
   reopenLogs(): void;
   /** Closes everything and writes what is left of the logs. */
@@ -66,6 +68,7 @@ export function createWorkerRuntime(
   const contexts = new SecureContextCache();
   const sinks = new LogSinks({ clock, stats, logger, flushIntervalMs: settings.accessLogFlushMs });
   const drain = new WorkerDrain();
+  const node = { cluster: settings.nodeCluster ?? "" };
   const routes = new Map<string, RouteTable>();
   const splice = startSpliceRelay({ logger });
   const descriptors = new DescriptorGuard(descriptorLimit(), { clock, logger });
@@ -88,6 +91,7 @@ export function createWorkerRuntime(
     compileRoutes: (config) => compileRoutes(config, logger),
     accessLoggers: (configs) => createAccessLoggers(configs, { sinks, logger }),
     drain,
+    node,
     localAddress: settings.localAddress,
     splice,
   };
@@ -121,6 +125,8 @@ export function createWorkerRuntime(
     listeners: () => listeners.views(),
     drain: () => drain.start(),
     stopAccepting: (direction) => listeners.stopAccepting(direction),
+    failHealthChecks: (failing) => drain.failHealthChecks(failing),
+    setNodeCluster: (cluster) => void (node.cluster = cluster),
     setIstioMetrics: (who) => istio.configure(who),
     reopenLogs: () => sinks.reopen(),
     stop: async () => {

@@ -84,8 +84,8 @@ export interface CompiledRoute {
   readonly responseHeaders: HeaderMutator | undefined;
   readonly includeAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
-  /** Per-filter override by filter name, most specific level. */
-  filterConfig(name: string): { readonly disabled: boolean; readonly config?: unknown } | undefined;
+  /** Per-filter override by filter name, most specific level; `configs` has every level's, the most specific one last. */
+  filterConfig(name: string): { readonly disabled: boolean; readonly config?: unknown; readonly configs?: readonly unknown[] } | undefined;
 }
 
 /** Virtual hosts by name: those to add or replace, and those to take out. */

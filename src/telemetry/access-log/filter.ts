@@ -19,8 +19,7 @@ export function compileLogFilter(model: AccessLogFilter): LogFilter {
     case "duration":
       return compare(model.op, model.value, (info) => Math.trunc(info.endMs - info.startMs));
     case "not_health_check":
-      // Envoy marks requests that its health_check filter answered; without that filter every request is an ordinary one.
-      return () => true;
+      return (info) => !info.healthCheck;
     case "response_flag": {
       let mask = 0;
       for (const name of model.flags) mask |= Object.hasOwn(flag, name) ? flag[name as FlagName] : 0;

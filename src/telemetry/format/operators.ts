@@ -93,7 +93,13 @@ const dynamicMetadata: CompileOperator = (argument) => {
 
 const filterState: CompileOperator = (argument) => {
   const key = (argument ?? "").replace(/:(?:PLAIN|TYPED)$/, "");
-  return key === "" ? { error: "expected the name of a filter state object" } : (info) => jsonValue(info.connection.filterState?.get(key));
+  if (key === "") return { error: "expected the name of a filter state object" };
+  const plainForm = argument !== key && argument?.endsWith(":PLAIN") === true;
+  return (info) => {
+    const own = info.filterState?.get(key);
+    if (own === undefined) return jsonValue(info.connection.filterState?.get(key));
+    return plainForm ? String(own) : jsonValue("toJSON" in own && typeof own.toJSON === "function" ? own.toJSON() : own);
+  };
 };
 
 // Envoy prints URX before the others for requests and in its place for TCP connections.

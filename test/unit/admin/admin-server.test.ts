@@ -110,6 +110,7 @@ const context: AdminContext = {
   logLevel: () => level,
   setLogLevel: (next) => void (level = next),
   reopenLogs: () => void calls.push("reopen"),
+  failHealthChecks: (failing) => void calls.push(`failHealthChecks ${failing}`),
   drainListeners: (options) => void calls.push(`drain ${JSON.stringify(options)}`),
   quit: () => void calls.push("quit"),
 };
@@ -260,7 +261,15 @@ suite("admin", () => {
   });
 
   test("what changes state wants POST", async () => {
-    for (const path of ["/quitquitquit", "/drain_listeners", "/reset_counters", "/logging", "/reopen_logs"]) {
+    for (const path of [
+      "/quitquitquit",
+      "/drain_listeners",
+      "/healthcheck/fail",
+      "/healthcheck/ok",
+      "/reset_counters",
+      "/logging",
+      "/reopen_logs",
+    ]) {
       assert.deepEqual(await ask(path), { status: 405, type: "text/plain; charset=UTF-8", body: "Method GET not allowed, POST required." });
     }
     assert.deepEqual(calls, []);

@@ -314,7 +314,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.onResponseReset(protocolError);
       return;
     }
-    stats.response(status);
+    if (!info.healthCheck) stats.response(status);
     if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(this.#judgedStatus(status, headers));
     if (this.#cluster.model.healthCheck !== undefined && headers.has("x-envoy-immediate-health-check-fail"))
       this.#host?.onImmediateHealthCheckFail();

@@ -34,7 +34,7 @@ function createHttpConnectionManager(
   createRouter: CreateTerminal,
 ): NetworkFilter {
   const scope = context.stats.scope(`http.${config.statPrefix}`);
-  const filters: { filter: HttpFilter; name: string }[] = [];
+  const filters: { filter: HttpFilter; name: string; disabled: boolean }[] = [];
   let routerConfig: RouterConfig = { suppressEnvoyHeaders: config.suppressEnvoyHeaders, respectExpectedRqTimeout: false };
   for (const model of config.httpFilters) {
     if (model.extension === routerExtension) {
@@ -43,7 +43,7 @@ function createHttpConnectionManager(
     }
     const filterContext: HttpFilterContext = { ...context, scope, filterName: model.name };
     const filter = httpFilters.get(model.extension)?.create(model.config, filterContext);
-    if (filter !== undefined) filters.push({ filter, name: model.name });
+    if (filter !== undefined) filters.push({ filter, name: model.name, disabled: model.disabled });
   }
   const terminal = createRouter(routerConfig, { ...context, scope, filterName: routerExtension });
   const manager = new HttpManager(
