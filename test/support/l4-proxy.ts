@@ -65,6 +65,7 @@ export function startL4Proxy(
     compileRoutes: (config) => ({ name: config.name, match: () => undefined, patch: () => [] }),
     accessLoggers: (configs) => configs.map(() => ({ log: (info) => void records.push(info) })),
     drain,
+    node: { cluster: "" },
     localAddress: "127.0.0.1",
     splice: over.splice,
     networkFilters,

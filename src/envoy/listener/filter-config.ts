@@ -75,7 +75,10 @@ const routeFilterConfig = "envoy.config.route.v3.FilterConfig";
 const decodeWrapped: Decoder<Override | undefined> = message("envoy.config.route.v3.FilterConfig", (m) => {
   const disabled = m.field("disabled", bool, false);
   const optional = m.field("is_optional", bool, false);
-  const config = m.field("config", (json, at) => decodeOverride(json, at, optional), undefined);
+  // Without a configuration it is there to switch on a filter that the chain has switched off.
+  const decodeConfig: Decoder<Override | undefined> = (json, at) =>
+    isObject(json) && Object.keys(json).length === 0 ? { disabled: false } : decodeOverride(json, at, optional);
+  const config = m.field("config", decodeConfig, { disabled: false });
   return disabled ? { disabled } : config;
 });
 

@@ -1,0 +1,37 @@
+// HTTP filters beside the real Envoy, where a machine has it: the same bootstrap, the same requests, and the same bytes, logs and
+// counters.
+import assert from "node:assert/strict";
+import { suite, test } from "node:test";
+import { envoyProgram, startEnvoy } from "../support/envoy-program.ts";
+import { bufferCases } from "../support/filter-cases/buffer.ts";
+import { csrfCases } from "../support/filter-cases/csrf.ts";
+import { headerMutationCases } from "../support/filter-cases/header-mutation.ts";
+import { healthCheckCases } from "../support/filter-cases/health-check.ts";
+import { askAll, type Outcome, serveHere, tableBootstrap } from "../support/filter-cases/run.ts";
+import { setMetadataCases } from "../support/filter-cases/set-metadata.ts";
+
+const tables = [bufferCases, csrfCases, ...headerMutationCases, healthCheckCases, setMetadataCases];
+
+// The order of fields is of no consequence where their names differ.
+const comparable = ({ lines }: Outcome): readonly string[] => {
+  const end = lines.indexOf("");
+  return [...lines.slice(0, 1), ...lines.slice(1, end).sort(), ...lines.slice(end)];
+};
+
+suite("HTTP filters answer as Envoy's do", { skip: "missing" in envoyProgram ? envoyProgram.missing : false }, () => {
+  for (const table of tables) {
+    test(table.name, async (t) => {
+      const bootstrap = await tableBootstrap(t, table);
+      const [envoy, ours] = [await startEnvoy(t, bootstrap), await serveHere(t, bootstrap)];
+      const [theirOutcomes, ourOutcomes] = [await askAll(envoy, table.cases), await askAll(ours, table.cases)];
+      const [theirLog, ourLog] = [await envoy.accessLog(table.cases.length), await ours.accessLog(table.cases.length)];
+      for (const [i, { title }] of table.cases.entries()) {
+        assert.deepEqual(comparable(ourOutcomes[i]!), comparable(theirOutcomes[i]!), title);
+        // An HTTP/1 body that is refused has not been counted to its end by either.
+        const [own, their] = [ourLog[i], theirLog[i]].map((record) => ({ ...record, host: "", received: 0 }));
+        assert.deepEqual(own, their, title);
+      }
+      for (const name of Object.keys(table.stats)) assert.equal(ours.stat(name), (await envoy.stat(name)) ?? 0, name);
+    });
+  }
+});
