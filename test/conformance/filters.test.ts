@@ -5,6 +5,7 @@ import { suite, test } from "node:test";
 import { envoyProgram, startEnvoy } from "../support/envoy-program.ts";
 import { bufferCases } from "../support/filter-cases/buffer.ts";
 import { csrfCases } from "../support/filter-cases/csrf.ts";
+import { callAll, grpcBootstrap, grpcCalls, grpcTables } from "../support/filter-cases/grpc.ts";
 import { headerMutationCases } from "../support/filter-cases/header-mutation.ts";
 import { healthCheckCases } from "../support/filter-cases/health-check.ts";
 import { askAll, type Outcome, serveHere, tableBootstrap } from "../support/filter-cases/run.ts";
@@ -28,10 +29,30 @@ suite("HTTP filters answer as Envoy's do", { skip: "missing" in envoyProgram ? e
       for (const [i, { title }] of table.cases.entries()) {
         assert.deepEqual(comparable(ourOutcomes[i]!), comparable(theirOutcomes[i]!), title);
         // An HTTP/1 body that is refused has not been counted to its end by either.
-        const [own, their] = [ourLog[i], theirLog[i]].map((record) => ({ ...record, host: "", received: 0 }));
+        const [own, their] = [ourLog[i], theirLog[i]].map((record) => ({
+          ...record,
+          flags: record?.["flags"] ?? "-",
+          host: "",
+          received: 0,
+        }));
         assert.deepEqual(own, their, title);
       }
       for (const name of Object.keys(table.stats)) assert.equal(ours.stat(name), (await envoy.stat(name)) ?? 0, name);
+    });
+  }
+
+  for (const table of grpcTables) {
+    test(`grpc_stats: ${table.name}`, async (t) => {
+      const bootstrap = await grpcBootstrap(t, table.config);
+      const [envoy, ours] = [await startEnvoy(t, bootstrap), await serveHere(t, bootstrap)];
+      for (const served of [envoy, ours]) await callAll(t, served.port("in"), grpcCalls);
+      const [theirLog, ourLog] = [await envoy.accessLog(grpcCalls.length), await ours.accessLog(grpcCalls.length)];
+      for (const [i, { path }] of grpcCalls.entries()) {
+        const [own, their] = [ourLog[i], theirLog[i]].map((record) => [record?.["status"], record?.["details"], record?.["counts"]]);
+        assert.deepEqual(own, their, path);
+      }
+      const theirs = (await envoy.stats()).matchAll(/^(cluster\.\w+\.grpc\.\S+): (\d+)$/gm);
+      for (const [, name = "", value] of theirs) assert.equal(ours.stat(name), Number(value), name);
     });
   }
 });

@@ -69,7 +69,7 @@ function compileChange(mutation: HeaderMutation, onProblem: OnProblem): FieldsCh
         if (appendAction === "APPEND_IF_EXISTS_OR_ADD") fields.add(key, value);
         else if (appendAction === "ADD_IF_ABSENT") {
           if (!fields.has(key)) fields.add(key, value);
-        } else if (appendAction === "OVERWRITE_IF_EXISTS_OR_ADD" || fields.has(key)) fields.set(key, value);
+        } else if (fields.remove(key) || appendAction === "OVERWRITE_IF_EXISTS_OR_ADD") fields.add(key, value);
       };
     }
   }
