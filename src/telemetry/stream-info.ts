@@ -125,6 +125,14 @@ export function setDynamicMetadata(holder: MetadataHolder, filter: string, value
   holder.dynamicMetadata.set(filter, { ...holder.dynamicMetadata.get(filter), ...values });
 }
 
+/** Something that a filter leaves for logs. */
+export interface FilterStateObject {
+  /** Its fields. */
+  toJSON(): object;
+  /** `%FILTER_STATE(...:PLAIN)%`. */
+  toString(): string;
+}
+
 /** One request, or one TCP connection: the subject of exactly one access-log record. */
 export class StreamInfo {
   readonly connection: ConnectionInfo;
@@ -169,8 +177,8 @@ export class StreamInfo {
   endMs = 0;
   /** Dynamic metadata by filter namespace. */
   dynamicMetadata: Map<string, Record<string, unknown>> | undefined = undefined;
-  /** Objects that filters leave for logs, by canonical filter name: `toJSON` gives their fields and `toString` the PLAIN form. */
-  filterState: Map<string, object> | undefined = undefined;
+  /** What filters leave for logs, by canonical filter name. */
+  filterState: Map<string, FilterStateObject> | undefined = undefined;
   /** The request was for the health_check filter. */
   healthCheck = false;
 

@@ -98,7 +98,7 @@ const filterState: CompileOperator = (argument) => {
   return (info) => {
     const own = info.filterState?.get(key);
     if (own === undefined) return jsonValue(info.connection.filterState?.get(key));
-    return plainForm ? String(own) : jsonValue("toJSON" in own && typeof own.toJSON === "function" ? own.toJSON() : own);
+    return plainForm ? own.toString() : own.toJSON();
   };
 };
 

@@ -63,7 +63,7 @@ export async function grpcBootstrap(t: Ending, config: object): Promise<object> 
     stream.on("error", () => undefined);
     stream.resume();
     stream.on("end", () => {
-      if (how === "trailers-only") return void stream.respond({ ...type, "grpc-status": "5" }, { endStream: true });
+      if (how === "trailers-only") return stream.respond({ ...type, "grpc-status": "5" }, { endStream: true });
       if (how === "unavailable") {
         stream.respond({ ":status": 503 });
         return void stream.end("x");
