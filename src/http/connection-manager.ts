@@ -248,17 +248,7 @@ export class HttpManager {
     this.#requestRules.apply(stream);
     info.authority = stream.authority;
     info.scheme = stream.scheme;
-    const routes = this.#routes() ?? this.#lastRoutes;
-    const route = routes?.match(stream, this.random());
-    stream.route = route;
-    if (route !== undefined) {
-      info.routeName = route.name;
-      info.virtualHostName = route.virtualHost.name;
-      if (route.action.kind === "route") {
-        stream.target = route.action.pickCluster(stream, this.random());
-        if (this.#clusters.get(stream.target.name) !== undefined) info.upstreamCluster = stream.target.name;
-      }
-    }
+    this.chooseRoute(stream);
     if (stream.upgrade !== "" && !this.#upgradeAllowed(stream)) {
       stream.sendLocalReply(replies.upgradeFailed);
       return false;
@@ -269,6 +259,20 @@ export class HttpManager {
       stream.codec.encodeInformational(100, noHeaders);
     }
     return true;
+  }
+
+  /** Matches the route by what the request is like now: when it arrives, and again when a filter has learnt what routes may ask about. */
+  chooseRoute(stream: HttpStream): void {
+    const { info } = stream;
+    const routes = this.#routes() ?? this.#lastRoutes;
+    const route = routes?.match(stream, this.random());
+    const action = route?.action;
+    stream.route = route;
+    stream.target = action?.kind === "route" ? action.pickCluster(stream, this.random()) : undefined;
+    info.routeName = route?.name ?? "";
+    info.virtualHostName = route?.virtualHost.name ?? "";
+    const { target } = stream;
+    info.upstreamCluster = target !== undefined && this.#clusters.get(target.name) !== undefined ? target.name : "";
   }
 
   #upgradeAllowed(stream: HttpStream): boolean {

@@ -138,6 +138,11 @@ export class HttpStream implements RouteRequest {
     this.#runRequestFilters(at + 1);
   }
 
+  /** A filter has changed or learnt what routes may ask about: the route, and the cluster with it, is chosen again. */
+  clearRouteCache(): void {
+    this.manager.chooseRoute(this);
+  }
+
   #runRequestFilters(from: number): void {
     const filters = this.manager.requestHeaderFilters;
     for (let i = from; i < filters.length; i++) {

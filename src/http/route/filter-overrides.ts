@@ -10,11 +10,12 @@ export type FilterOverrides = CompiledRoute["filterConfig"];
  * names it; its config is the most specific one there is, so a level may enable a filter without repeating the config.
  */
 export function resolveOverrides(levels: readonly PerFilterConfig[]): FilterOverrides {
-  const resolved = new Map<string, { readonly disabled: boolean; readonly config?: unknown }>();
+  const resolved = new Map<string, NonNullable<ReturnType<FilterOverrides>>>();
   for (const level of levels) {
-    for (const [name, entry] of Object.entries(level)) {
-      const config = entry.config ?? resolved.get(name)?.config;
-      resolved.set(name, config === undefined ? { disabled: entry.disabled } : { disabled: entry.disabled, config });
+    for (const [name, { disabled, config }] of Object.entries(level)) {
+      const before = resolved.get(name);
+      const configs = config === undefined ? before?.configs : [...(before?.configs ?? []), config];
+      resolved.set(name, configs === undefined ? { disabled } : { disabled, config: configs.at(-1), configs });
     }
   }
   return resolved.size === 0 ? none : (name) => resolved.get(name);

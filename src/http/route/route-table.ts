@@ -16,6 +16,8 @@ export interface RouteRequest {
   readonly tls: { readonly presented: boolean; readonly validated: boolean } | undefined;
   /** True when the request came from an internal address, for require_tls EXTERNAL_ONLY. */
   readonly internal: boolean;
+  /** What filters have said so far; absent: nothing. */
+  readonly info?: Pick<StreamInfo, "dynamicMetadata">;
 }
 
 /** Header changes of several levels, merged in Envoy's order and compiled. */
@@ -84,8 +86,8 @@ export interface CompiledRoute {
   readonly responseHeaders: HeaderMutator | undefined;
   readonly includeAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
-  /** Per-filter override by filter name, most specific level. */
-  filterConfig(name: string): { readonly disabled: boolean; readonly config?: unknown } | undefined;
+  /** Per-filter override by filter name, most specific level; `configs` has every level's, the most specific one last. */
+  filterConfig(name: string): { readonly disabled: boolean; readonly config?: unknown; readonly configs?: readonly unknown[] } | undefined;
 }
 
 /** Virtual hosts by name: those to add or replace, and those to take out. */

@@ -190,12 +190,12 @@ test("filter overrides come from the most specific level that has them", () => {
     }),
   );
   const at = (authority: string, path: string, random = 0): unknown => built.match(request(path, { authority }), random)?.filterConfig("f");
-  assert.deepEqual(at("v", "/own"), { disabled: false, config: "route" });
-  assert.deepEqual(at("v", "/"), { disabled: false, config: "host" });
-  assert.deepEqual(at("c", "/"), { disabled: false, config: "config" });
-  assert.deepEqual(at("v", "/off"), { disabled: true, config: "host" });
-  assert.deepEqual(at("v", "/weighted", 0.4), { disabled: false, config: "cluster" });
-  assert.deepEqual(at("v", "/weighted", 0.6), { disabled: false, config: "route" });
+  assert.deepEqual(at("v", "/own"), { disabled: false, config: "route", configs: ["config", "host", "route"] });
+  assert.deepEqual(at("v", "/"), { disabled: false, config: "host", configs: ["config", "host"] });
+  assert.deepEqual(at("c", "/"), { disabled: false, config: "config", configs: ["config"] });
+  assert.deepEqual(at("v", "/off"), { disabled: true, config: "host", configs: ["config", "host"] });
+  assert.deepEqual(at("v", "/weighted", 0.4), { disabled: false, config: "cluster", configs: ["config", "host", "route", "cluster"] });
+  assert.deepEqual(at("v", "/weighted", 0.6), { disabled: false, config: "route", configs: ["config", "host", "route"] });
   assert.equal(built.match(request("/", { authority: "v" }), 0)?.filterConfig("other"), undefined);
   const drawn = forwardOf(built.match(request("/weighted", { authority: "v" }), 0.4));
   assert.equal(drawn.pickCluster(request("/"), 0.9).name, "a", "the cluster drawn with the route stays");
