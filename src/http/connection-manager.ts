@@ -10,10 +10,12 @@ import { flag } from "../telemetry/response-flag.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ClusterLookup } from "../upstream/cluster.ts";
+import { GrpcMessages } from "../wire/grpc-frames.ts";
 import { HeaderMap } from "../wire/header-map.ts";
 import { createHttp2Stats, type Http2Stats } from "../net/http2/http2-stats.ts";
 import type { SessionOptions } from "../net/http2/session.ts";
 import type { HttpFilter } from "./filter.ts";
+import { isGrpc } from "./grpc.ts";
 import { serverSessionOptions } from "./h2/session-options.ts";
 import { plainReply, replies } from "./local-reply.ts";
 import { normalizePath, type PathOptions } from "./path.ts";
@@ -207,6 +209,7 @@ export class HttpManager {
 
   /** Counts a stream in. */
   onStreamStart(stream: HttpStream): void {
+    if (this.#istio !== undefined && isGrpc(stream.headers)) stream.info.grpcMessages = new GrpcMessages();
     this.stats.downstreamRqTotal.inc();
     this.stats.downstreamRqActive.inc();
     if (this.#filterCount > 0) stream.filterState = Array.from({ length: this.#filterCount });

@@ -179,6 +179,7 @@ export class HttpStream implements RouteRequest {
   onRequestData(data: Buffer, endStream: boolean): void {
     if (this.#done) return;
     this.info.bytesReceived += data.length;
+    this.info.grpcMessages?.request.read(data);
     this.requestComplete = endStream;
     this.#stamp();
     const terminal = this.#terminal;
@@ -378,6 +379,7 @@ export class HttpStream implements RouteRequest {
     for (let i = filters.length - 1; i >= 0; i--) bytes = filters[i]!.filter.onResponseData!(this, bytes, endStream, filters[i]!.index);
     this.timers.touch(this.nowMs);
     this.info.bytesSent += bytes.length;
+    this.info.grpcMessages?.response.read(bytes);
     const ok = bytes.length === 0 && !endStream ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, endStream);
     if (endStream) this.#finishResponse();
     return ok;
