@@ -33,8 +33,7 @@ export function encodeCheckRequest(connection: ConnectionInfo, wallMs: number, r
     .message(1, peer(connection.remote, tls === undefined ? "" : (tls.uriSans[0] ?? tls.dnsSans[0] ?? tls.subject)))
     .message(2, peer(connection.local, tls === undefined ? "" : tls.localUriSan || (tls.localDnsSans[0] ?? tls.localSubject)))
     .message(4, asked);
-  // A proto map has no order; this one makes equal questions equal bytes.
-  for (const [key, value] of Object.entries(request?.contextExtensions ?? {}).toSorted()) attributes.entry(10, key, value);
+  for (const [key, value] of Object.entries(request?.contextExtensions ?? {})) attributes.entry(10, key, value);
   attributes.message(11, new ProtoWriter());
   return new ProtoWriter().message(1, attributes).finish();
 }
