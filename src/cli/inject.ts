@@ -18,6 +18,7 @@ interface InjectFlags {
   readonly meshConfigMap: string;
   readonly meshClusters?: readonly string[];
   readonly certsSecret?: string;
+  readonly caAddress?: string;
   readonly dnsCapture: boolean;
 }
 
@@ -35,6 +36,11 @@ export function registerInject(program: Command, edge: CliEdge, setExit: (code: 
     .option("--mesh-config-map <name>", "ConfigMap with the mesh directory", objectName, "isthmus-mesh")
     .option("--mesh-clusters <list>", "clusters that it has a k8s-CLUSTER.yaml of (default: the pods' own)", objectNames)
     .option("--certs-secret <name>", "Secret with the workload's certificate (default: isthmus.SERVICEACCOUNT)", objectName)
+    .addOption(
+      new Option("--ca-address <host:port>", "istiod's certificate service, which pods ask instead of mounting a Secret")
+        .argParser(hostPort)
+        .conflicts("certsSecret"),
+    )
     .option("--no-dns-capture", "leave DNS queries alone")
     .action(async (flags: InjectFlags) => setExit(await inject(flags, edge)));
 }
@@ -56,9 +62,15 @@ async function inject(flags: InjectFlags, edge: CliEdge): Promise<number> {
 }
 
 function optionsOf(flags: InjectFlags): InjectOptions {
-  const { image, imagePullPolicy, cluster, network, namespace, meshConfigMap, meshClusters, certsSecret, dnsCapture } = flags;
+  const { image, imagePullPolicy, cluster, network, namespace, meshConfigMap, meshClusters, certsSecret, caAddress, dnsCapture } = flags;
   const clusters = meshClusters ?? [cluster];
-  return { image, imagePullPolicy, cluster, network, namespace, meshConfigMap, clusters, certsSecret, dnsCapture };
+  return { image, imagePullPolicy, cluster, network, namespace, meshConfigMap, clusters, certsSecret, caAddress, dnsCapture };
+}
+
+function hostPort(text: string): string {
+  const port = Number(/^(?:\[[0-9a-fA-F:.]+\]|[^:[\]\s]+):(\d{1,5})$/.exec(text)?.[1] ?? 0);
+  if (port < 1 || port > 65_535) throw new InvalidArgumentError("Expected HOST:PORT, e.g. istiod.istio-system.svc:15012.");
+  return text;
 }
 
 function objectName(text: string): string {

@@ -2,6 +2,7 @@
 import type { CircuitBreakerThresholds, Cluster, LbPolicy } from "../envoy/cluster/cluster.ts";
 import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { FilterChainMatch } from "../envoy/listener/listener.ts";
+import type { MetadataMatcher, ValueMatcher } from "../envoy/metadata-matcher.ts";
 import type { ForwardAction, RouteMatch } from "../envoy/route/route.ts";
 import type { HeaderMatcher, PathMatcher, QueryParameterMatcher, StringMatcher } from "../envoy/string-matcher.ts";
 import type { UpstreamTlsContext } from "../envoy/tls/tls.ts";
@@ -49,12 +50,41 @@ export function describeParameter({ name, match }: QueryParameterMatcher): strin
   return `query parameter ${name} ${match.kind === "string" ? describeString(match.matcher) : match.present ? "present" : "absent"}`;
 }
 
+/** `claim realm.role exact "admin"`, or what another filter has to have said. */
+export function describeMetadata({ filter, path, value, invert }: MetadataMatcher): string {
+  const claim = filter === "envoy.filters.http.jwt_authn" && path[0] === "payload";
+  const what = claim ? `claim ${path.slice(1).join(".")}` : `metadata ${filter} ${path.join(".")}`;
+  return `${what} ${invert ? "not " : ""}${describeValue(value)}`;
+}
+
+function describeValue(value: ValueMatcher): string {
+  switch (value.kind) {
+    case "string":
+      return describeString(value.matcher);
+    case "oneOf":
+      return `with one ${describeValue(value.item)}`;
+    case "or":
+      return value.matchers.map(describeValue).join(" or ");
+    case "present":
+      return value.present ? "present" : "absent";
+    case "bool":
+      return String(value.value);
+    case "double":
+      return String(value.exact);
+    case "range":
+      return `from ${value.start} to below ${value.end}`;
+    case "null":
+      return "null";
+  }
+}
+
 /** Everything a route asks for. */
-export function describeMatch({ path, headers, queryParameters, grpc, runtimeFraction, tls }: RouteMatch): string {
+export function describeMatch({ path, headers, queryParameters, grpc, runtimeFraction, tls, dynamicMetadata = [] }: RouteMatch): string {
   return [
     describePath(path),
     ...headers.map(describeHeader),
     ...queryParameters.map(describeParameter),
+    ...dynamicMetadata.map(describeMetadata),
     ...(grpc ? ["gRPC"] : []),
     ...(tls === undefined ? [] : ["client certificate"]),
     ...(runtimeFraction < 1 ? [`${percent(runtimeFraction)} of the requests`] : []),

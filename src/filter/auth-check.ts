@@ -20,6 +20,8 @@ export interface CheckedRequest {
   readonly body: Buffer | undefined;
   /** The body goes as it is, and not as text. */
   readonly rawBody: boolean;
+  /** What the configuration of its route says to the server. */
+  readonly contextExtensions: Readonly<Record<string, string>>;
 }
 
 /** CheckRequest of a request, or of a bare connection. */
@@ -30,8 +32,9 @@ export function encodeCheckRequest(connection: ConnectionInfo, wallMs: number, r
   const attributes = new ProtoWriter()
     .message(1, peer(connection.remote, tls === undefined ? "" : (tls.uriSans[0] ?? tls.dnsSans[0] ?? tls.subject)))
     .message(2, peer(connection.local, tls === undefined ? "" : tls.localUriSan || (tls.localDnsSans[0] ?? tls.localSubject)))
-    .message(4, asked)
-    .message(11, new ProtoWriter());
+    .message(4, asked);
+  for (const [key, value] of Object.entries(request?.contextExtensions ?? {})) attributes.entry(10, key, value);
+  attributes.message(11, new ProtoWriter());
   return new ProtoWriter().message(1, attributes).finish();
 }
 

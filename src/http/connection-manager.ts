@@ -10,10 +10,12 @@ import { flag } from "../telemetry/response-flag.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ClusterLookup } from "../upstream/cluster.ts";
+import { GrpcMessages } from "../wire/grpc-message-counter.ts";
 import { HeaderMap } from "../wire/header-map.ts";
 import { createHttp2Stats, type Http2Stats } from "../net/http2/http2-stats.ts";
 import type { SessionOptions } from "../net/http2/session.ts";
 import type { HttpFilter } from "./filter.ts";
+import { isGrpc } from "./grpc.ts";
 import { serverSessionOptions } from "./h2/session-options.ts";
 import { plainReply, replies } from "./local-reply.ts";
 import { normalizePath, type PathOptions } from "./path.ts";
@@ -211,6 +213,7 @@ export class HttpManager {
 
   /** Counts a stream in. */
   onStreamStart(stream: HttpStream): void {
+    if (this.#istio !== undefined && isGrpc(stream.headers)) stream.info.grpcMessages = new GrpcMessages();
     this.stats.downstreamRqTotal.inc();
     this.stats.downstreamRqActive.inc();
     if (this.#filterCount > 0) stream.filterState = Array.from({ length: this.#filterCount });
@@ -252,17 +255,7 @@ export class HttpManager {
     this.#requestRules.apply(stream);
     info.authority = stream.authority;
     info.scheme = stream.scheme;
-    const routes = this.#routes() ?? this.#lastRoutes;
-    const route = routes?.match(stream, this.random());
-    stream.route = route;
-    if (route !== undefined) {
-      info.routeName = route.name;
-      info.virtualHostName = route.virtualHost.name;
-      if (route.action.kind === "route") {
-        stream.target = route.action.pickCluster(stream, this.random());
-        if (this.#clusters.get(stream.target.name) !== undefined) info.upstreamCluster = stream.target.name;
-      }
-    }
+    this.chooseRoute(stream);
     if (stream.upgrade !== "" && !this.#upgradeAllowed(stream)) {
       stream.sendLocalReply(replies.upgradeFailed);
       return false;
@@ -273,6 +266,20 @@ export class HttpManager {
       stream.codec.encodeInformational(100, noHeaders);
     }
     return true;
+  }
+
+  /** Matches the route by what the request is like now: when it arrives, and again when a filter has learnt what routes may ask about. */
+  chooseRoute(stream: HttpStream): void {
+    const { info } = stream;
+    const routes = this.#routes() ?? this.#lastRoutes;
+    const route = routes?.match(stream, this.random());
+    const action = route?.action;
+    stream.route = route;
+    stream.target = action?.kind === "route" ? action.pickCluster(stream, this.random()) : undefined;
+    info.routeName = route?.name ?? "";
+    info.virtualHostName = route?.virtualHost.name ?? "";
+    const { target } = stream;
+    info.upstreamCluster = target !== undefined && this.#clusters.get(target.name) !== undefined ? target.name : "";
   }
 
   #upgradeAllowed(stream: HttpStream): boolean {

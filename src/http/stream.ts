@@ -149,6 +149,11 @@ export class HttpStream implements RouteRequest {
     this.#runRequestFilters(at + 1);
   }
 
+  /** A filter has changed or learnt what routes may ask about: the route, and the cluster with it, is chosen again. */
+  clearRouteCache(): void {
+    this.manager.chooseRoute(this);
+  }
+
   #runRequestFilters(from: number): void {
     const filters = this.manager.requestHeaderFilters;
     for (let i = from; i < filters.length; i++) {
@@ -186,6 +191,7 @@ export class HttpStream implements RouteRequest {
   onRequestData(data: Buffer, endStream: boolean): void {
     if (this.#done) return;
     this.info.bytesReceived += data.length;
+    this.info.grpcMessages?.request.count(data);
     this.requestComplete = endStream;
     this.#stamp();
     this.grpcMessages?.onRequestData(data);
@@ -388,6 +394,7 @@ export class HttpStream implements RouteRequest {
     for (let i = filters.length - 1; i >= 0; i--) bytes = filters[i]!.filter.onResponseData!(this, bytes, endStream, filters[i]!.index);
     this.timers.touch(this.nowMs);
     this.info.bytesSent += bytes.length;
+    this.info.grpcMessages?.response.count(bytes);
     const ok = bytes.length === 0 && !endStream ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, endStream);
     if (endStream) this.#finishResponse();
     return ok;

@@ -5,6 +5,19 @@ import type { SecureContext, SecureContextOptions } from "node:tls";
 import type { CommonTlsContext, TlsCertificate } from "../envoy/tls/tls.ts";
 import type { Material } from "./context/material.ts";
 
+// What Envoy offers and takes where nothing is configured, seen on the wire of 1.40. OpenSSL's own lists are longer, and take key
+// exchanges without forward secrecy.
+const defaultCurves = "X25519MLKEM768:X25519:P-256";
+// For TLS 1.2; the suites of 1.3 stay OpenSSL's.
+const defaultCiphers = [
+  "ECDHE-ECDSA-AES128-GCM-SHA256",
+  "ECDHE-ECDSA-CHACHA20-POLY1305",
+  "ECDHE-RSA-AES128-GCM-SHA256",
+  "ECDHE-RSA-CHACHA20-POLY1305",
+  "ECDHE-ECDSA-AES256-GCM-SHA384",
+  "ECDHE-RSA-AES256-GCM-SHA384",
+].join(":");
+
 /** What a server context adds; a client leaves it out. */
 export interface ServerContextOptions {
   /** Tickets are accepted only by a context with the same id; at most 32 bytes (OpenSSL). */
@@ -35,7 +48,7 @@ export function buildSecureContext(
     ...certificateOptions(material.certificates, material.validation?.trustedCa),
     ...(material.validation?.crl === undefined ? {} : { crl: material.validation.crl }),
     ...cipherOptions(common, warn),
-    ...(common.ecdhCurves.length === 0 ? {} : { ecdhCurve: knownCurves(common.ecdhCurves, warn) }),
+    ecdhCurve: common.ecdhCurves.length === 0 ? defaultCurves : knownCurves(common.ecdhCurves, warn),
   };
   // A peer was judged once, by the certificate of its first handshake; BoringSSL takes no second one from a client either.
   const secureOptions = allowRenegotiation ? 0 : constants.SSL_OP_NO_RENEGOTIATION;
@@ -79,7 +92,7 @@ function missingIssuer(chain: string, trustedCa: string | undefined): string {
 
 function cipherOptions(common: CommonTlsContext, warn: (message: string) => void): SecureContextOptions {
   const legacy = common.minVersion === "TLSv1" || common.minVersion === "TLSv1.1";
-  if (common.cipherSuites.length === 0) return legacy ? { ciphers: "DEFAULT:@SECLEVEL=0" } : {};
+  if (common.cipherSuites.length === 0) return { ciphers: legacy ? "DEFAULT:@SECLEVEL=0" : defaultCiphers };
   const known = new Set(getCiphers());
   // BoringSSL's equal-preference groups `[A|B]` have no OpenSSL form; their order is kept.
   const wanted = common.cipherSuites.flatMap((entry) => entry.replaceAll(/[[\]]/g, "").split("|"));

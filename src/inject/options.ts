@@ -16,6 +16,8 @@ export interface InjectOptions {
   readonly clusters: readonly string[];
   /** Secret with cert-chain.pem, key.pem and root-cert.pem; undefined = `isthmus.` and the pod's service account. */
   readonly certsSecret: string | undefined;
+  /** HOST:PORT of istiod's certificate service; given, pods need no Secret: they ask it with their service account's token. */
+  readonly caAddress: string | undefined;
   /** Lead DNS queries to the sidecar. */
   readonly dnsCapture: boolean;
 }

@@ -3,7 +3,7 @@ import { flagsFromAnnotations } from "../intercept/annotations.ts";
 import { initName, type InjectOptions, proxyName, proxyUid, statusPort } from "./options.ts";
 import { isObject, type JsonObject, type PodPlace } from "./pods.ts";
 import { applicationContainers, type Edit, rewriteProbes } from "./probes.ts";
-import { initContainer, proxyContainer, type SidecarInput, volumeNames, volumes } from "./sidecar.ts";
+import { initContainer, proxyContainer, type SidecarInput, volumes } from "./sidecar.ts";
 
 /** The outcome for one pod. Paths of edits start at the mapping with the pod's `metadata` and `spec`; undefined takes away. */
 export type Plan =
@@ -135,7 +135,13 @@ function ownLabels(labels: Texts, workload: string): Texts {
 
 function status(input: SidecarInput, options: InjectOptions): Texts {
   const initContainers = initContainer(input, options) === undefined ? [proxyName] : own;
-  const value = { initContainers, containers: null, volumes: volumeNames, imagePullSecrets: null, revision: "isthmus" };
+  const value = {
+    initContainers,
+    containers: null,
+    volumes: volumes(input, options).map(({ name }) => name),
+    imagePullSecrets: null,
+    revision: "isthmus",
+  };
   return { "sidecar.istio.io/status": JSON.stringify(value) };
 }
 

@@ -19,13 +19,23 @@ const meshVolume = "isthmus-mesh";
 const certsVolume = "isthmus-certs";
 const meshFolder = "/etc/isthmus/mesh";
 const certsFolder = "/etc/isthmus/certs";
+// Istio's names and places of what asking istiod takes; the ConfigMap is the one that istiod writes into every namespace.
+const tokenVolume = "istio-token";
+const tokenFolder = "/var/run/secrets/tokens";
+const rootsVolume = "istiod-ca-cert";
+const rootsFolder = "/var/run/secrets/istio";
+const rootsConfigMap = "istio-ca-root-cert";
 
 /** The ports by name, so that they answer from the start, and whatever the interception. */
 const ports = [`--health=[::]:${healthPort}`, `--status=[::]:${statusPort}`, `--prometheus=[::]:${prometheusPort}`];
-const proxyArgs = ["run", "--mesh", meshFolder, "--certs", certsFolder, ...ports];
 
-/** Names of the volumes that a pod gets. */
-export const volumeNames: readonly string[] = [meshVolume, certsVolume];
+const proxyArgs = ({ caAddress }: InjectOptions): readonly string[] => [
+  "run",
+  "--mesh",
+  meshFolder,
+  ...(caAddress === undefined ? ["--certs", certsFolder] : [`--ca-address=${caAddress}`]),
+  ...ports,
+];
 
 /** Sets the packet rules and ends; the only one with capabilities. Undefined where nothing is intercepted. */
 export function initContainer({ annotations, interception }: SidecarInput, options: InjectOptions): JsonObject | undefined {
@@ -57,7 +67,7 @@ export function proxyContainer(input: SidecarInput, options: InjectOptions): Jso
     name: proxyName,
     ...imageOf(annotations, options),
     restartPolicy: "Always",
-    args: [...proxyArgs, ...(level === undefined ? [] : [`--log-level=${level}`])],
+    args: [...proxyArgs(options), ...(level === undefined ? [] : [`--log-level=${level}`])],
     env: environment(input, options),
     ports: [{ containerPort: prometheusPort, name: "http-envoy-prom", protocol: "TCP" }],
     // The application's containers start when this has succeeded once.
@@ -77,14 +87,22 @@ export function proxyContainer(input: SidecarInput, options: InjectOptions): Jso
     securityContext: proxySecurity(interception["istio-inbound-interception-mode"] === "TPROXY"),
     volumeMounts: [
       { name: meshVolume, mountPath: meshFolder, readOnly: true },
-      { name: certsVolume, mountPath: certsFolder, readOnly: true },
+      ...(options.caAddress === undefined
+        ? [{ name: certsVolume, mountPath: certsFolder, readOnly: true }]
+        : [
+            { name: tokenVolume, mountPath: tokenFolder, readOnly: true },
+            { name: rootsVolume, mountPath: rootsFolder, readOnly: true },
+          ]),
     ],
   };
 }
 
-/** Mesh directory and certificate. The pod waits for both, but not for those files that a mesh may lack. */
+// Istio's audience and life of a token, which the kubelet renews.
+const tokenSource: JsonObject = { serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } };
+
+/** Mesh directory, and certificate or what one is asked for with. The pod waits for all, but not for those files that a mesh may lack. */
 export function volumes({ serviceAccount }: SidecarInput, options: InjectOptions): readonly JsonObject[] {
-  const { meshConfigMap: name, clusters, certsSecret } = options;
+  const { meshConfigMap: name, clusters, certsSecret, caAddress } = options;
   const item = (key: string, path: string): JsonObject => ({ key, path });
   const needed = [
     item("meshconfig.yaml", "meshconfig.yaml"),
@@ -96,7 +114,12 @@ export function volumes({ serviceAccount }: SidecarInput, options: InjectOptions
   ];
   return [
     { name: meshVolume, projected: { sources } },
-    { name: certsVolume, secret: { secretName: certsSecret ?? `isthmus.${serviceAccount}` } },
+    ...(caAddress === undefined
+      ? [{ name: certsVolume, secret: { secretName: certsSecret ?? `isthmus.${serviceAccount}` } }]
+      : [
+          { name: tokenVolume, projected: { sources: [tokenSource] } },
+          { name: rootsVolume, configMap: { name: rootsConfigMap } },
+        ]),
   ];
 }
 

@@ -8,7 +8,7 @@ import { createIssuedFeed } from "../identity/workload/issued-feed.ts";
 import type { RenewalSettings } from "../identity/workload/schedule.ts";
 import { workloadSecretNames, type SecretFeed } from "../identity/workload/secret-feed.ts";
 import { readLocalFile } from "../source/read-file.ts";
-import { watchFiles } from "../source/watch.ts";
+import { type FileWatch, watchFiles } from "../source/watch.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { unusableCertificate } from "./certificates.ts";
 import { createFilesFeed } from "./files-feed.ts";
@@ -75,7 +75,10 @@ export async function createWorkloadFeed(origin: WorkloadOrigin, deps: WorkloadF
 export async function createServerFeed(target: string, names: readonly string[], deps: WorkloadFeedDeps): Promise<SecretFeed> {
   const { createSdsFeed } = await import("../identity/sds/sds-feed.ts");
   const node = (): Node => deps.workload().node;
-  return createSdsFeed({ target, names }, { ...deps, readFile: readLocalFile, unusable: unusableCertificate, node });
+  const watch = deps.watch
+    ? (paths: readonly string[], onChange: () => void): FileWatch => watchFiles(paths, onChange, { clock: deps.clock })
+    : undefined;
+  return createSdsFeed({ target, names }, { ...deps, readFile: readLocalFile, watchFiles: watch, unusable: unusableCertificate, node });
 }
 
 // An authority that is replaced is used at once: its root may be on its way out.

@@ -1,6 +1,7 @@
 // What is known about one connection and one request: filled in along the path, read by access logs, header formatters,
 // stats and `explain`. Plain fields in a fixed order, because one StreamInfo is made per request.
 import type { Metadata } from "../envoy/address.ts";
+import type { GrpcMessages } from "../wire/grpc-message-counter.ts";
 import type { HeaderMap } from "../wire/header-map.ts";
 
 /** The peer of a TLS connection, as verified. */
@@ -159,6 +160,8 @@ export class StreamInfo {
   routeName = "";
   virtualHostName = "";
   upstreamCluster = "";
+  /** Messages of a gRPC call, where somebody counts them. */
+  grpcMessages: GrpcMessages | undefined = undefined;
   /** `ip:port`. */
   upstreamHost = "";
   /** What the configuration says of that host. */

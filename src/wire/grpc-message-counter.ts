@@ -32,3 +32,9 @@ export class GrpcMessageCounter {
     return this.total - before;
   }
 }
+
+/** Both directions of one call. */
+export class GrpcMessages {
+  readonly request = new GrpcMessageCounter();
+  readonly response = new GrpcMessageCounter();
+}

@@ -15,7 +15,7 @@ interface Lab {
   readonly requests: readonly OriginRequest[];
 }
 
-async function lab(t: TestContext, authPort: number, filter: object, clusterMore: object = {}): Promise<Lab> {
+async function lab(t: TestContext, authPort: number, filter: object, clusterMore: object = {}, routing: object = {}): Promise<Lab> {
   const requests: OriginRequest[] = [];
   const origin = await listenHttp((request) => {
     requests.push(request);
@@ -27,6 +27,7 @@ async function lab(t: TestContext, authPort: number, filter: object, clusterMore
       { name: "envoy.filters.http.ext_authz", typed_config: { "@type": filterType, transport_api_version: "V3", ...filter } },
       router,
     ],
+    ...routing,
   };
   const proxy = await startTestProxy(
     t,
@@ -206,6 +207,90 @@ test("gRPC: the server sees the request, and its answer changes both directions"
   const got = requests[0]!.fields.filter((field) => /^(host|x-(user|list|absent|gone|evil|split))/.test(field));
   assert.deepEqual(got, ["host: lab", "x-user: alice", "x-list: a,b"]);
 });
+
+/** Routes of their own, in a virtual host with settings of its own. */
+const routing = (host: object, ...routes: readonly object[]): object => ({
+  route_config: {
+    virtual_hosts: [{ name: "all", domains: ["*"], typed_per_filter_config: perFilter(host), routes }],
+  },
+});
+const perFilter = (settings: object): object => ({
+  "envoy.filters.http.ext_authz": {
+    "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
+    ...settings,
+  },
+});
+const forward = (prefix: string, settings?: object): object => ({
+  match: { prefix },
+  route: { cluster: "origin" },
+  ...(settings === undefined ? {} : { typed_per_filter_config: perFilter(settings) }),
+});
+
+test("gRPC: a route says more to the server, and how much of the body it sees", async (t) => {
+  const auth = await grpcAuth(t, () => ({ status: { code: 0 } }));
+  const { port } = await lab(
+    t,
+    auth.port,
+    { ...grpcService, with_request_body: { max_request_bytes: 100 } },
+    grpcCluster,
+    routing(
+      { check_settings: { context_extensions: { host: "all", level: "host" } } },
+      forward("/none", { check_settings: { disable_request_body_buffering: true, context_extensions: { level: "route" } } }),
+      forward("/little", {
+        check_settings: { with_request_body: { max_request_bytes: 2, allow_partial_message: true, pack_as_bytes: true } },
+      }),
+      forward("/off", { disabled: true }),
+      forward("/"),
+    ),
+  );
+  for (const path of ["/none", "/little", "/off", "/whole"]) {
+    const request = `POST ${path} HTTP/1.1\r\nHost: lab\r\ncontent-length: 4\r\n\r\nbody`;
+    assert.match(await ask(port, request), /^HTTP\/1\.1 200 OK\r\n/, path);
+  }
+  const shown = auth.asked.map(({ attributes: { request, context_extensions: extensions } }) => [
+    request.http?.path,
+    request.http?.body ?? "",
+    Buffer.from(request.http?.raw_body ?? "", "base64").toString(),
+    extensions,
+  ]);
+  assert.deepEqual(shown, [
+    ["/none", "", "", { host: "all", level: "route" }],
+    ["/little", "", "bo", { host: "all", level: "host" }],
+    ["/whole", "body", "", { host: "all", level: "host" }],
+  ]);
+});
+
+for (const clear of [true, false]) {
+  test(`the route is ${clear ? "chosen again by what the server said" : "kept"} with clear_route_cache ${clear}`, async (t) => {
+    const auth = await httpAuth(t, ({ socket, line }) => reply(socket, "", "200 OK", line.includes("/plain") ? "" : "x-tier: gold\r\n"));
+    const tier = { name: "x-tier", string_match: { exact: "gold" } };
+    const { port } = await lab(
+      t,
+      auth.port,
+      {
+        http_service: httpService({ authorization_response: { allowed_upstream_headers: exact("x-tier") } }),
+        clear_route_cache: clear,
+      },
+      {},
+      {
+        route_config: {
+          virtual_hosts: [
+            {
+              name: "all",
+              domains: ["*"],
+              routes: [
+                { match: { prefix: "/", headers: [tier] }, direct_response: { status: 299 } },
+                { match: { prefix: "/" }, direct_response: { status: 298 } },
+              ],
+            },
+          ],
+        },
+      },
+    );
+    assert.equal((await ask(port, get("/changed"))).slice(9, 12), clear ? "299" : "298");
+    assert.equal((await ask(port, get("/plain"))).slice(9, 12), "298");
+  });
+}
 
 test("gRPC: a refusal has the server's status, headers and body", async (t) => {
   const auth = await grpcAuth(t, ({ attributes }) =>

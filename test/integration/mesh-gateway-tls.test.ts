@@ -306,6 +306,46 @@ suite("a gateway that ends TLS", { timeout: 120_000 }, () => {
     await assert.rejects(dial(ports.tls, "a.example.com", { ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256" }));
   });
 
+  test("certificates of different keys: by SNI, and of one host's several by what the client can verify", async (t) => {
+    const server = (port: number, host: string, tls: object): object => ({
+      port: { number: port, name: `https-${host}`, protocol: "HTTPS" },
+      tls: { mode: "SIMPLE", ...tls },
+      hosts: [host],
+    });
+    const { ports } = await start(
+      t,
+      ({ https }) => [
+        server(https, "rsa.example.com", { credentialName: "rsa" }),
+        server(https, "ec.example.com", { credentialName: "ec" }),
+        server(https, "both.example.com", { credentialNames: ["both-rsa", "both-ec"] }),
+      ],
+      {
+        rsa: keyPair(ca.issue({ dns: ["rsa.example.com"], keyType: "rsa" })),
+        ec: keyPair(ca.issue({ dns: ["ec.example.com"] })),
+        "both-rsa": keyPair(ca.issue({ dns: ["both.example.com"], keyType: "rsa" })),
+        "both-ec": keyPair(ca.issue({ dns: ["both.example.com"] })),
+      },
+    );
+    const shown = async (host: string, options: ConnectionOptions = {}): Promise<string> => {
+      const socket = await dial(ports.https, host, options);
+      const { subjectaltname, asn1Curve } = socket.getPeerCertificate();
+      socket.destroy();
+      return `${subjectaltname} ${asn1Curve === undefined ? "RSA" : "ECDSA"}`;
+    };
+    // A client that verifies RSA alone says so by signature algorithms, in TLS 1.2 by its suites as well.
+    const onlyRsa = [{ sigalgs: "rsa_pss_rsae_sha256" }, { maxVersion: "TLSv1.2", ciphers: "ECDHE-RSA-AES128-GCM-SHA256" }] as const;
+    const onlyEc = [{ sigalgs: "ecdsa_secp256r1_sha256" }, { maxVersion: "TLSv1.2", ciphers: "ECDHE-ECDSA-AES128-GCM-SHA256" }] as const;
+    assert.equal(await shown("rsa.example.com"), "DNS:rsa.example.com RSA");
+    assert.equal(await shown("ec.example.com"), "DNS:ec.example.com ECDSA");
+    assert.equal(await shown("both.example.com"), "DNS:both.example.com ECDSA");
+    // The authority's own signatures are ECDSA, so its certificate is left for the test to trust.
+    for (const options of onlyRsa)
+      assert.equal(await shown("both.example.com", { rejectUnauthorized: false, ...options }), "DNS:both.example.com RSA");
+    for (const options of onlyEc) assert.equal(await shown("both.example.com", options), "DNS:both.example.com ECDSA");
+    for (const options of onlyRsa) await assert.rejects(dial(ports.https, "ec.example.com", { rejectUnauthorized: false, ...options }));
+    for (const options of onlyEc) await assert.rejects(dial(ports.https, "rsa.example.com", options));
+  });
+
   test("a Secret of another namespace is none of the gateway's", async (t) => {
     const { ports } = await start(
       t,

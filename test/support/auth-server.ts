@@ -11,7 +11,7 @@ message Timestamp { int64 seconds = 1; int32 nanos = 2; }
 message HttpRequest { string id = 1; string method = 2; map<string, string> headers = 3; string path = 4; string host = 5; string scheme = 6;
   int64 size = 9; string protocol = 10; string body = 11; bytes raw_body = 12; }
 message Request { Timestamp time = 1; HttpRequest http = 2; }
-message Attributes { Peer source = 1; Peer destination = 2; Request request = 4; }
+message Attributes { Peer source = 1; Peer destination = 2; Request request = 4; map<string, string> context_extensions = 10; }
 message CheckRequest { Attributes attributes = 1; }
 message Status { int32 code = 1; string message = 2; }
 message HeaderValue { string key = 1; string value = 2; bytes raw_value = 3; }
@@ -36,6 +36,7 @@ export interface AskedAbout {
   readonly attributes: {
     readonly source: { readonly address: { readonly socket_address: { readonly address: string } }; readonly principal?: string };
     readonly destination: { readonly address: { readonly socket_address: { readonly port_value: number } } };
+    readonly context_extensions?: Readonly<Record<string, string>>;
     readonly request: {
       readonly http?: {
         readonly method: string;

@@ -2,7 +2,7 @@
 // or a connection may go on.
 import type { Decoder } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
-import { bool, duration, headerName, integer, list, nonEmpty, onlyTrue, text, uint32 } from "../decode/scalars.ts";
+import { bool, duration, headerName, integer, list, nonEmpty, onlyTrue, record, text, uint32 } from "../decode/scalars.ts";
 import { decodeMetadataMatcher, type MetadataMatcher } from "../metadata-matcher.ts";
 import { decodeStringMatcher, type StringMatcher } from "../string-matcher.ts";
 
@@ -52,6 +52,8 @@ export interface ExtAuthzConfig {
   /** Status of a refusal because the server gave no answer; default 403. */
   readonly statusOnError: number;
   readonly body: AuthorizationBody | undefined;
+  /** The route is chosen again after an allowing answer that changed the request's headers. */
+  readonly clearRouteCache: boolean;
   /** Only requests with this dynamic metadata are asked about; absent: all. */
   readonly enabledMetadata: MetadataMatcher | undefined;
   /** Request headers that are shown; empty: all to gRPC servers, few to HTTP servers. */
@@ -59,8 +61,17 @@ export interface ExtAuthzConfig {
   readonly disallowedHeaders: HeaderNames;
 }
 
-/** ExtAuthzPerRoute. */
-export type ExtAuthzPerRoute = { readonly kind: "disabled" };
+/** ExtAuthzPerRoute: its requests are not asked about, or asked about otherwise. */
+export type ExtAuthzPerRoute = { readonly kind: "disabled" } | CheckSettings;
+
+/** CheckSettings. */
+export interface CheckSettings {
+  readonly kind: "check";
+  /** Shown to a gRPC server; those of virtual host, route and weighted cluster are put together. */
+  readonly contextExtensions: Readonly<Record<string, string>>;
+  /** In place of the filter's with_request_body: `none` shows no body. */
+  readonly body: AuthorizationBody | "none" | undefined;
+}
 
 /** extensions.filters.network.ext_authz.v3.ExtAuthz. */
 export interface NetworkExtAuthzConfig {
@@ -217,7 +228,6 @@ export const decodeExtAuthz: Decoder<ExtAuthzConfig> = message(
   "envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
   (m) => {
     m.refuse("asking about a share of the requests", "filter_enabled", "deny_at_disable");
-    m.refuse("choosing the route again", "clear_route_cache");
     m.refuse("showing metadata to the server", "metadata_context_namespaces", "typed_metadata_context_namespaces");
     m.refuse("showing metadata to the server", "route_metadata_context_namespaces", "route_typed_metadata_context_namespaces");
     m.refuse("showing certificates and labels to the server", "include_peer_certificate", "bootstrap_metadata_labels_key");
@@ -235,9 +245,22 @@ export const decodeExtAuthz: Decoder<ExtAuthzConfig> = message(
       failureModeAllowHeaderAdd: m.field("failure_mode_allow_header_add", bool, false),
       statusOnError: m.field("status_on_error", decodeStatus, defaultStatus),
       body: m.field("with_request_body", decodeBody, undefined),
+      clearRouteCache: m.field("clear_route_cache", bool, false),
       allowedHeaders: m.field("allowed_headers", decodeNames, []),
       disallowedHeaders: m.field("disallowed_headers", decodeNames, []),
     };
+  },
+  strict,
+);
+
+const decodeCheckSettings: Decoder<CheckSettings> = message(
+  "envoy.extensions.filters.http.ext_authz.v3.CheckSettings",
+  (m) => {
+    m.refuse("asking another server for a route", "grpc_service", "http_service");
+    const unbuffered = m.field("disable_request_body_buffering", bool, false);
+    const body = m.field("with_request_body", decodeBody, undefined);
+    if (unbuffered && body !== undefined) m.at.error("give either this or disable_request_body_buffering, not both", "with_request_body");
+    return { kind: "check", contextExtensions: m.field("context_extensions", record(text), {}), body: unbuffered ? "none" : body };
   },
   strict,
 );
@@ -246,9 +269,10 @@ export const decodeExtAuthz: Decoder<ExtAuthzConfig> = message(
 export const decodeExtAuthzPerRoute: Decoder<ExtAuthzPerRoute> = message(
   "envoy.extensions.filters.http.ext_authz.v3.ExtAuthzPerRoute",
   (m) => {
-    m.refuse("settings of a route other than disabled", "check_settings");
-    m.required("disabled", onlyTrue);
-    return { kind: "disabled" };
+    return m.requiredOneof<ExtAuthzPerRoute>(
+      { disabled: (json, at) => (onlyTrue(json, at), { kind: "disabled" }), check_settings: decodeCheckSettings },
+      { kind: "disabled" },
+    );
   },
   strict,
 );

@@ -33,6 +33,8 @@ export interface JwtProvider {
   /** Default 60. */
   readonly clockSkewSeconds: number;
   readonly requireExpiration: boolean;
+  /** The route is chosen again once a token is verified. */
+  readonly clearRouteCache: boolean;
   /** Key of the filter's dynamic metadata that the claims of a verified token are put under; empty = none. */
   readonly payloadInMetadata: string;
   /** Claims whose text becomes a list there, split at spaces. */
@@ -104,7 +106,7 @@ const decodeProvider: Decoder<Omit<JwtProvider, "name">> = message(
   (m) => {
     m.refuse("fetching keys; give local_jwks", "remote_jwks");
     m.ignore("header_in_metadata", "failed_status_in_metadata");
-    m.accept("jwt_cache_config", "clear_route_cache");
+    m.accept("jwt_cache_config");
     return {
       issuer: m.field("issuer", text, ""),
       audiences: m.field("audiences", list(nonEmpty), []),
@@ -117,6 +119,7 @@ const decodeProvider: Decoder<Omit<JwtProvider, "name">> = message(
       padForwardPayloadHeader: m.field("pad_forward_payload_header", bool, false),
       clockSkewSeconds: m.field("clock_skew_seconds", uint32, 60),
       requireExpiration: m.field("require_expiration", bool, false),
+      clearRouteCache: m.field("clear_route_cache", bool, false),
       payloadInMetadata: m.field("payload_in_metadata", text, ""),
       spaceDelimitedClaims: m.field("normalize_payload_in_metadata", decodeNormalizePayload, []),
       claimToHeaders: m.field("claim_to_headers", list(decodeClaimToHeader), []),

@@ -3,6 +3,7 @@
 import type { Decoder } from "../decode/cursor.ts";
 import { message } from "../decode/message.ts";
 import { bool, list, presence, text } from "../decode/scalars.ts";
+import { decodeMetadataMatcher } from "../metadata-matcher.ts";
 import { decodeRuntimeShare } from "../percent.ts";
 import type { RouteMatch } from "./route.ts";
 import { decodeHeaderMatcher, decodeQueryParameterMatcher, decodeRegex, decodeUriTemplate, type PathMatcher } from "../string-matcher.ts";
@@ -47,6 +48,7 @@ export const decodeRouteMatch: Decoder<RouteMatch> = message(
       grpc: m.field("grpc", presence, false),
       runtimeFraction: m.field("runtime_fraction", decodeRuntimeShare, 1),
       ...m.maybe("tls", "tls_context", decodeTlsOptions),
+      ...m.maybe("dynamicMetadata", "dynamic_metadata", list(decodeMetadataMatcher)),
     };
   },
   { unhandled: "error" },

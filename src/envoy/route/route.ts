@@ -1,5 +1,6 @@
 // Envoy route.v3.RouteConfiguration, narrowed. Policies that later filters and balancers honour are carried as data.
 import type { Metadata } from "../address.ts";
+import type { MetadataMatcher } from "../metadata-matcher.ts";
 import type { HeaderMatcher, PathMatcher, QueryParameterMatcher } from "../string-matcher.ts";
 
 /** core.v3.HeaderValueOption. `value` may hold `%COMMAND%` operators. `key` is lower case. */
@@ -141,6 +142,8 @@ export interface RouteMatch {
   /** runtime_fraction's default share 0..1; 1 = always. */
   readonly runtimeFraction: number;
   readonly tls?: { readonly presented?: boolean; readonly validated?: boolean };
+  /** What filters have to have said of the request, all of it; absent: nothing is asked. */
+  readonly dynamicMetadata?: readonly MetadataMatcher[];
 }
 
 /** route.v3.Route. */

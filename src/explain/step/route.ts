@@ -14,7 +14,7 @@ import { compileFormat } from "../../telemetry/format.ts";
 import { type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import { HeaderMap } from "../../wire/header-map.ts";
 import type { ExplainConfig } from "../config.ts";
-import { describeForward, describeHeader, describeMatch, describeParameter, describePath, percent } from "../describe.ts";
+import { describeForward, describeHeader, describeMatch, describeMetadata, describeParameter, describePath, percent } from "../describe.ts";
 import type { Narrative, Reason, StepWriter, Verdict } from "../explanation.ts";
 import type { Arrival, Target } from "../arrival.ts";
 import { replied } from "../failure.ts";
@@ -180,6 +180,7 @@ function whyNot(match: RouteMatch, request: RouteRequest): string | undefined {
   const meets = (part: Partial<RouteMatch>): boolean => compileConditions({ ...bare, ...part })?.(request, query, 0) ?? true;
   for (const header of match.headers) if (!meets({ headers: [header] })) misses.push(describeHeader(header));
   for (const parameter of match.queryParameters) if (!meets({ queryParameters: [parameter] })) misses.push(describeParameter(parameter));
+  for (const matcher of match.dynamicMetadata ?? []) if (!meets({ dynamicMetadata: [matcher] })) misses.push(describeMetadata(matcher));
   if (match.grpc && !meets({ grpc: true })) misses.push("gRPC");
   if (match.tls !== undefined && !meets({ tls: match.tls })) misses.push("a client certificate");
   return misses.length === 0 ? undefined : misses.join(", ");

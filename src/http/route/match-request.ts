@@ -1,7 +1,9 @@
-// route.v3.RouteMatch without its path, as one predicate: headers, query parameters, gRPC, TLS and the runtime share.
+// route.v3.RouteMatch without its path, as one predicate: headers, query parameters, gRPC, TLS, the runtime share, and what
+// filters have said.
 import { isGrpc } from "../grpc.ts";
 import type { RouteMatch } from "../../envoy/route/route.ts";
 import { compileAllHeaders } from "../../match/header-matcher.ts";
+import { compileMetadataMatcher } from "../../match/metadata-matcher.ts";
 import { compileQueryMatcher } from "../../match/query-matcher.ts";
 import type { RouteRequest } from "./route-table.ts";
 
@@ -27,6 +29,10 @@ export function compileConditions(model: RouteMatch): RequestTest | undefined {
         (tls.presented === undefined || tls.presented === (request.tls?.presented ?? false)) &&
         (tls.validated === undefined || tls.validated === (request.tls?.validated ?? false)),
     );
+  }
+  for (const matcher of model.dynamicMetadata ?? []) {
+    const test = compileMetadataMatcher(matcher);
+    tests.push((request) => test(request.info?.dynamicMetadata));
   }
   if (tests.length < 2) return tests[0];
   return (request, query, random) => {

@@ -16,6 +16,8 @@ export interface RouteRequest {
   readonly tls: { readonly presented: boolean; readonly validated: boolean } | undefined;
   /** True when the request came from an internal address, for require_tls EXTERNAL_ONLY. */
   readonly internal: boolean;
+  /** What filters have said so far; absent: nothing. */
+  readonly info?: Pick<StreamInfo, "dynamicMetadata">;
 }
 
 /** Header changes of several levels, merged in Envoy's order and compiled. */

@@ -16,11 +16,19 @@ export interface SdsFeedOptions {
   readonly names: readonly string[];
 }
 
+/** Files that are looked at until it is closed. */
+export interface WatchedFiles {
+  replace(paths: readonly string[]): void;
+  close(): void;
+}
+
 /** What a feed from an SDS server is given. */
 export interface SdsFeedDeps {
   readonly node: () => { readonly id: string; readonly cluster: string };
   /** For `filename` in secrets. */
   readonly readFile: ReadFile;
+  /** Tells of changes of the files that secrets name; none: they are read once. */
+  readonly watchFiles?: ((paths: readonly string[], onChange: () => void) => WatchedFiles) | undefined;
   /** Why a certificate cannot serve, if so. */
   readonly unusable: (certificate: TlsCertificate, where: string) => string | undefined;
   readonly clock: Clock;
@@ -42,6 +50,7 @@ class SdsFeed implements SecretFeed {
   readonly #client: Client;
   readonly #subscriptions: readonly SecretSubscription[];
   #secrets: readonly Secret[] = [];
+  #watched: WatchedFiles | undefined;
   #settle: (outcome: FeedStart) => void = () => undefined;
 
   constructor({ target, names }: SdsFeedOptions, deps: SdsFeedDeps) {
@@ -57,7 +66,7 @@ class SdsFeed implements SecretFeed {
           clock,
           random,
           logger,
-          judge: (resource) => judgeSecret(resource, deps),
+          judge: (resource) => judgeWithFiles(resource, deps),
           onSecret: () => this.#onSecret(),
           onTrouble: (problem) => this.#settle({ ok: false, fatal: false, problems: [problem] }),
         }),
@@ -94,14 +103,36 @@ class SdsFeed implements SecretFeed {
 
   close(): void {
     for (const subscription of this.#subscriptions) subscription.close();
+    this.#watched?.close();
     this.#client.close();
+  }
+
+  #watch(): void {
+    const files = this.#subscriptions.flatMap((subscription) => subscription.files);
+    if (this.#watched !== undefined) this.#watched.replace(files);
+    else if (files.length > 0)
+      this.#watched = this.#deps.watchFiles?.(files, () => {
+        for (const subscription of this.#subscriptions) subscription.readAgain();
+      });
   }
 
   #onSecret(): void {
     this.#secrets = this.#subscriptions.flatMap(({ secret }) => (secret ? [secret] : []));
+    this.#watch();
     this.#deps.onChange();
     if (this.ready) this.#settle({ ok: true });
   }
+}
+
+/** The same, with the files it read. */
+function judgeWithFiles(resource: Readonly<Record<string, unknown>>, deps: SdsFeedDeps): Judged {
+  const files = new Set<string>();
+  const readFile: ReadFile = (path) => {
+    files.add(path);
+    return deps.readFile(path);
+  };
+  const judged = judgeSecret(resource, { ...deps, readFile });
+  return judged.ok ? { ...judged, files: [...files] } : judged;
 }
 
 /** One SDS resource as JSON, decoded strictly: what cannot be honoured is refused, with what and why. */
@@ -118,5 +149,5 @@ export function judgeSecret(
   }
   if (!secret.certificate && !secret.validation) return { ok: false, problem: "it is neither a certificate nor a validation context" };
   const problem = secret.certificate && unusable(secret.certificate, `of secret ${secret.name}`);
-  return problem === undefined ? { ok: true, secret } : { ok: false, problem };
+  return problem === undefined ? { ok: true, secret, files: [] } : { ok: false, problem };
 }

@@ -9,7 +9,9 @@ import { backOffMs } from "../workload/schedule.ts";
 import { secretDiscoveryService, secretTypeUrl, type DiscoveryRequest, type DiscoveryResponse } from "./sds-protocol.ts";
 
 /** A resource that may be used, or why not. */
-export type Judged = { readonly ok: true; readonly secret: Secret } | { readonly ok: false; readonly problem: string };
+export type Judged =
+  | { readonly ok: true; readonly secret: Secret; /** Those it names. */ readonly files: readonly string[] }
+  | { readonly ok: false; readonly problem: string };
 
 /** What a subscription is given. */
 export interface SubscriptionDeps {
@@ -28,6 +30,9 @@ export interface SubscriptionDeps {
   readonly onTrouble: (problem: string) => void;
 }
 
+/** Milliseconds after which files that do not fit together are read once more: whoever writes them one by one is done by then. */
+const settleMs = 500;
+
 /** As much as gRPC takes by default; a bundle of roots is a fraction of it. */
 const maxMessageBytes = 4 * 1024 * 1024;
 
@@ -37,6 +42,9 @@ export class SecretSubscription {
   readonly #deps: SubscriptionDeps;
   #stream: ClientDuplexStream<DiscoveryRequest, DiscoveryResponse> | undefined;
   #secret: Secret | undefined;
+  /** As it was sent, and what was read for it. */
+  #accepted: { readonly resource: Readonly<Record<string, unknown>>; readonly files: readonly string[] } | undefined;
+  #settling: Timer | undefined;
   #version = "";
   #failures = 0;
   #timer: Timer | undefined;
@@ -50,6 +58,29 @@ export class SecretSubscription {
   /** What was accepted last. */
   get secret(): Secret | undefined {
     return this.#secret;
+  }
+
+  /** The files that it names. */
+  get files(): readonly string[] {
+    return this.#accepted?.files ?? [];
+  }
+
+  /** Files changed: the secret as it was sent may mean another one now. What cannot be used leaves the one that is. */
+  readAgain(mayBeUnfinished = true): void {
+    this.#settling?.cancel();
+    if (this.#accepted === undefined || this.files.length === 0) return;
+    const { clock, logger, judge, onSecret, where } = this.#deps;
+    const judged = judge(this.#accepted.resource);
+    const fields = { server: where, secret: this.name };
+    if (!judged.ok) {
+      if (mayBeUnfinished) this.#settling = clock.after(settleMs, () => this.readAgain(false));
+      else logger.error("files of an SDS secret refused, what was read before stays", { ...fields, problem: judged.problem });
+      return;
+    }
+    if (JSON.stringify(judged.secret) === JSON.stringify(this.#secret)) return;
+    this.#secret = judged.secret;
+    logger.info("files of an SDS secret read again", fields);
+    onSecret();
   }
 
   /** Whether a stream is open or being opened. */
@@ -82,6 +113,7 @@ export class SecretSubscription {
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#settling?.cancel();
     this.#drop();
   }
 
@@ -113,8 +145,10 @@ export class SecretSubscription {
     this.#version = response.version_info ?? "";
     this.#stream?.write(this.#request(nonce));
     // A response without the secret says nothing about it; SDS knows no removal.
-    if (!judged) return;
+    if (!judged || !resource) return;
+    this.#settling?.cancel();
     this.#secret = judged.secret;
+    this.#accepted = { resource, files: judged.files };
     logger.info("SDS secret accepted", { server: where, secret: this.name, version: this.#version });
     onSecret();
   }

@@ -29,11 +29,15 @@ export function createIstioRecorder(series: IstioSeries, context: ReporterContex
   const connections = new SeriesCache(context, series.connections, connectionLabels);
   return {
     request: (info) => {
-      const { total, durationMs, requestBytes, responseBytes }: RequestSeries = requests.find(info, requestStatus(info));
+      const { total, durationMs, requestBytes, responseBytes, messages }: RequestSeries = requests.find(info, requestStatus(info));
       total.inc();
       durationMs.record(info.endMs - info.startMs);
       requestBytes.record(info.bytesReceived);
       responseBytes.record(info.bytesSent);
+      if (info.grpcMessages !== undefined && messages !== undefined) {
+        messages.request.add(info.grpcMessages.request.total);
+        messages.response.add(info.grpcMessages.response.total);
+      }
     },
     connection: (info) => {
       const found = connections.find(info, info.flags);

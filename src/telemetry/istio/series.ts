@@ -11,6 +11,8 @@ export interface RequestSeries {
   /** Bytes of bodies. */
   readonly requestBytes: Histogram;
   readonly responseBytes: Histogram;
+  /** Of gRPC calls alone. */
+  readonly messages: { readonly request: Counter; readonly response: Counter } | undefined;
 }
 
 /** What is counted of TCP connections with the same labels. */
@@ -56,6 +58,12 @@ export class IstioSeries {
       durationMs: this.#stats.histogram(`istio_request_duration_milliseconds{${text}}`),
       requestBytes: this.#stats.histogram(`istio_request_bytes{${text}}`),
       responseBytes: this.#stats.histogram(`istio_response_bytes{${text}}`),
+      messages: !labels.some(([name, value]) => name === "request_protocol" && value === "grpc")
+        ? undefined
+        : {
+            request: this.#stats.counter(`istio_request_messages_total{${text}}`),
+            response: this.#stats.counter(`istio_response_messages_total{${text}}`),
+          },
     }));
 
   /** The series of TCP connections with these labels. */

@@ -16,6 +16,7 @@ const options: InjectOptions = {
   meshConfigMap: "isthmus-mesh",
   clusters: ["cluster1", "cluster2"],
   certsSecret: undefined,
+  caAddress: undefined,
   dnsCapture: true,
 };
 

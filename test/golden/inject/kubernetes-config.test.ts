@@ -126,6 +126,7 @@ function byHand(annotations: Readonly<Record<string, string>>): PodSpec {
     meshConfigMap: "isthmus-mesh",
     clusters: ["cluster1"],
     certsSecret: undefined,
+    caAddress: undefined,
     dnsCapture: true,
   });
   return (JSON.parse(text ?? "") as { readonly spec: PodSpec }).spec;

@@ -34,6 +34,8 @@ suite("isthmus inject", () => {
     [["-f", "/nonexistent.yaml", "--cluster", "c1"], 1, /nonexistent\.yaml cannot be read/],
     [["-f", "-"], 2, /--cluster/],
     [["-f", "-", "--cluster", "../c1"], 2, /Expected a name/],
+    [["-f", "-", "--cluster", "c1", "--ca-address", "istiod"], 2, /Expected HOST:PORT/],
+    [["-f", "-", "--cluster", "c1", "--ca-address", "istiod:15012", "--certs-secret", "s"], 2, /cannot be used with/],
   ] as const) {
     test(`${args.join(" ")} ends with ${code}`, () => {
       const { status, stderr } = isthmus(["inject", ...args]);

@@ -1,5 +1,7 @@
 // Certificates from an SDS server over a Unix socket: the protocol on a real socket, rotation under load, outages.
 import assert from "node:assert/strict";
+import { rename, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { suite, test } from "node:test";
 import { makeIntermediate, makeRoot, makeWorkload, pemOf, temporaryFolder } from "../../support/identity/authorities.ts";
 import { startEnd, startPair, until } from "../../support/identity/mtls-pair.ts";
@@ -29,6 +31,30 @@ suite("an SDS server", { timeout: 120_000 }, () => {
       assert.match(ack.response_nonce, /^n\d+$/);
       assert.equal(ack.resource_names.length, 1);
     }
+  });
+
+  test("may name files, which are read again when they change, also one by one", async (t) => {
+    const sds = await startSdsServer(t);
+    const folder = temporaryFolder(t);
+    const write = async (name: string, text: string): Promise<void> => {
+      await writeFile(join(folder, `${name}.new`), text);
+      await rename(join(folder, `${name}.new`), join(folder, name));
+    };
+    const first = material("first");
+    for (const part of ["chain", "key", "roots"] as const) await write(part, first[part]);
+    const named = (name: string): object => ({ filename: join(folder, name), watched_directory: { path: folder } });
+    sds.push({ name: "default", tls_certificate: { certificate_chain: named("chain"), private_key: named("key") } });
+    sds.push({ name: "ROOTCA", validation_context: { trusted_ca: named("roots") } });
+    const end = { origin: { kind: "sds", target: sds.target } } as const;
+    const pair = await startPair(t, { client: end, server: end });
+    assert.match((await pair.ask()).body, /sa\/first/);
+    const second = material("second");
+    await write("chain", second.chain);
+    // The key of another chain is no secret: the pair in use stays, and is said to.
+    await Promise.all([pair.client, pair.server].map((each) => each.saw(/files of an SDS secret refused.*private key does not belong/)));
+    assert.match((await pair.ask()).body, /sa\/first/);
+    await write("key", second.key);
+    await until("second in use", async () => (await pair.ask()).body.includes("sa/second"));
   });
 
   test("rotates certificates under load without a failed request", async (t) => {

@@ -1,9 +1,10 @@
 // Istio's standard metrics at both ends of a call from sidecar to sidecar: HTTP and TCP, with mTLS and in plaintext.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { type IncomingMessage, request as send } from "node:http";
 import { connect } from "node:net";
 import { suite, test, type TestContext } from "node:test";
-import { startEchoApp, startHttpApp } from "../../support/mesh/apps.ts";
+import { type Respond, startEchoApp, startHttpApp } from "../../support/mesh/apps.ts";
 import { createMesh, type MeshProxy } from "../../support/mesh/mesh.ts";
 import { proxyNode, service, takesMutualTls, workload, type WorkloadSpec } from "../../support/mesh/objects.ts";
 import { get } from "../../support/mesh/traffic.ts";
@@ -12,10 +13,20 @@ import { until } from "../../support/mesh/until.ts";
 const host = "web.default.svc.cluster.local";
 const spiffe = (account: string): string => `spiffe://cluster.local/ns/default/sa/${account}`;
 
+/** One gRPC message. */
+const message = (length: number): Buffer => Buffer.concat([Buffer.from([0, 0, 0, 0, length]), Buffer.alloc(length)]);
+
+/** What it is sent, and one message more, where it is called by gRPC. */
+const answer: Respond = (request, response) => {
+  if (request.headers["content-type"] !== "application/grpc") return void response.end("web");
+  response.writeHead(200, { "content-type": "application/grpc", "grpc-status": "0" });
+  request.on("data", (bytes) => response.write(bytes)).on("end", () => response.end(message(7)));
+};
+
 /** A client and a server, each with its sidecar. */
 async function startPair(t: TestContext) {
   const mesh = await createMesh(t);
-  const app = await startHttpApp(t, "web", "127.0.0.1");
+  const app = await startHttpApp(t, "web", "127.0.0.1", answer);
   const echo = await startEchoApp(t, "echo", "127.0.0.1");
   const [port, echoPort] = [await mesh.freePort(), await mesh.freePort()];
   const web: WorkloadSpec = { name: "web", ip: mesh.ip(1, 20), ports: { http: app.port, tcp: echo.port }, mutualTls: true };
@@ -105,6 +116,32 @@ suite("Istio's metrics", () => {
     await one(server, "istio_response_bytes_sum", { ...atDestination, value: "3" });
     assert.match(server.proxy.prometheus(), /^# TYPE istio_requests_total counter$/m);
     assert.match(server.proxy.prometheus(), /^# TYPE istio_request_duration_milliseconds histogram$/m);
+  });
+
+  test("of a gRPC call: its status, and the messages both ways; other requests have none", async (t) => {
+    const { client, server, service: target } = await startPair(t);
+    assert.equal((await get({ ip: target.ip, port: target.port, host })).status, 200);
+    const call = send({
+      host: target.ip,
+      port: target.port,
+      method: "POST",
+      headers: { host, "content-type": "application/grpc" },
+      agent: false,
+      timeout: 10_000,
+    });
+    call.write(message(3).subarray(0, 2));
+    call.write(Buffer.concat([message(3).subarray(2), message(0)]));
+    call.end(message(200));
+    const [response] = (await once(call, "response")) as [IncomingMessage];
+    await once(response.resume(), "end");
+    for (const [proxy, end] of [
+      [client, atSource],
+      [server, atDestination],
+    ] as const) {
+      const labels = { ...end, request_protocol: "grpc", grpc_response_status: "0" };
+      await one(proxy, "istio_request_messages_total", { ...labels, value: "3" });
+      await one(proxy, "istio_response_messages_total", { ...labels, value: "4" });
+    }
   });
 
   test("of a request in plaintext, and of one that nobody answers", async (t) => {

@@ -21,11 +21,13 @@ suite("authorization messages", () => {
       protocol: "HTTP/1.1",
       body: Buffer.from("abc"),
       rawBody: false,
+      contextExtensions: { b: "2", a: "1" },
     });
     assert.deepEqual(checkRequestType.toObject(checkRequestType.decode(bytes), { longs: Number }), {
       attributes: {
         source: { address: { socket_address: { address: "10.0.0.1", port_value: 4000 } } },
         destination: { address: { socket_address: { address: "2001:db8::1", port_value: 80 } } },
+        context_extensions: { a: "1", b: "2" },
         request: {
           time: { seconds: 1_700_000_000, nanos: 250_000_000 },
           http: {

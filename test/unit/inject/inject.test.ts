@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { parse } from "yaml";
+import { workloadOrigin } from "../../../src/cli/workload-flags.ts";
 import { injectManifests, type Injection } from "../../../src/inject/inject.ts";
 import type { InjectOptions } from "../../../src/inject/options.ts";
 import { schemaProblems } from "../../support/kubernetes-schema.ts";
@@ -14,6 +15,7 @@ const options: InjectOptions = {
   meshConfigMap: "isthmus-mesh",
   clusters: ["c1"],
   certsSecret: undefined,
+  caAddress: undefined,
   dnsCapture: true,
 };
 
@@ -55,6 +57,43 @@ function injected(text: string, more?: Partial<InjectOptions>): PodJson {
 
 const proxyOf = (json: PodJson): Container => json.spec.initContainers.find(({ name }) => name === "istio-proxy")!;
 const variable = (json: PodJson, name: string): string | undefined => proxyOf(json).env?.find((entry) => entry.name === name)?.value;
+
+suite("pods that ask istiod for their certificate", () => {
+  const caAddress = "istiod.istio-system.svc:15012";
+
+  test("mount a token and istiod's roots where `run` looks for them, and no Secret", async () => {
+    const { text } = inject(pod({}), { caAddress });
+    const json = injected(pod({}), { caAddress });
+    const args = proxyOf(json).args;
+    assert.ok(args.includes(`--ca-address=${caAddress}`) && !args.includes("--certs"), args.join(" "));
+    const { volumeMounts } = proxyOf(json) as unknown as {
+      readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+    };
+    assert.deepEqual(
+      volumeMounts.map(({ name, mountPath }) => [name, mountPath]),
+      [
+        ["isthmus-mesh", "/etc/isthmus/mesh"],
+        ["istio-token", "/var/run/secrets/tokens"],
+        ["istiod-ca-cert", "/var/run/secrets/istio"],
+      ],
+    );
+    const volumes = json.spec.volumes as readonly { readonly name: string }[];
+    assert.deepEqual(volumes.slice(1), [
+      {
+        name: "istio-token",
+        projected: { sources: [{ serviceAccountToken: { audience: "istio-ca", expirationSeconds: 43_200, path: "istio-token" } }] },
+      },
+      { name: "istiod-ca-cert", configMap: { name: "istio-ca-root-cert" } },
+    ]);
+    const origin = workloadOrigin({ caAddress: { address: "istiod", port: 15012 } }, {}, true, () => false);
+    assert.deepEqual("origin" in origin && origin.origin?.kind === "istiod" && [origin.origin.tokenFile, origin.origin.rootFile], [
+      "/var/run/secrets/tokens/istio-token",
+      "/var/run/secrets/istio/root-cert.pem",
+    ]);
+    assert.deepEqual(await schemaProblems(json), []);
+    assert.deepEqual(injected(text!, { caAddress }), json, "injected again it stays as it is");
+  });
+});
 
 suite("pods that are refused", () => {
   for (const [title, text, pattern] of [

@@ -40,4 +40,22 @@ suite("gRPC messages are counted", () => {
       assert.equal(counted, lengths.length);
     }
   });
+
+  test("any split of any bytes counts what the whole counts", () => {
+    const random = seededRandom(7);
+    for (let round = 0; round < 300; round++) {
+      const bytes = Buffer.from(
+        Array.from({ length: Math.floor(random() * 200) }, () => Math.floor(random() * (round % 3 === 0 ? 256 : 4))),
+      );
+      const whole = new GrpcMessageCounter();
+      whole.count(bytes);
+      const split = new GrpcMessageCounter();
+      for (let at = 0; at < bytes.length;) {
+        const to = at + Math.floor(random() * 12);
+        split.count(bytes.subarray(at, to));
+        at = to;
+      }
+      assert.equal(split.total, whole.total, bytes.toString("hex"));
+    }
+  });
 });

@@ -29,10 +29,18 @@ export type Answer = CheckAnswer | { readonly kind: "error"; readonly reason: st
 export interface ShownBody {
   readonly bytes: Buffer;
   readonly partial: boolean;
+  /** It goes as it is, and not as text. */
+  readonly raw: boolean;
+}
+
+/** What the server is shown beside the request's head. */
+export interface Shown {
+  readonly body: ShownBody | undefined;
+  readonly contextExtensions: Readonly<Record<string, string>>;
 }
 
 /** Asks; `onAnswer` is called once, possibly before it returns. Undefined when the answer came at once. */
-export type Authorizer = (stream: HttpStream, body: ShownBody | undefined, onAnswer: (answer: Answer) => void) => Call;
+export type Authorizer = (stream: HttpStream, shown: Shown, onAnswer: (answer: Answer) => void) => Call;
 
 type NameTest = (name: string) => boolean;
 
@@ -78,7 +86,7 @@ function httpAuthorizer(config: ExtAuthzConfig, service: HttpAuthorizationServic
       metadata: undefined,
     };
   };
-  return (stream, body, onAnswer) => {
+  return (stream, { body }, onAnswer) => {
     const onDone = (result: CallResult): void => onAnswer(read(result));
     const cluster = context.clusters.get(service.cluster);
     if (cluster === undefined) return (onDone(failedCall(`cluster ${service.cluster} does not exist`)), noCall);
@@ -126,7 +134,7 @@ function grpcAuthorizer(config: ExtAuthzConfig, service: GrpcAuthorizationServic
     return decodeCheckResponse(result.body) ?? { kind: "error", reason: "the answer is no CheckResponse", timedOut: false };
   };
   let asking = 0;
-  return (stream, body, onAnswer) => {
+  return (stream, { body, contextExtensions }, onAnswer) => {
     const onDone = (result: CallResult): void => onAnswer(read(result));
     const cluster = context.clusters.get(service.cluster);
     if (cluster === undefined) return (onDone(failedCall(`cluster ${service.cluster} does not exist`)), noCall);
@@ -142,7 +150,8 @@ function grpcAuthorizer(config: ExtAuthzConfig, service: GrpcAuthorizationServic
       size: info.bytesReceived,
       protocol: info.protocol,
       body: body?.bytes,
-      rawBody: config.body?.packAsBytes ?? false,
+      rawBody: body?.raw ?? false,
+      contextExtensions,
     });
     const request = { authority: service.authority, path: checkPath, message };
     return callGrpc(cluster, request, { clock: context.clock, timeoutMs: service.timeoutMs, onDone });

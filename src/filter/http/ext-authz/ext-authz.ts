@@ -1,9 +1,8 @@
 // envoy.filters.http.ext_authz: holds a request until an authorization server has said whether it may go on.
-import type { ExtAuthzConfig } from "../../../envoy/http-filter/ext-authz.ts";
+import type { AuthorizationBody, CheckSettings, ExtAuthzConfig } from "../../../envoy/http-filter/ext-authz.ts";
 import type { FilterStatus, HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import type { LocalReply } from "../../../http/local-reply.ts";
 import { replies } from "../../../http/local-reply.ts";
-import { perRoute } from "../../../http/route/per-route.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { compileMetadataMatcher } from "../../../match/metadata-matcher.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
@@ -12,6 +11,7 @@ import type { Call } from "../../../upstream/call/call.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { AnsweredHeader } from "../../auth-check.ts";
 import { type Answer, type Authorizer, compileAuthorizer, type ShownBody } from "./authorizer.ts";
+import { type RouteCheck, routeChecks } from "./route-check.ts";
 
 /** The external authorization filter. */
 export const extAuthz: HttpFilterSpec = {
@@ -24,14 +24,18 @@ interface Asked {
   call: Call | undefined;
   answered: boolean;
   responseHeaders: readonly AnsweredHeader[];
+  readonly body: AuthorizationBody | undefined;
+  readonly contextExtensions: CheckSettings["contextExtensions"];
 }
+
+const noExtensions: CheckSettings["contextExtensions"] = {};
 
 class ExtAuthzFilter implements HttpFilter {
   readonly #config: ExtAuthzConfig;
   readonly #context: HttpFilterContext;
   readonly #ask: Authorizer;
   readonly #isEnabled: (stream: HttpStream) => boolean;
-  readonly #isDisabled: (stream: HttpStream) => true | undefined;
+  readonly #override: (stream: HttpStream) => RouteCheck | undefined;
   readonly #stats;
   readonly #onError: LocalReply;
 
@@ -41,7 +45,7 @@ class ExtAuthzFilter implements HttpFilter {
     this.#ask = compileAuthorizer(config, context);
     const enabled = config.enabledMetadata && compileMetadataMatcher(config.enabledMetadata);
     this.#isEnabled = enabled === undefined ? () => true : (stream) => enabled(stream.info.dynamicMetadata);
-    this.#isDisabled = perRoute(context.filterName, () => true as const);
+    this.#override = routeChecks(context.filterName);
     const scope = context.scope.scope(config.statPrefix === "" ? "ext_authz" : `ext_authz.${config.statPrefix}`);
     this.#stats = {
       ok: scope.counter("ok"),
@@ -55,14 +59,16 @@ class ExtAuthzFilter implements HttpFilter {
   }
 
   onRequestHeaders(stream: HttpStream, endStream: boolean, index: number): FilterStatus {
-    if (this.#isDisabled(stream) === true) return "continue";
+    const override = this.#override(stream);
+    if (override?.disabled === true) return "continue";
     if (!this.#isEnabled(stream)) {
       this.#stats.disabled.inc();
       return "continue";
     }
-    const asked: Asked = { call: undefined, answered: false, responseHeaders: [] };
+    const body = override?.body === undefined ? this.#config.body : override.body === "none" ? undefined : override.body;
+    const contextExtensions = override?.contextExtensions ?? noExtensions;
+    const asked: Asked = { call: undefined, answered: false, responseHeaders: [], body, contextExtensions };
     (stream.filterState ??= [])[index] = asked;
-    const { body } = this.#config;
     // A tunnel's bytes are no body.
     if (body === undefined || (endStream && stream.heldBytes === 0) || stream.upgrade !== "") return this.#start(stream, asked, undefined);
     if (stream.expectContinue) {
@@ -93,7 +99,7 @@ class ExtAuthzFilter implements HttpFilter {
 
   /** Asks once the body is there, or as much of it as is to be shown. */
   #onBody(stream: HttpStream, asked: Asked): FilterStatus | "wait" {
-    const { maxBytes, allowPartial } = this.#config.body!;
+    const { maxBytes, allowPartial } = asked.body!;
     const { heldBytes, requestComplete } = stream;
     const tooLarge = heldBytes > maxBytes;
     // More than the connection's limit is not read while the stream is held, so that is all there will be.
@@ -112,10 +118,11 @@ class ExtAuthzFilter implements HttpFilter {
     return this.#start(stream, asked, { bytes, partial: tooLarge || !requestComplete });
   }
 
-  #start(stream: HttpStream, asked: Asked, body: ShownBody | undefined): FilterStatus {
+  #start(stream: HttpStream, asked: Asked, body: Omit<ShownBody, "raw"> | undefined): FilterStatus {
     let status: FilterStatus = "stop";
     let asking = true;
-    const call = this.#ask(stream, body, (answer) => {
+    const shown = body === undefined ? undefined : { ...body, raw: asked.body!.packAsBytes };
+    const call = this.#ask(stream, { body: shown, contextExtensions: asked.contextExtensions }, (answer) => {
       asked.call = undefined;
       asked.answered = true;
       if (stream.done || !this.#apply(stream, asked, answer)) return;
@@ -147,6 +154,7 @@ class ExtAuthzFilter implements HttpFilter {
     for (const name of answer.headersToRemove) if (name !== "host" && !name.startsWith(":")) stream.headers.remove(name);
     applyHeaders(stream.headers, answer.headers, false);
     asked.responseHeaders = answer.responseHeaders;
+    if (this.#config.clearRouteCache && answer.headers.length + answer.headersToRemove.length > 0) stream.clearRouteCache();
     return true;
   }
 

@@ -139,7 +139,8 @@ interface Accepted {
   readonly model: JwtProvider;
 }
 
-function accept({ found, jwt, model }: Accepted, { headers, info }: HttpStream): void {
+function accept({ found, jwt, model }: Accepted, stream: HttpStream): void {
+  const { headers, info } = stream;
   if (model.payloadInMetadata !== "")
     setDynamicMetadata(info, "envoy.filters.http.jwt_authn", { [model.payloadInMetadata]: normalized(jwt.claims, model) });
   if (model.forwardPayloadHeader !== "") {
@@ -154,6 +155,7 @@ function accept({ found, jwt, model }: Accepted, { headers, info }: HttpStream):
     if (value !== "") headers.add(headerName, value);
   }
   if (!model.forward) found.remove();
+  if (model.clearRouteCache) stream.clearRouteCache();
 }
 
 // Rules ask for one item of a list, and scopes are written as one text.

@@ -53,6 +53,13 @@ export function claimListMatcher(claims: readonly string[], patterns: readonly s
   return metadataMatcher(tokenFilter, [tokenPayload, ...claims], { or_match: { value_matchers: [oneOfList(value), value] } });
 }
 
+/** A claim, however deep, that a string matcher takes, or a list with one item that it takes; without a matcher: any claim. */
+export function claimValueMatcher(claims: readonly string[], matcher: Json | undefined): Json {
+  const value = matcher === undefined ? undefined : stringValue(matcher);
+  const wanted = value === undefined ? { present_match: true } : { or_match: { value_matchers: [oneOfList(value), value] } };
+  return metadataMatcher(tokenFilter, [tokenPayload, ...claims], wanted);
+}
+
 /** core.v3.CidrRange of an address or range. */
 export function cidrRange(block: string): Json {
   const [address = "", length] = block.split("/");

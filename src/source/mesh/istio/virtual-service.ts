@@ -3,6 +3,7 @@ import { isIP } from "node:net";
 import { readExportTo } from "./export-to.ts";
 import type { Fields } from "../object/fields.ts";
 import { hostCovers } from "./host-name.ts";
+import { isClaimName } from "./route/claim-match.ts";
 import { readDestination, readWeight, type RouteDestination } from "./route/destination.ts";
 import { type ProxyMatch, readProxyMatch } from "./route/http-match.ts";
 import { type Delegate, type HttpAction, type HttpRoute, readHttpRoute } from "./route/http-route.ts";
@@ -68,9 +69,20 @@ export function readVirtualService(root: Fields): WrittenVirtualService {
     tcp: spec.list("tcp", readTcpRoute),
     exportTo: readExportTo(spec),
   };
+  if (service.gateways.includes("mesh")) checkClaims(spec, service.http);
   if (hosts.length === 0) checkDelegate(spec, service, gateways);
   spec.finish();
   return service;
+}
+
+/** Only gateways look at tokens before they choose a route. */
+function checkClaims(spec: Fields, routes: WrittenVirtualService["http"]): void {
+  const names = routes.flatMap(({ matches }) =>
+    matches.flatMap(({ headers, withoutHeaders }) => [...headers.keys(), ...withoutHeaders.keys()]),
+  );
+  const claim = names.find(isClaimName);
+  if (claim !== undefined)
+    spec.error("http", `matches "${claim}", which is for gateways alone: expected gateways, and not mesh among them`);
 }
 
 /** Without hosts a VirtualService is but a part of others, which say where it holds. */

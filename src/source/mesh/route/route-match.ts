@@ -1,5 +1,7 @@
 // HTTPMatchRequest as route.v3.RouteMatch, and what can be said of one.
 import type { Json } from "../envoy-json.ts";
+import { claimValueMatcher } from "../authz/value-matchers.ts";
+import { claimPathOf, isClaimName } from "../istio/route/claim-match.ts";
 import type { HttpMatch } from "../istio/route/http-match.ts";
 import type { StringMatch } from "../istio/route/string-match.ts";
 import { compareText } from "../registry/service.ts";
@@ -11,11 +13,13 @@ export const everyRequest: Json = { prefix: "/" };
 export function routeMatch(match: HttpMatch): Json {
   const headers = [...headerMatchers(match), ...pseudoHeaderMatchers(match)];
   const parameters = [...match.queryParams].map(([name, value]) => nameMatcher(name, value)).toSorted(byName);
+  const claims = claimMatchers(match);
   return {
     ...pathMatch(match.uri),
     case_sensitive: !match.ignoreUriCase,
     ...(headers.length === 0 ? {} : { headers }),
     ...(parameters.length === 0 ? {} : { query_parameters: parameters }),
+    ...(claims.length === 0 ? {} : { dynamic_metadata: claims }),
   };
 }
 
@@ -23,7 +27,7 @@ export function routeMatch(match: HttpMatch): Json {
 export function isCatchAll(match: Json): boolean {
   const regex = match["safe_regex"] as Json | undefined;
   const everyPath = match["prefix"] === "/" || regex?.["regex"] === ".*";
-  return everyPath && match["headers"] === undefined && match["query_parameters"] === undefined;
+  return everyPath && match["headers"] === undefined && match["query_parameters"] === undefined && match["dynamic_metadata"] === undefined;
 }
 
 /** The path of a match, the way Istio writes it into the name of an operation. */
@@ -44,13 +48,28 @@ function pathMatch(uri: StringMatch | undefined): Json {
 }
 
 function headerMatchers(match: HttpMatch): readonly Json[] {
-  const wanted = [...match.headers].map(([name, value]) => nameMatcher(name, value));
-  const unwanted = [...match.withoutHeaders].map(([name, value]) => ({
+  const wanted = [...match.headers].filter(isHeader).map(([name, value]) => nameMatcher(name, value));
+  const unwanted = [...match.withoutHeaders].filter(isHeader).map(([name, value]) => ({
     ...nameMatcher(name, value),
     invert_match: true,
     ...(value.kind === "present" ? {} : { treat_missing_header_as_empty: true }),
   }));
   return [...wanted, ...unwanted].toSorted(byName);
+}
+
+const isHeader = ([name]: readonly [string, StringMatch]): boolean => !isClaimName(name);
+
+function claimMatchers(match: HttpMatch): readonly Json[] {
+  const matchers = (conditions: HttpMatch["headers"], invert: Json): readonly Json[] =>
+    [...conditions]
+      .toSorted(([a], [b]) => compareText(a, b))
+      .flatMap(([name, value]) => {
+        const path = isClaimName(name) ? claimPathOf(name) : undefined;
+        return path === undefined
+          ? []
+          : [{ ...claimValueMatcher(path, value.kind === "present" ? undefined : stringMatcher(value)), ...invert }];
+      });
+  return [...matchers(match.headers, {}), ...matchers(match.withoutHeaders, { invert: true })];
 }
 
 function pseudoHeaderMatchers(match: HttpMatch): readonly Json[] {

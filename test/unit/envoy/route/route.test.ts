@@ -217,8 +217,8 @@ suite("decodeRouteConfiguration", () => {
     ],
     [
       "a condition that cannot be checked",
-      table({ match: { prefix: "/", dynamic_metadata: [{}] }, non_forwarding_action: {} }),
-      [`error ${route}.match.dynamic_metadata: is not supported, and leaving it out could change who may reach whom`],
+      table({ match: { prefix: "/", filter_state: [{}] }, non_forwarding_action: {} }),
+      [`error ${route}.match.filter_state: is not supported, and leaving it out could change who may reach whom`],
     ],
     [
       "weights that sum up to nothing",

@@ -1,5 +1,6 @@
 // HTTPMatchRequest: what a request, and the proxy it passes, must be like for a route to apply.
 import type { Fields } from "../../object/fields.ts";
+import { claimPathOf, isClaimName } from "./claim-match.ts";
 import { optionalStringMatch, readStringMatch, type StringMatch } from "./string-match.ts";
 
 /** HTTPMatchRequest. */
@@ -10,6 +11,7 @@ export interface HttpMatch {
   readonly scheme?: StringMatch;
   readonly method?: StringMatch;
   readonly authority?: StringMatch;
+  /** Claims of the request's token are among them, under their names for it. */
   readonly headers: ReadonlyMap<string, StringMatch>;
   readonly withoutHeaders: ReadonlyMap<string, StringMatch>;
   readonly queryParams: ReadonlyMap<string, StringMatch>;
@@ -61,8 +63,11 @@ export function readProxyMatch(item: Fields): ProxyMatch {
 function readHeaders(item: Fields, key: string): ReadonlyMap<string, StringMatch> {
   const headers = item.map(key, readStringMatch);
   for (const name of headers.keys()) {
-    if (name.startsWith("@request.auth.claims"))
-      item.error(key, `matches "${name}": claims are not matched, and leaving it out could change who may reach whom`);
+    if (isClaimName(name) && claimPathOf(name) === undefined)
+      item.error(
+        key,
+        `matches "${name}", expected @request.auth.claims.NAME or @request.auth.claims[NAME], with more names for nested claims`,
+      );
   }
   return headers;
 }

@@ -32,6 +32,7 @@ function provider(overrides: Partial<JwtProvider> = {}): JwtProvider {
     padForwardPayloadHeader: false,
     clockSkewSeconds: 60,
     requireExpiration: false,
+    clearRouteCache: false,
     payloadInMetadata: "",
     spaceDelimitedClaims: [],
     claimToHeaders: [],

@@ -21,11 +21,17 @@ suite("VirtualService", () => {
       { tcp: [{ route: to }] },
       { hosts: [], http: [{ route: to }] },
       { http: [{ delegate: { name: "b" }, timeout: "1s" }] },
+      { gateways: ["g"], http: [{ match: [{ headers: { "@request.auth.claims.a.b": {} } }], route: to }] },
+      {
+        gateways: ["g"],
+        http: [{ match: [{ withoutHeaders: { "@request.auth.claims[https://a.b/c][d]": { prefix: "x" } } }], route: to }],
+      },
     ])
       assert.deepEqual(problems(spec), []);
   });
 
-  const mistakes: readonly (readonly [string, Readonly<Record<string, unknown>>, RegExp])[] = [
+  type Mistake = readonly [title: string, spec: Readonly<Record<string, unknown>>, expected: RegExp];
+  const mistakes: readonly Mistake[] = [
     ["a route without a target", { http: [{}] }, /error http\.0\.route: is missing/],
     ["two targets", { http: [{ route: to, redirect: { uri: "/x" } }] }, /error http\.0\.route: says more than one thing/],
     ["weights that are all 0", { http: [{ route: [...to, { destination: { host: "b" } }] }] }, /error http\.0\.route: shares nothing out/],
@@ -42,11 +48,16 @@ suite("VirtualService", () => {
       { http: [{ match: [{ uri: { exact: "/", prefix: "/" } }], route: to }] },
       /uri\.prefix: stands beside exact/,
     ],
-    [
-      "a match of claims",
-      { http: [{ match: [{ headers: { "@request.auth.claims.sub": { exact: "x" } } }], route: to }] },
-      /error .*claims/,
-    ],
+    ...[{}, { gateways: ["g", "mesh"] }, { hosts: [] }].map((where): Mistake => [
+      `a match of claims in sidecars (${JSON.stringify(where)})`,
+      { ...where, http: [{ match: [{ headers: { "@request.auth.claims.sub": { exact: "x" } } }], route: to }] },
+      /error http: matches "@request\.auth\.claims\.sub", which is for gateways alone/,
+    ]),
+    ...["", ".", ".a..b", "x", "[a", "[a][]", "[a][b].c"].map((rest): Mistake => [
+      `a claim that is none (${rest})`,
+      { gateways: ["g"], http: [{ match: [{ withoutHeaders: { [`@request.auth.claims${rest}`]: { exact: "x" } } }], route: to }] },
+      /error http\.0\.match\.0\.withoutHeaders: matches "@request\.auth\.claims.*", expected/,
+    ]),
     ["an unknown gRPC status", { http: [{ fault: { abort: { grpcStatus: "MAYBE" } }, route: to }] }, /error .*grpcStatus: is "MAYBE"/],
     ["a delay without length", { http: [{ fault: { delay: { percent: 5 } }, route: to }] }, /error .*fixedDelay: is missing/],
     [
