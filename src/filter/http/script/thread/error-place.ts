@@ -9,14 +9,17 @@ export function describeThrown(thrown: unknown, module: string): string {
   return `${placeIn(stack) ?? module}: ${message}`;
 }
 
+const ownFolder = new URL(".", import.meta.url).href;
 // A message is for one line of a log.
 const maxMessageChars = 500;
 
 /** The first line of a syntax error's stack is its place; otherwise it is the first frame in a file. */
 function placeIn(stack: string): string | undefined {
-  const opening = /^(file:\/\/\S+?|\/\S+?):(\d+)$/m.exec(stack.split("\n", 1)[0] ?? "");
-  const frame = opening ?? /^\s+at .*?\(?(file:\/\/[^\s()]+?):(\d+):\d+\)?$/m.exec(stack);
-  if (frame === null) return undefined;
+  const opening = /^(file:\/\/\S+?|\/\S+?):(\d+)$/.exec(stack.split("\n", 1)[0] ?? "") ?? undefined;
+  // Frames of this folder are not the script's.
+  const frames = stack.matchAll(/^\s+at .*?\(?(file:\/\/[^\s()]+?):(\d+):\d+\)?$/gm);
+  const frame = opening ?? frames.find(([, file = ""]) => !file.startsWith(ownFolder));
+  if (frame === undefined) return undefined;
   const [, file = "", line = ""] = frame;
   return `${file.startsWith("file:") && URL.canParse(file) ? fileURLToPath(file) : file}:${line}`;
 }
