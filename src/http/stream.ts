@@ -84,7 +84,8 @@ export class HttpStream implements RouteRequest {
   onHeldBody: (() => void) | undefined = undefined;
   #stoppedAt = -1;
   #responseStoppedAt = -1;
-  #heldResponse: { data: Buffer[]; bytes: number; trailers: HeaderMap | undefined; end: boolean; headersEnd: boolean } | undefined = undefined;
+  #heldResponse: { data: Buffer[]; bytes: number; trailers: HeaderMap | undefined; end: boolean; headersEnd: boolean } | undefined =
+    undefined;
   /**
    * Called after each piece of a held response, and when it is complete. A filter that wants all of it sets this, and bounds it: while it
    * is set the upstream is not paused.

@@ -92,7 +92,16 @@ export function createMeshSource(options: MeshSourceOptions, deps: MeshSourceDep
       const { translation, servicePorts } = translateWithPorts(mesh, node);
       const files = new WatchedFiles();
       const decoded = withSecrets(
-        decodeTranslation(translation, { node, memory, previous, issues, unfinished: loaded.unfinished, paths, readFile: files.read, folder: options.folder }),
+        decodeTranslation(translation, {
+          node,
+          memory,
+          previous,
+          issues,
+          unfinished: loaded.unfinished,
+          paths,
+          readFile: files.read,
+          folder: options.folder,
+        }),
         translateSecrets(loaded.mesh, node, translation.cds.resources, systemRoots()),
         files,
       );

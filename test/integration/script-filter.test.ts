@@ -158,7 +158,10 @@ test("a local reply ends the request, and keeps its connection", async (t) => {
      }`,
   );
   const refused = await ask("/x");
-  assert.match(refused, /^HTTP\/1\.1 401 Unauthorized\r\ncontent-length: 11\r\ncontent-type: application\/json\r\nwww-authenticate: Basic\r\n/);
+  assert.match(
+    refused,
+    /^HTTP\/1\.1 401 Unauthorized\r\ncontent-length: 11\r\ncontent-type: application\/json\r\nwww-authenticate: Basic\r\n/,
+  );
   assert.doesNotMatch(refused, /connection: close/);
   assert.equal(requests.length, 0);
   assert.equal(statusOf(await ask("/x", { fields: "authorization: yes\r\n" })), "200");
@@ -168,19 +171,32 @@ test("a local reply ends the request, and keeps its connection", async (t) => {
 for (const [title, source] of [
   ["thrown at once", `export function onRequestHeaders(request) { if (request.path === "/bad") throw new Error("no"); }`],
   ["thrown later", `export async function onRequestHeaders(request) { await 1; if (request.path === "/bad") throw "no"; }`],
-  ["a header that cannot be", `export function onRequestHeaders(request) { if (request.path === "/bad") request.headers.set("x", "a\\r\\nb: c"); }`],
-  ["a header that frames", `export function onRequestHeaders(request) { if (request.path === "/bad") request.headers.set("Content-Length", "0"); }`],
+  [
+    "a header that cannot be",
+    `export function onRequestHeaders(request) { if (request.path === "/bad") request.headers.set("x", "a\\r\\nb: c"); }`,
+  ],
+  [
+    "a header that frames",
+    `export function onRequestHeaders(request) { if (request.path === "/bad") request.headers.set("Content-Length", "0"); }`,
+  ],
   ["a result that is none", `export function onRequestHeaders(request) { if (request.path === "/bad") return "text"; }`],
   ["a status that is none", `export function onRequestHeaders(request) { if (request.path === "/bad") return { status: 99 }; }`],
   ["of a response", `export function onResponseHeaders(response) { if (response.request.path === "/bad") throw new Error("no"); }`],
-  ["of a response's body", `export async function onResponseBody(body, response) { if (response.request.path === "/bad") throw new Error("no"); }`],
+  [
+    "of a response's body",
+    `export async function onResponseBody(body, response) { if (response.request.path === "/bad") throw new Error("no"); }`,
+  ],
 ] as const) {
   test(`an exception is a 500 with a flag of its own: ${title}`, async (t) => {
     const { ask, proxy } = await lab(t, source);
     const [good, bad, after] = await Promise.all([ask("/good"), ask("/bad"), ask("/after")]);
     assert.deepEqual([good, bad, after].map(statusOf), ["200", "500", "200"]);
     assert.ok(bad.endsWith("\r\n\r\n"), bad);
-    assert.deepEqual(outcomes(await proxy.accessLog(3)), ["/after 200 - via_upstream", "/bad 500 SE script_exception", "/good 200 - via_upstream"]);
+    assert.deepEqual(outcomes(await proxy.accessLog(3)), [
+      "/after 200 - via_upstream",
+      "/bad 500 SE script_exception",
+      "/good 200 - via_upstream",
+    ]);
     assert.equal(proxy.stat("http.main.script.exceptions"), 1);
     assert.equal(proxy.stat("script.thread_restarts"), 0);
   });
@@ -222,7 +238,10 @@ test("many bad requests at once leave the good ones alone", async (t) => {
   });
   const paths = Array.from({ length: 24 }, (_, i) => (i % 4 === 1 ? "/bad" : "/good"));
   const statuses = (await Promise.all(paths.map((path) => ask(path)))).map(statusOf);
-  assert.deepEqual(statuses, paths.map((path) => (path === "/bad" ? "500" : "200")));
+  assert.deepEqual(
+    statuses,
+    paths.map((path) => (path === "/bad" ? "500" : "200")),
+  );
 });
 
 test("what a module starts beside its hooks harms no request", async (t) => {
@@ -298,7 +317,10 @@ test("a changed module takes over; a broken one does not, and what is in force s
   const { ask, write, proxy } = await lab(t, answer("one"), { filter: { timeout: "0.2s" } });
   assert.ok((await ask("/")).endsWith("one"));
   write(answer("two"));
-  await until(() => ask("/"), (response) => response.endsWith("two"));
+  await until(
+    () => ask("/"),
+    (response) => response.endsWith("two"),
+  );
   write("export function onRequestHeaders( {");
   await until(
     () => ask("/"),
@@ -307,7 +329,10 @@ test("a changed module takes over; a broken one does not, and what is in force s
   assert.equal(statusOf(await ask("/bad")), "500");
   assert.ok((await ask("/")).endsWith("two"));
   write(answer("three"));
-  await until(() => ask("/"), (response) => response.endsWith("three"));
+  await until(
+    () => ask("/"),
+    (response) => response.endsWith("three"),
+  );
   assert.equal(proxy.stat("script.module_rejected"), 1);
 });
 
@@ -316,9 +341,15 @@ test("what a module imports is part of it", async (t) => {
   const imported = join(file, "..", "text.ts");
   writeFileSync(imported, `export const text: string = "first";`);
   write(`import { text } from "./text.ts"; export function onRequestHeaders() { return { status: 200, body: text }; }`);
-  await until(() => ask("/"), (response) => response.endsWith("first"));
+  await until(
+    () => ask("/"),
+    (response) => response.endsWith("first"),
+  );
   writeFileSync(imported, `export const text: string = "second";`);
-  await until(() => ask("/"), (response) => response.endsWith("second"));
+  await until(
+    () => ask("/"),
+    (response) => response.endsWith("second"),
+  );
 });
 
 for (const [title, source, problem] of [

@@ -30,7 +30,8 @@ export interface ScriptConfig {
 
 /** isthmus.filters.http.script.v1.ScriptPerRoute: leave the filter out, or another configuration for the module. */
 export type ScriptPerRoute =
-  { readonly kind: "disabled" } | { readonly kind: "config"; readonly config: Readonly<Record<string, unknown>> };
+  | { readonly kind: "disabled" }
+  | { readonly kind: "config"; readonly config: Readonly<Record<string, unknown>> };
 
 const mebibyte = 1024 * 1024;
 // What V8 needs to load a module and Node around it.

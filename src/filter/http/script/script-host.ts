@@ -7,7 +7,15 @@ import type { Hook, Invocation, Sources } from "./messages.ts";
 import { sharedNowMs } from "./messages.ts";
 import { ModuleWatch } from "./module-watch.ts";
 import { QuietLog } from "./quiet-log.ts";
-import { type Loss, type Run, type RunFailure, type RunOutcome, ScriptThread, type ThreadEvents, type ThreadLimits } from "./script-thread.ts";
+import {
+  type Loss,
+  type Run,
+  type RunFailure,
+  type RunOutcome,
+  ScriptThread,
+  type ThreadEvents,
+  type ThreadLimits,
+} from "./script-thread.ts";
 
 /** What a host is given. */
 export interface ScriptHostDeps {
@@ -124,7 +132,8 @@ export class ScriptHost {
   #place(run: Run): void {
     if (run.cancelled || this.#closed) return;
     if (this.#current?.takes) return this.#current.start(run);
-    if (this.#waiting.length >= maxWaiting) return later(run, failed("thread_ended", `${this.#limits.module}: too many requests wait for it`));
+    if (this.#waiting.length >= maxWaiting)
+      return later(run, failed("thread_ended", `${this.#limits.module}: too many requests wait for it`));
     this.#waiting.push(run);
     this.#beImpatient();
     this.#ensureNext();

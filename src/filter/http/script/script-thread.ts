@@ -32,7 +32,8 @@ export type RunFailure = "exception" | "timeout" | "out_of_memory" | "thread_end
 
 /** What a run came to. */
 export type RunOutcome =
-  { readonly ok: true; readonly result: HookResult } | { readonly ok: false; readonly failure: RunFailure; readonly message: string };
+  | { readonly ok: true; readonly result: HookResult }
+  | { readonly ok: false; readonly failure: RunFailure; readonly message: string };
 
 /** A run that was asked for. */
 export interface Run {
@@ -308,7 +309,9 @@ export class ScriptThread {
       return this.#events.onUnloadable(`${this.#limits.module}: ${what} while it is loaded`, [this.#limits.module]);
     }
     const entries = [...this.#underWay].filter(([, { run }]) => run !== guilty && !run.cancelled);
-    const [begun, waiting] = [true, false].map((wanted) => entries.filter(([id]) => this.#isBegun(id) === wanted).map(([, { run }]) => run));
+    const [begun, waiting] = [true, false].map((wanted) =>
+      entries.filter(([id]) => this.#isBegun(id) === wanted).map(([, { run }]) => run),
+    );
     this.end();
     this.#events.onLost({ failure, guilty, begun: begun!, waiting: waiting! });
   }

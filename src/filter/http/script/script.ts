@@ -90,7 +90,8 @@ class ScriptFilter implements HttpFilter {
     active.run && (active.run.cancelled = true);
     active.run = undefined;
     if (active.over) return "continue";
-    if (!hooks.has("onResponseHeaders")) return this.#wantsResponseBody(stream, endStream, hooks) ? this.#awaitResponse(stream, active) : "continue";
+    if (!hooks.has("onResponseHeaders"))
+      return this.#wantsResponseBody(stream, endStream, hooks) ? this.#awaitResponse(stream, active) : "continue";
     this.#run(stream, active, "onResponseHeaders", undefined, (result) => {
       if (!this.#applyToResponse(stream, active, result)) return;
       if (!this.#wantsResponseBody(stream, endStream, hooks)) return stream.continueResponse();
@@ -167,7 +168,8 @@ class ScriptFilter implements HttpFilter {
     if (heldBytes === 0) return "continue";
     this.#run(stream, active, "onRequestBody", new Uint8Array(stream.copyHeldBody(heldBytes)), (result) => {
       if (!this.#applyToRequest(stream, active, result)) return;
-      if (result.body !== undefined) stream.replaceHeldBody(Buffer.from(result.body.buffer, result.body.byteOffset, result.body.byteLength));
+      if (result.body !== undefined)
+        stream.replaceHeldBody(Buffer.from(result.body.buffer, result.body.byteOffset, result.body.byteLength));
       stream.continueRequest();
     });
     return "stop";
@@ -254,7 +256,12 @@ class ScriptFilter implements HttpFilter {
     for (const [namespace, key, value] of metadata ?? []) setDynamicMetadata(info, namespace, { [key]: value });
   }
 
-  #fail(stream: HttpStream, active: Active, { failure, message }: Extract<RunOutcome, { ok: false }>, direction: "request" | "response"): void {
+  #fail(
+    stream: HttpStream,
+    active: Active,
+    { failure, message }: Extract<RunOutcome, { ok: false }>,
+    direction: "request" | "response",
+  ): void {
     active.over = true;
     this.#stats[failure].inc();
     if (message !== "") this.#host.complain(message);

@@ -18,7 +18,7 @@ function placeIn(stack: string): string | undefined {
   const opening = /^(file:\/\/\S+?|\/\S+?):(\d+)$/.exec(stack.split("\n", 1)[0] ?? "") ?? undefined;
   // Frames of this folder are not the script's.
   const frames = stack.matchAll(/^\s+at .*?\(?(file:\/\/[^\s()]+?):(\d+):\d+\)?$/gm);
-  const frame = opening ?? frames.find(([, file = ""]) => !file.startsWith(ownFolder));
+  const frame = opening ?? [...frames].find(([, file = ""]) => !file.startsWith(ownFolder));
   if (frame === undefined) return undefined;
   const [, file = "", line = ""] = frame;
   return `${file.startsWith("file:") && URL.canParse(file) ? fileURLToPath(file) : file}:${line}`;

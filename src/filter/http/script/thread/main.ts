@@ -94,7 +94,9 @@ function fileUrlOf(specifier: string, parent: string | undefined): string | unde
 
 function textOf(source: string | ArrayBuffer | NodeJS.TypedArray): string {
   if (typeof source === "string") return source;
-  return (source instanceof ArrayBuffer ? Buffer.from(source) : Buffer.from(source.buffer, source.byteOffset, source.byteLength)).toString("utf8");
+  return (source instanceof ArrayBuffer ? Buffer.from(source) : Buffer.from(source.buffer, source.byteOffset, source.byteLength)).toString(
+    "utf8",
+  );
 }
 
 function problemOf(module: Readonly<Record<string, unknown>>): string | undefined {
