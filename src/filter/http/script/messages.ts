@@ -3,7 +3,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { FilterModule } from "./filter-api.ts";
 
 /** A function that a script may export. */
-export type Hook = keyof FilterModule & string;
+export type Hook = keyof FilterModule;
 
 /** Every hook, in the order they run. */
 export const hookNames: readonly Hook[] = ["onRequestHeaders", "onRequestBody", "onResponseHeaders", "onResponseBody"];

@@ -87,7 +87,7 @@ class ScriptFilter implements HttpFilter {
     const active = stream.filterState?.[index] as Active | undefined;
     const { hooks } = this.#host;
     if (active === undefined || hooks === undefined) return "continue";
-    active.run && (active.run.cancelled = true);
+    if (active.run !== undefined) active.run.cancelled = true;
     active.run = undefined;
     if (active.over) return "continue";
     if (!hooks.has("onResponseHeaders"))

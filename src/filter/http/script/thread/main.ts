@@ -5,8 +5,19 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { MessagePort } from "node:worker_threads";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { FilterModule } from "../filter-api.ts";
-import { begunSlot, type FromThread, type Hook, hookNames, maxUnderWay, readBoard, runningSlot } from "../messages.ts";
-import { sharedNowMs, type Sources, type ThreadSettings, type ToThread } from "../messages.ts";
+import {
+  begunSlot,
+  type FromThread,
+  type Hook,
+  hookNames,
+  maxUnderWay,
+  readBoard,
+  runningSlot,
+  sharedNowMs,
+  type Sources,
+  type ThreadSettings,
+  type ToThread,
+} from "../messages.ts";
 import { describeThrown } from "./error-place.ts";
 import { runHook } from "./exchange.ts";
 
@@ -24,7 +35,7 @@ async function start(port: MessagePort, { module: file, shared, check, sources: 
   const sources = new Map<string, { format: string; source: string }>(given);
   followImports(files, sources, given);
   // Set before the module is loaded: what it starts by itself must not end the thread, and with it requests that are under way.
-  const onStray = (thrown: unknown): void => void post({ kind: "stray", message: describeThrown(thrown, file) });
+  const onStray = (thrown: unknown): void => post({ kind: "stray", message: describeThrown(thrown, file) });
   process.on("uncaughtException", onStray);
   process.on("unhandledRejection", onStray);
   let module: FilterModule & Readonly<Record<string, unknown>>;
