@@ -90,7 +90,7 @@ export class HttpStream implements RouteRequest {
    * Called after each piece of a held response, and when it is complete. A filter that wants all of it sets this, and bounds it: while it
    * is set the upstream is not paused.
    */
-  onHeldResponse: (() => void) | undefined = undefined;
+  onBufferedResponse: (() => void) | undefined = undefined;
 
   constructor(
     manager: HttpManager,
@@ -450,8 +450,8 @@ export class HttpStream implements RouteRequest {
       if (data.length > 0) held.data.push(data);
       held.bytes += data.length;
       held.end = endStream;
-      if (this.onHeldResponse === undefined) return false;
-      this.onHeldResponse();
+      if (this.onBufferedResponse === undefined) return false;
+      this.onBufferedResponse();
       return true;
     }
     let bytes = data;
@@ -472,7 +472,7 @@ export class HttpStream implements RouteRequest {
     if (held !== undefined) {
       held.trailers = trailers;
       held.end = true;
-      this.onHeldResponse?.();
+      this.onBufferedResponse?.();
       return;
     }
     for (let i = this.manager.responseTrailerFilters.length - 1; i >= 0; i--) {

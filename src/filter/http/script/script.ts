@@ -96,7 +96,7 @@ class ScriptFilter implements HttpFilter {
       if (!this.#applyToResponse(stream, active, result)) return;
       if (!this.#wantsResponseBody(stream, endStream, hooks)) return stream.continueResponse();
       this.#awaitResponse(stream, active);
-      stream.onHeldResponse?.();
+      stream.onBufferedResponse?.();
       stream.resumeResponse();
     });
     return "stop";
@@ -108,7 +108,7 @@ class ScriptFilter implements HttpFilter {
     if (active.run !== undefined) active.run.cancelled = true;
     active.over = true;
     stream.onHeldBody = undefined;
-    stream.onHeldResponse = undefined;
+    stream.onBufferedResponse = undefined;
   }
 
   destroy(): void {
@@ -200,14 +200,14 @@ class ScriptFilter implements HttpFilter {
   }
 
   #awaitResponse(stream: HttpStream, active: Active): FilterStatus {
-    stream.onHeldResponse = () => {
+    stream.onBufferedResponse = () => {
       const { heldResponseBytes, heldResponseComplete } = stream;
       if (heldResponseBytes > this.#config.maxBodyBytes) {
-        stream.onHeldResponse = undefined;
+        stream.onBufferedResponse = undefined;
         active.over = true;
         stream.replaceResponse(responseTooLarge);
       } else if (heldResponseComplete) {
-        stream.onHeldResponse = undefined;
+        stream.onBufferedResponse = undefined;
         this.#askAboutResponse(stream, active);
       }
     };
