@@ -205,6 +205,7 @@ for (const [title, source] of [
 for (const [title, body, failure, restarted] of [
   ["loops", "for (;;);", "timeout", true],
   ["loops behind an await", "await new Promise((resolve) => setTimeout(resolve, 30)); for (;;);", "timeout", true],
+  ["blocks in a native call", `process.getBuiltinModule("node:child_process").execSync("sleep 2");`, "timeout", true],
   ["never resolves", "await new Promise(() => {});", "timeout", false],
   ["takes all memory", "const all = []; for (;;) all.push({ some: [1, 2, 3] });", "out_of_memory", true],
   ["takes all memory outside of the heap", "const all = []; for (;;) all.push(new Uint8Array(1 << 20).fill(1));", "out_of_memory", true],

@@ -6,7 +6,8 @@ import { startThread } from "./script-thread.ts";
 
 /** How long loading may take. */
 const deadlineMs = 5_000;
-const memoryBytes = 64 * 1024 * 1024;
+/** More than most filters are given: what a module needs to load is no matter of this check. */
+const memoryBytes = 256 * 1024 * 1024;
 
 interface Checked {
   readonly print: string;

@@ -33,6 +33,8 @@ const maxWaiting = 2_048;
 const maxStalled = 4;
 /** Threads that run one suspect at a time. */
 const maxIsolated = 2;
+/** Threads in all, with those that were ended and are still inside of a native call, which nobody can break off. */
+const maxThreads = 12;
 /** Who was beside a known culprit this often is run alone, where nobody can disturb it. */
 const maxLost = 2;
 /** How long a run may go without being done, in units of its time limit, and at least: a bound for whatever was not foreseen. */
@@ -50,6 +52,7 @@ export class ScriptHost {
   readonly #log: QuietLog;
   readonly #stats;
   readonly #threads = new Set<ScriptThread>();
+  #alive = 0;
   readonly #stalled = new Set<ScriptThread>();
   readonly #isolated = new Map<ScriptThread, Run | undefined>();
   readonly #waiting: Run[] = [];
@@ -143,7 +146,7 @@ export class ScriptHost {
 
   #ensureNext(): void {
     if (this.#current !== undefined || this.#next !== undefined || this.#retry !== undefined || this.#closed) return;
-    if (this.#stalled.size >= maxStalled) return;
+    if (this.#stalled.size >= maxStalled || this.#alive >= maxThreads) return;
     this.#next = this.#spawn(this.#sources);
   }
 
@@ -198,11 +201,17 @@ export class ScriptHost {
       sources,
     );
     this.#threads.add(thread);
+    this.#alive++;
     return thread;
   }
 
-  #reports(): Pick<ThreadEvents, "onStray" | "onOutput"> {
+  #reports(): Pick<ThreadEvents, "onStray" | "onOutput" | "onGone"> {
     return {
+      onGone: () => {
+        this.#alive--;
+        if (this.#waiting.length > 0) this.#ensureNext();
+        if (!this.#closed) this.#isolate();
+      },
       onStray: (message) => this.#log.warn("a script failed outside of its hooks", message),
       onOutput: (text) => this.#log.info("a script says", text),
     };
@@ -262,7 +271,7 @@ export class ScriptHost {
   /** Runs suspects one by one in threads of their own: whoever ends one there was alone in it. */
   #isolate(): void {
     if (this.#suspects.length > 0) this.#beImpatient();
-    while (this.#suspects.length > this.#free() && this.#isolated.size < maxIsolated) this.#startIsolated();
+    while (this.#suspects.length > this.#free() && this.#isolated.size < maxIsolated && this.#alive < maxThreads) this.#startIsolated();
     for (const [thread, run] of this.#isolated) if (run === undefined && thread.takes) this.#giveSuspect(thread);
   }
 
@@ -294,6 +303,7 @@ export class ScriptHost {
       this.#sources,
     );
     this.#threads.add(thread);
+    this.#alive++;
     this.#isolated.set(thread, undefined);
   }
 

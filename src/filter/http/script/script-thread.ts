@@ -68,6 +68,8 @@ export interface ThreadEvents {
   onStalled(waiting: readonly Run[]): void;
   /** It was retired and has nothing left to do. */
   onEnd(): void;
+  /** It is gone from the process, which may be later than it was ended. */
+  onGone(): void;
   onStray(message: string): void;
   onOutput(text: string): void;
 }
@@ -119,7 +121,10 @@ export class ScriptThread {
     this.#worker.on("error", (error: NodeJS.ErrnoException) =>
       this.#lose(error.code === "ERR_WORKER_OUT_OF_MEMORY" ? "out_of_memory" : "thread_ended", undefined),
     );
-    this.#worker.on("exit", () => this.#lose("thread_ended", undefined));
+    this.#worker.on("exit", () => {
+      this.#lose("thread_ended", undefined);
+      events.onGone();
+    });
     for (const output of [this.#worker.stdout, this.#worker.stderr])
       output.on("data", (chunk: Buffer) => events.onOutput(chunk.toString("utf8"))).on("error", () => undefined);
     this.#tickIn(busyTickMs);
