@@ -269,7 +269,7 @@ export class HttpStream implements RouteRequest {
     if (this.#held === undefined) return;
     if (this.headers.has("content-length")) this.headers.set("content-length", String(body.length));
     this.#held = body.length === 0 && this.#heldTrailers === undefined ? undefined : body.length === 0 ? [] : [body];
-    if (this.#held === undefined && this.#heldBytes >= this.manager.bufferLimitBytes) this.codec.pauseRequest(false);
+    if (this.#held === undefined && this.#heldBytes >= this.bufferLimitBytes) this.codec.pauseRequest(false);
   }
 
   /** A read was worked off by the codec. */

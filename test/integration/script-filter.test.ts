@@ -23,6 +23,8 @@ interface Lab {
 
 interface LabOptions {
   readonly filter?: object;
+  /** Of the filter's entry in http_filters. */
+  readonly entry?: object;
   readonly manager?: object;
   readonly respond?: (request: OriginRequest) => void;
 }
@@ -40,7 +42,7 @@ async function lab(t: TestContext, source: string, options: LabOptions = {}): Pr
   });
   t.after(() => origin.close());
   const manager = {
-    http_filters: [{ name: "script", typed_config: { "@type": type, module: file, ...options.filter } }, router],
+    http_filters: [{ name: "script", typed_config: { "@type": type, module: file, ...options.filter }, ...options.entry }, router],
     ...options.manager,
   };
   const proxy = await startTestProxy(t, bootstrap([httpListener("main", { manager })], [cluster("origin", origin.port)]));
@@ -296,7 +298,7 @@ test("a large body in pieces is seen whole, and one that is emptied is none", as
   assert.match(headOf(requests[0]), /content-length: 0\r\n/);
 });
 
-test("routes leave the filter out or configure it otherwise; a disabled one runs where a route asks for it", async (t) => {
+test("routes leave the filter out or configure it otherwise", async (t) => {
   const override = (config: object): object => ({ script: { "@type": perRouteType, ...config } });
   const route = (prefix: string, more: object): object => ({ match: { prefix }, route: { cluster: "origin" }, ...more });
   const routes = [
@@ -310,6 +312,20 @@ test("routes leave the filter out or configure it otherwise; a disabled one runs
   });
   const names = [await ask("/off"), await ask("/other"), await ask("/")].map((response) => /x-name: (\w+)/.exec(response)?.[1]);
   assert.deepEqual(names, [undefined, "other", "usual"]);
+});
+
+test("a disabled filter runs where a route has something for it, and nowhere else", async (t) => {
+  const typed = { "@type": perRouteType, config: { name: "on" } };
+  const routes = [
+    { match: { prefix: "/on" }, route: { cluster: "origin" }, typed_per_filter_config: { script: typed } },
+    { match: { prefix: "/" }, route: { cluster: "origin" } },
+  ];
+  const { ask } = await lab(t, `export function onResponseHeaders(response, { config }) { response.headers.set("x-name", config.name); }`, {
+    entry: { disabled: true },
+    manager: { route_config: { name: "main", virtual_hosts: [{ name: "all", domains: ["*"], routes }] } },
+  });
+  const names = [await ask("/on"), await ask("/")].map((response) => /x-name: (\w+)/.exec(response)?.[1]);
+  assert.deepEqual(names, ["on", undefined]);
 });
 
 test("a changed module takes over; a broken one does not, and what is in force survives even a lost thread", async (t) => {

@@ -156,7 +156,7 @@ class ScriptFilter implements HttpFilter {
   #onHeldBody(stream: HttpStream, active: Active): FilterStatus {
     const { heldBytes, requestComplete } = stream;
     // What exceeds the connection's limit is not read while the stream is held.
-    if (heldBytes > this.#config.maxBodyBytes || (!requestComplete && heldBytes >= stream.manager.bufferLimitBytes)) {
+    if (heldBytes > this.#config.maxBodyBytes || (!requestComplete && heldBytes >= stream.bufferLimitBytes)) {
       stream.onHeldBody = undefined;
       active.over = true;
       stream.sendLocalReply(replies.payloadTooLarge);
