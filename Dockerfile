@@ -7,7 +7,7 @@ WORKDIR /isthmus
 COPY package.json package-lock.json .npmrc ./
 # The image has its own Node: the pinned one of package.json, which is for machines without, is not fetched.
 RUN npm ci --ignore-scripts --no-audit --no-fund
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json tsconfig.build.json tsconfig.api.json ./
 COPY src src
 COPY test/apps test/apps
 # Of the packages stays what runs: no types, source maps, sources of native parts, builds for browsers and other C libraries.

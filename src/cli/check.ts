@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Command } from "commander";
 import { systemClock } from "../clock.ts";
 import { extensions } from "../envoy/extensions.ts";
+import { checkModule } from "../filter/http/script/check-module.ts";
 import { certificateIssues } from "../proxy/certificates.ts";
 import type { SupportedFilters } from "../snapshot/filter-support.ts";
 import { buildSnapshot } from "../snapshot/snapshot.ts";
@@ -89,7 +90,7 @@ function entriesOf(path: string): readonly string[] | undefined {
 }
 
 async function checkBootstrap(path: string, deps: CheckDeps): Promise<readonly LocatedIssue[]> {
-  const loaded = await loadBootstrap(path, deps.bootstrapDeps);
+  const loaded = await loadBootstrap(path, { checkModule, ...deps.bootstrapDeps });
   if (!loaded.ok) return loaded.issues;
   const supported = deps.supported ?? honouredFilters;
   const { issues } = buildSnapshot(loaded.bootstrap.resources, { ...supported, rejected: loaded.rejected });

@@ -1,8 +1,10 @@
 // The command line: commands, help, and exit codes. 0 fine, 1 what was asked about is wrong, 2 wrong usage.
 import { Command, CommanderError } from "commander";
 import { systemClock } from "../clock.ts";
+import { checkModule } from "../filter/http/script/check-module.ts";
 import { filterSupport } from "../filter/registry.ts";
 import { gatewayCertificateIssues } from "../proxy/certificates.ts";
+import { checkPlugins } from "../source/mesh/directory/check-plugins.ts";
 import { loadMeshDirectory } from "../source/mesh/directory/load.ts";
 import { registerCa } from "./ca.ts";
 import { registerCheck } from "./check.ts";
@@ -40,7 +42,14 @@ const commands: readonly RegisterCommand[] = [
       checkMesh: async (folder, options) => {
         const { mesh, issues, missing } = await loadMeshDirectory(folder, { variables: edge.environment });
         const certificates = gatewayCertificateIssues(mesh, systemClock.wallMs());
-        return [...issues, ...missing, ...certificates, ...(await resolveGateways(mesh, folder, options.resolveGateways === true)).issues];
+        const modules = checkPlugins(mesh, folder, checkModule);
+        return [
+          ...issues,
+          ...missing,
+          ...certificates,
+          ...modules,
+          ...(await resolveGateways(mesh, folder, options.resolveGateways === true)).issues,
+        ];
       },
       write: edge.out,
       exit: setExit,

@@ -134,7 +134,7 @@ export const decodeAccessLogFilter: Decoder<AccessLogFilter> = message("envoy.co
 
 // Envoy's short names; a misspelt one would silently match nothing.
 const responseFlags = new Set(
-  "LH UH UT LR UR UF UC UO NR DI FI RL UAEX RLSE DC URX SI IH DPE UMSDR RFCF NFCF DT UPE NC OM DF DO DR UDO".split(" "),
+  "LH UH UT LR UR UF UC UO NR DI FI RL UAEX RLSE DC URX SI IH DPE UMSDR RFCF NFCF DT UPE NC OM DF DO DR UDO SE".split(" "),
 );
 const responseFlag: Decoder<string> = (json, at) => {
   const flag = text(json, at);

@@ -27,6 +27,7 @@ import { decodeLocalRateLimit, isInertLocalRateLimit } from "./http-filter/local
 import { decodeHttpRbac, decodeHttpRbacPerRoute, decodeNetworkRbac } from "./http-filter/rbac-decoder.ts";
 import { decodeRouter } from "./http-filter/router.ts";
 import { decodeSetMetadata } from "./http-filter/set-metadata.ts";
+import { decodeScript, decodeScriptPerRoute, scriptExtension, scriptPerRouteType, scriptType } from "./http-filter/script.ts";
 import { decodeTcpProxy } from "./listener/tcp-proxy.ts";
 
 const anything = (): object => ({});
@@ -170,6 +171,7 @@ const rows: readonly Extension[] = [
     decode: decodeSetMetadata,
     perRoute: { "envoy.extensions.filters.http.set_metadata.v3.Config": decodeSetMetadata },
   }),
+  honoured("http filter", scriptExtension, scriptType, { decode: decodeScript, perRoute: { [scriptPerRouteType]: decodeScriptPerRoute } }),
   honoured("http filter", istioStatsExtension, "stats.PluginConfig", { decode: decodeIstioStats }),
   ignored("http filter", "istio.metadata_exchange", "io.istio.http.peer_metadata.Config", statsOnly),
   ignored("http filter", "envoy.filters.http.tap", "envoy.extensions.filters.http.tap.v3.Tap", "it only copies traffic"),

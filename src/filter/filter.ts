@@ -39,6 +39,8 @@ export interface FilterDeps {
   readonly localAddress: string;
   /** The thread that relays raw TCP in the kernel; absent where there is none. */
   readonly splice?: SpliceRelay | undefined;
+  /** Another worker tells of what every worker finds by itself; default false. */
+  readonly quiet?: boolean | undefined;
 }
 
 /** What a network filter is created for. */

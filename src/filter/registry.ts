@@ -16,6 +16,7 @@ import { istioAlpn } from "./http/istio-alpn/istio-alpn.ts";
 import { jwtAuthn } from "./http/jwt-authn/jwt-authn.ts";
 import { localRateLimit } from "./http/local-ratelimit/local-ratelimit.ts";
 import { rbac } from "./http/rbac/rbac.ts";
+import { script } from "./http/script/script.ts";
 import { createRouter } from "./http/router/router.ts";
 import { setMetadata } from "./http/set-metadata/set-metadata.ts";
 import { httpInspector } from "./listener/http-inspector/http-inspector.ts";
@@ -50,6 +51,7 @@ export const httpFilters = byExtension<HttpFilterSpec>([
   grpcStats,
   headerMutation,
   healthCheck,
+  script,
   setMetadata,
 ]);
 

@@ -132,6 +132,7 @@ export class HttpManager {
   readonly #clusters: ClusterLookup;
   readonly #filterCount: number;
   readonly #completeFilters: readonly FilterEntry[];
+  readonly #entries: readonly FilterEntry[];
   readonly #accessLoggers: readonly AccessLogger[];
   readonly #istio: IstioRecorder | undefined;
   readonly #routes: () => RouteTable | undefined;
@@ -174,6 +175,7 @@ export class HttpManager {
     this.responseDataFilters = having("onResponseData");
     this.responseTrailerFilters = having("onResponseTrailers");
     this.#completeFilters = having("onComplete");
+    this.#entries = entries;
     this.#filterCount = entries.length;
     this.#accessLoggers = deps.accessLoggers(config.accessLog);
     this.#istio = deps.istioMetrics;
@@ -298,6 +300,11 @@ export class HttpManager {
       stream.closeAfterResponse = true;
       if (stream.codec.noteDraining(stream)) this.stats.downstreamCxDrainClose.inc();
     }
+  }
+
+  /** Nothing comes through this chain any more. */
+  destroyFilters(): void {
+    for (const { filter } of this.#entries) filter.destroy?.();
   }
 
   /** The end of every stream: filters let go, one access-log record, stats. */

@@ -26,6 +26,8 @@ export interface HttpFilter {
   onResponseTrailers?(stream: HttpStream, trailers: HeaderMap, index: number): void;
   /** The stream is over, however it ended: release what was held. Called once, before the access log is written. */
   onComplete?(stream: HttpStream, index: number): void;
+  /** The filter's chain is gone, and its streams with it. */
+  destroy?(): void;
 }
 
 /** What an HTTP filter is created for. */

@@ -84,7 +84,13 @@ export class HttpStream implements RouteRequest {
   onHeldBody: (() => void) | undefined = undefined;
   #stoppedAt = -1;
   #responseStoppedAt = -1;
-  #heldResponse: { readonly data: Buffer[]; trailers: HeaderMap | undefined; end: boolean; headersEnd: boolean } | undefined = undefined;
+  #heldResponse: { data: Buffer[]; bytes: number; trailers: HeaderMap | undefined; end: boolean; headersEnd: boolean } | undefined =
+    undefined;
+  /**
+   * Called after each piece of a held response, and when it is complete. A filter that wants all of it sets this, and bounds it: while it
+   * is set the upstream is not paused.
+   */
+  onBufferedResponse: (() => void) | undefined = undefined;
 
   constructor(
     manager: HttpManager,
@@ -264,6 +270,14 @@ export class HttpStream implements RouteRequest {
     return Buffer.concat(held).subarray(0, maxBytes);
   }
 
+  /** Puts another body in the place of what is held back, all of it being there. */
+  replaceHeldBody(body: Buffer): void {
+    if (this.#held === undefined) return;
+    if (this.headers.has("content-length")) this.headers.set("content-length", String(body.length));
+    this.#held = body.length === 0 && this.#heldTrailers === undefined ? undefined : body.length === 0 ? [] : [body];
+    if (this.#held === undefined && this.#heldBytes >= this.bufferLimitBytes) this.codec.pauseRequest(false);
+  }
+
   /** A read was worked off by the codec. */
   onRequestReadDone(): void {
     this.#terminal?.onRequestReadDone();
@@ -281,6 +295,16 @@ export class HttpStream implements RouteRequest {
     if (this.responseStarted || this.#done) return;
     // A timer or a filter may have brought it here long after the last event.
     this.nowMs = this.manager.clock.nowMs();
+    this.#abandonTerminal();
+    const { status, headers, body } = this.#encodeReply(reply);
+    this.info.responseCode = status;
+    this.respondHeaders(status, headers, body === undefined);
+    if (body !== undefined && !this.#done) this.respondData(body, true);
+    this.codec.flush();
+  }
+
+  /** A reply as it is sent, noted for the log. The body is undefined where there is none. */
+  #encodeReply(reply: LocalReply): { readonly status: number; readonly headers: HeaderMap; readonly body: Buffer | undefined } {
     const { info } = this;
     info.flags |= reply.flags;
     info.responseCodeDetails = reply.details;
@@ -292,7 +316,6 @@ export class HttpStream implements RouteRequest {
       headers.add("content-type", "application/grpc");
       headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
       if (reply.body !== "") headers.add("grpc-message", encodeGrpcMessage(reply.body));
-      this.#abandonTerminal();
       this.replyMutator?.apply(headers, info);
       // The content type of a gRPC answer is not the reply's to choose.
       if (reply.set !== undefined)
@@ -300,9 +323,7 @@ export class HttpStream implements RouteRequest {
           headers,
           reply.set.filter(({ name }) => name !== "content-type"),
         );
-      this.respondHeaders(200, headers, true);
-      this.codec.flush();
-      return;
+      return { status: 200, headers, body: undefined };
     }
     const { body } = reply;
     const noContent = reply.status === 204 || reply.status < 200 || reply.status === 304;
@@ -310,14 +331,11 @@ export class HttpStream implements RouteRequest {
       headers.add("content-length", String(body.length));
       headers.add("content-type", "text/plain");
     }
-    this.#abandonTerminal();
     info.responseCode = reply.status;
     if (reply.set !== undefined) setFields(headers, reply.set);
     this.replyMutator?.apply(headers, info);
     const headersOnly = body === "" || noContent || this.method === "HEAD";
-    this.respondHeaders(reply.status, headers, headersOnly);
-    if (!headersOnly && !this.#done) this.respondData(Buffer.from(body, "latin1"), true);
-    this.codec.flush();
+    return { status: reply.status, headers, body: headersOnly ? undefined : Buffer.from(body, "latin1") };
   }
 
   #abandonTerminal(): void {
@@ -351,7 +369,7 @@ export class HttpStream implements RouteRequest {
       if (this.manager.skips(entry, this.route)) continue;
       if (filter.onResponseHeaders!(this, endStream, index) === "stop") {
         this.#responseStoppedAt = i;
-        this.#heldResponse = { data: [], trailers: undefined, end: endStream, headersEnd: endStream };
+        this.#heldResponse = { data: [], bytes: 0, trailers: undefined, end: endStream, headersEnd: endStream };
         return;
       }
       if (this.#done) return;
@@ -370,11 +388,62 @@ export class HttpStream implements RouteRequest {
     if (at < 0 || held === undefined || this.#done) return;
     this.#responseStoppedAt = -1;
     this.#heldResponse = undefined;
+    this.nowMs = this.manager.clock.nowMs();
     this.#runResponseFilters(at - 1, held.headersEnd);
     for (let i = 0; i < held.data.length && !this.#done; i++)
       this.respondData(held.data[i]!, held.end && held.trailers === undefined && i === held.data.length - 1);
     if (held.trailers !== undefined && !this.#done) this.respondTrailers(held.trailers);
-    if (!this.#done) this.codec.flush();
+    else if (held.end && !held.headersEnd && held.data.length === 0) this.respondData(empty, true);
+    if (this.#done) return;
+    this.codec.flush();
+    this.resumeResponse();
+  }
+
+  /** Bytes of response body held back while a filter holds the response. */
+  get heldResponseBytes(): number {
+    return this.#heldResponse?.bytes ?? 0;
+  }
+
+  /** All of a held response is there. */
+  get heldResponseComplete(): boolean {
+    return this.#heldResponse?.end === true;
+  }
+
+  /** A copy of the body that is held back. */
+  copyHeldResponse(): Buffer {
+    return Buffer.concat(this.#heldResponse?.data ?? []);
+  }
+
+  /** Puts another body in the place of what is held back, all of it being there. */
+  replaceHeldResponse(body: Buffer): void {
+    const held = this.#heldResponse;
+    if (held === undefined) return;
+    if (this.responseHeaders?.has("content-length") === true) this.responseHeaders.set("content-length", String(body.length));
+    held.data = body.length === 0 ? [] : [body];
+    held.bytes = body.length;
+    held.headersEnd = body.length === 0 && held.trailers === undefined;
+  }
+
+  /** Lets the upstream go on after held bytes paused it. */
+  resumeResponse(): void {
+    if (!this.#done) this.#terminal?.onDownstreamWritable();
+  }
+
+  /** Sends a reply in place of a response that a filter holds. */
+  replaceResponse(reply: LocalReply): void {
+    const at = this.#responseStoppedAt;
+    if (at < 0 || this.#heldResponse === undefined || this.#done) return;
+    this.#responseStoppedAt = -1;
+    this.#heldResponse = undefined;
+    this.#abandonTerminal();
+    this.nowMs = this.manager.clock.nowMs();
+    const { status, headers, body } = this.#encodeReply(reply);
+    this.info.responseCode = status;
+    this.responseHeaders = headers;
+    this.info.responseHeaders = headers;
+    this.#runResponseFilters(at - 1, body === undefined);
+    if (body !== undefined && !this.#done) this.respondData(body, true);
+    this.codec.flush();
   }
 
   /** Response body bytes; false: stop reading upstream until `onDownstreamWritable`. */
@@ -384,9 +453,12 @@ export class HttpStream implements RouteRequest {
     if (held === undefined) this.grpcMessages?.onResponseData(data);
     else {
       keepReadBuffer();
-      held.data.push(data);
+      if (data.length > 0) held.data.push(data);
+      held.bytes += data.length;
       held.end = endStream;
-      return false;
+      if (this.onBufferedResponse === undefined) return false;
+      this.onBufferedResponse();
+      return true;
     }
     let bytes = data;
     const filters = this.manager.responseDataFilters;
@@ -407,6 +479,7 @@ export class HttpStream implements RouteRequest {
     if (held !== undefined) {
       held.trailers = trailers;
       held.end = true;
+      this.onBufferedResponse?.();
       return;
     }
     for (let i = this.manager.responseTrailerFilters.length - 1; i >= 0; i--) {

@@ -1,5 +1,6 @@
 // An Envoy bootstrap as a source: the file and every file it refers to.
 import type { LocatedIssue } from "../admin/admin-context.ts";
+import { checkModule } from "../filter/http/script/check-module.ts";
 import { loadBootstrap } from "../source/file/bootstrap.ts";
 import { formatIssue } from "../source/yaml-document.ts";
 import type { LocatedIssue as FileIssue } from "../source/yaml-document.ts";
@@ -20,7 +21,7 @@ export function createBootstrapSource(options: BootstrapSourceOptions): ConfigSo
     quietMs: 100,
     paths: [options.file],
     load: async () => {
-      const loaded = await loadBootstrap(options.file, { environment: (name) => options.environment[name] });
+      const loaded = await loadBootstrap(options.file, { checkModule, environment: (name) => options.environment[name] });
       const issues = loaded.issues.map(toText);
       const paths = loaded.files;
       if (!loaded.ok || issues.some((issue) => issue.severity === "error")) return { ok: false, issues, paths };

@@ -9,6 +9,7 @@ import type { Node } from "../envoy/bootstrap.ts";
 import { DecodeMemory } from "../envoy/decode/remembered.ts";
 import { extensions } from "../envoy/extensions.ts";
 import type { Issue } from "../error.ts";
+import { checkModule } from "../filter/http/script/check-module.ts";
 import type { ResourceIssue } from "../snapshot/resource-issue.ts";
 import { variablesFromFlag } from "../source/mesh/auto-allocate.ts";
 import { jwksSources } from "../source/mesh/authn/jwks-source.ts";
@@ -91,7 +92,16 @@ export function createMeshSource(options: MeshSourceOptions, deps: MeshSourceDep
       const { translation, servicePorts } = translateWithPorts(mesh, node);
       const files = new WatchedFiles();
       const decoded = withSecrets(
-        decodeTranslation(translation, { node, memory, previous, issues, unfinished: loaded.unfinished, paths, readFile: files.read }),
+        decodeTranslation(translation, {
+          node,
+          memory,
+          previous,
+          issues,
+          unfinished: loaded.unfinished,
+          paths,
+          readFile: files.read,
+          folder: options.folder,
+        }),
         translateSecrets(loaded.mesh, node, translation.cds.resources, systemRoots()),
         files,
       );
@@ -173,17 +183,19 @@ interface LoadContext {
   readonly unfinished: boolean;
   readonly paths: readonly string[];
   readonly readFile: FileReader;
+  /** Of the mesh, which paths of modules are relative to. */
+  readonly folder: string;
 }
 
 function decodeTranslation(translation: Translation, context: LoadContext): LoadResult {
-  const { node, memory, previous, issues, unfinished, paths, readFile } = context;
+  const { node, memory, previous, issues, unfinished, paths, readFile, folder } = context;
   const json = {
     clusters: translation.cds.resources,
     endpoints: translation.eds.resources,
     listeners: translation.lds.resources,
     routes: translation.rds.resources,
   };
-  const { resources, rejected, issues: found } = decodeResources(json, { extensions, memory, readFile });
+  const { resources, rejected, issues: found } = decodeResources(json, { extensions, memory, readFile, folder, checkModule });
   for (const { severity, path, message } of found) issues.push({ severity, text: `translated ${describePath(path, json)}: ${message}` });
   if (!previous && hasErrors(issues)) return { ok: false, issues, paths };
   const [names] = translation.nds.resources;

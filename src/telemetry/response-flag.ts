@@ -32,9 +32,11 @@ export const flag = {
   DO: 1 << 27,
   DR: 1 << 28,
   UDO: 1 << 29,
+  /** Not Envoy's: a script failed. */
+  SE: 1 << 30,
 } as const;
 
-/** Envoy's short names. */
+/** Short names. */
 export type FlagName = keyof typeof flag;
 
 // Envoy prints URX before the others in the recorded replies (`URX,UF`) for HTTP and `UF,URX` for TCP; the order below is

@@ -94,6 +94,7 @@ export function createWorkerRuntime(
     node,
     localAddress: settings.localAddress,
     splice,
+    quiet: settings.id !== 0,
   };
   const istio = new IstioMetrics({ stats, logger, clusters });
   if (settings.istioMetrics) istio.configure(settings.istioMetrics);

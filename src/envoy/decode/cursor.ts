@@ -14,6 +14,10 @@ export interface DecodeContext {
   readonly extensions: ExtensionTable;
   /** For `filename` data sources. Default: every file is unreadable. */
   readonly readFile?: ReadFile;
+  /** What paths of modules are relative to. Default: the working directory. */
+  readonly folder?: string;
+  /** Says why a module of an HTTP filter does not load, undefined when it does. Default: nobody looks. */
+  readonly checkModule?: (path: string) => string | undefined;
   /** For `environment_variable` data sources. Default: every variable is unset. */
   readonly environment?: (name: string) => string | undefined;
   /** Hears of every secret that is referred to by name. Default: nobody needs to know. */
@@ -86,7 +90,7 @@ export class Cursor {
   }
 
   /** What the context's files and environment say; whoever looks there depends on more than the document. */
-  outside(): Pick<DecodeContext, "readFile" | "environment"> {
+  outside(): Pick<DecodeContext, "readFile" | "environment" | "folder" | "checkModule"> {
     this.#looksOutside += 1;
     return this.context;
   }

@@ -1,4 +1,5 @@
 // The file source: an Envoy bootstrap as YAML or JSON, with every issue at its line. Reads; watching and publishing are others'.
+import { dirname } from "node:path";
 import { decodeBootstrap, type RejectedResource, type ResourceKind } from "../../envoy/bootstrap-decoder.ts";
 import type { Bootstrap } from "../../envoy/bootstrap.ts";
 import { isObject } from "../../envoy/decode/cursor.ts";
@@ -13,6 +14,8 @@ import { type LocatedIssue, locateIssue, parseYaml, type YamlDocument } from "..
 export interface LoadBootstrapDeps {
   /** Default: the file system. */
   readonly readFile?: FileReader;
+  /** Says why a module of a filter does not load. Default: nobody looks. */
+  readonly checkModule?: (path: string) => string | undefined;
   /** Default: the process environment. */
   readonly environment?: (name: string) => string | undefined;
 }
@@ -80,6 +83,8 @@ function readBootstrap(path: string, deps: LoadBootstrapDeps): LoadedBootstrap |
   const decoded = decodeBootstrap(document.json, {
     extensions,
     readFile: readAndNote,
+    folder: dirname(path),
+    ...(deps.checkModule ? { checkModule: deps.checkModule } : {}),
     environment: deps.environment ?? ((name) => process.env[name]),
     onSecretReference: (reference) => void references.push(reference),
   });

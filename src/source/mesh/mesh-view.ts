@@ -10,6 +10,7 @@ import type { RequestAuthenticationSpec } from "./istio/request-authentication.t
 import type { ServiceEntrySpec } from "./istio/service-entry.ts";
 import type { SidecarSpec } from "./istio/sidecar.ts";
 import type { VirtualServiceSpec } from "./istio/virtual-service.ts";
+import type { WasmPluginSpec } from "./istio/wasm-plugin.ts";
 import type { WorkloadEntrySpec } from "./istio/workload-entry.ts";
 import type { MeshObject } from "./object/mesh-object.ts";
 import type { KubernetesCluster } from "./registry/kubernetes-objects.ts";
@@ -31,6 +32,7 @@ export interface MeshView {
   readonly peerAuthentications: readonly MeshObject<PeerAuthenticationSpec>[];
   readonly authorizationPolicies: readonly MeshObject<AuthorizationPolicySpec>[];
   readonly requestAuthentications: readonly MeshObject<RequestAuthenticationSpec>[];
+  readonly wasmPlugins: readonly MeshObject<WasmPluginSpec>[];
   /** Key sets that were fetched, as JSON, by `jwksKey`; a set that is not here verifies nothing. A directory alone has none. */
   readonly jwks: ReadonlyMap<string, string>;
 }
@@ -50,6 +52,7 @@ export const emptyMeshView: MeshView = {
   peerAuthentications: [],
   authorizationPolicies: [],
   requestAuthentications: [],
+  wasmPlugins: [],
   jwks: new Map(),
 };
 

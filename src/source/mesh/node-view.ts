@@ -28,6 +28,7 @@ import { machinePort, type WorkloadIndex, workloadsOf } from "./registry/kuberne
 import type { Networks } from "./registry/networks.ts";
 import { buildServiceRegistry } from "./registry/service-registry.ts";
 import { openedPorts, type OwnIngress } from "./scope/ingress.ts";
+import { pluginsOf, type WasmPlugin } from "./plugin/plugin-filters.ts";
 import { securityFilters, type SecurityFilters } from "./security-filters.ts";
 import { compileScope, type SidecarScope } from "./scope/sidecar-scope.ts";
 import { labelsMatch, type MeshEndpoint, type MeshService, type ServicePort } from "./registry/service.ts";
@@ -85,6 +86,8 @@ export interface NodeView {
   readonly ownMutualTls: WorkloadMutualTls;
   /** What the policies of the node's own workload come to. */
   readonly security: SecurityFilters;
+  /** What is plugged into its connection managers, in order. */
+  readonly plugins: readonly WasmPlugin[];
   /** True when the traffic of this workload is not to be taken (includeOutboundIPRanges is empty). */
   readonly outboundDisabled: boolean;
   /** True when a server of this proxy forwards by SNI to any service. */
@@ -160,6 +163,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     ownServers,
     ownMutualTls: authentication.ofWorkload(proxy.namespace, labels),
     security,
+    plugins: pluginsOf(mesh, { namespace: proxy.namespace, labels }),
     outboundDisabled: ranges === "",
     autoPassthrough: ownServers.some(({ server }) => server.tlsMode === "AUTO_PASSTHROUGH"),
     ruleOf,

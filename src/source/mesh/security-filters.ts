@@ -11,8 +11,10 @@ import type { MeshService } from "./registry/service.ts";
 
 /** Filters in their order. */
 export interface SecurityFilters {
-  /** In connection managers: external authorization, tokens, then the rules. */
+  /** In connection managers: external authorization, tokens, then the rules; all of `phases`. */
   readonly http: readonly Json[];
+  /** The same apart, for what comes in between. */
+  readonly phases: { readonly custom: readonly Json[]; readonly authn: readonly Json[]; readonly authz: readonly Json[] };
   /** Before TCP proxies. */
   readonly tcp: readonly Json[];
 }
@@ -33,8 +35,10 @@ export function securityFilters(
   };
   const http = authorizationFilters(input, false);
   const tcp = authorizationFilters(input, true);
+  const phases = { custom: http.custom, authn: jwtFilter(mesh, subject, proxy.type === "router"), authz: http.local };
   return {
-    http: [...http.custom, ...jwtFilter(mesh, subject, proxy.type === "router"), ...http.local],
+    http: [...phases.custom, ...phases.authn, ...phases.authz],
+    phases,
     tcp: [...tcp.custom, ...tcp.local],
   };
 }

@@ -33,6 +33,7 @@ const longNames: Readonly<Record<FlagName, string>> = {
   DO: "DropOverload",
   DR: "DownstreamRemoteReset",
   UDO: "UnconditionalDropOverload",
+  SE: "ScriptError",
 };
 
 /** The set flags by their long names, joined by commas. */

@@ -137,5 +137,6 @@ class HttpConnectionManagerFilter implements NetworkFilter {
 
   destroy(): void {
     for (const connection of this.#connections) connection.destroy();
+    this.#manager.destroyFilters();
   }
 }

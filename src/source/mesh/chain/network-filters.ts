@@ -1,7 +1,9 @@
 // The network filters of every chain: a TCP proxy or an HTTP connection manager, the way a sidecar sets them.
 import { extension, type Json } from "../envoy-json.ts";
 import type { MeshConfig } from "../mesh-config.ts";
+import type { NodeView } from "../node-view.ts";
 import type { SecurityFilters } from "../security-filters.ts";
+import { pluginFilters, type PluginPlace, type WasmPlugin } from "../plugin/plugin-filters.ts";
 import { accessLog } from "./access-log.ts";
 
 /** Forwards bytes to one cluster; `policy` is what a rule adds. */
@@ -59,23 +61,34 @@ const commonSettings: Json = {
   path_with_escaped_slashes_action: "KEEP_UNCHANGED",
 };
 
+/** What is in front of every route: the workload's own policies, and what is plugged in between. */
+function guards(plugins: readonly WasmPlugin[], place: PluginPlace, security?: SecurityFilters): readonly Json[] {
+  const { custom = [], authn = [], authz = [] } = security?.phases ?? {};
+  const plugged = (phase: Parameters<typeof pluginFilters>[1]): readonly Json[] => pluginFilters(plugins, phase, place);
+  return [...custom, ...plugged("AUTHN"), ...authn, ...plugged("AUTHZ"), ...authz, ...plugged("STATS"), ...plugged("UNSPECIFIED_PHASE")];
+}
+
+/** The node's part in a connection manager. */
+export type ManagerView = Pick<NodeView, "plugins" | "security"> & { readonly mesh: Pick<NodeView["mesh"], "config"> };
+
 /** HTTP from the application: routes come by name, the ALPN filter marks mesh HTTP upstream. */
-export function outboundHttp(config: MeshConfig, statPrefix: string, routeName: string): Json {
+export function outboundHttp({ mesh: { config }, plugins }: ManagerView, port: number, statPrefix: string, routeName: string): Json {
   return connectionManager({
     stat_prefix: statPrefix,
     rds: { config_source: { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" }, route_config_name: routeName },
-    http_filters: [alpnFilter, ...commonHttpFilters],
+    http_filters: [...guards(plugins, { mode: "CLIENT", port }), alpnFilter, ...commonHttpFilters],
     ...commonSettings,
     ...accessLog(config),
   });
 }
 
 /** HTTP from outside the mesh: who the client is and what it presents is established here, not taken from its headers. */
-export function gatewayHttp(config: MeshConfig, security: SecurityFilters, statPrefix: string, routeName: string): Json {
+export function gatewayHttp(view: ManagerView, port: number, statPrefix: string, routeName: string): Json {
+  const { config } = view.mesh;
   return connectionManager({
     stat_prefix: statPrefix,
     rds: { config_source: { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" }, route_config_name: routeName },
-    http_filters: [...security.http, alpnFilter, ...commonHttpFilters],
+    http_filters: [...guards(view.plugins, { mode: "CLIENT", port }, view.security), alpnFilter, ...commonHttpFilters],
     http_protocol_options: {},
     server_name: "istio-envoy",
     forward_client_cert_details: "SANITIZE_SET",
@@ -87,11 +100,12 @@ export function gatewayHttp(config: MeshConfig, security: SecurityFilters, statP
 }
 
 /** HTTP to the application: one route, the peer's identity passed on. */
-export function inboundHttp(config: MeshConfig, security: SecurityFilters, statPrefix: string, routeConfig: Json, http2: boolean): Json {
+export function inboundHttp(view: ManagerView, port: number | undefined, statPrefix: string, routeConfig: Json, http2: boolean): Json {
+  const { config } = view.mesh;
   return connectionManager({
     stat_prefix: statPrefix,
     route_config: routeConfig,
-    http_filters: [...security.http, ...commonHttpFilters],
+    http_filters: [...guards(view.plugins, { mode: "SERVER", port }, view.security), ...commonHttpFilters],
     ...(http2 ? { http2_protocol_options: {} } : {}),
     server_name: "istio-envoy",
     forward_client_cert_details: "APPEND_FORWARD",

@@ -79,6 +79,7 @@ function assembleIstio(
     peerAuthentications: istio.flatMap((known) => (known.kind === "PeerAuthentication" ? [known.object] : [])).toSorted(byAge),
     authorizationPolicies: istio.flatMap((known) => (known.kind === "AuthorizationPolicy" ? [known.object] : [])).toSorted(byAge),
     requestAuthentications: istio.flatMap((known) => (known.kind === "RequestAuthentication" ? [known.object] : [])).toSorted(byAge),
+    wasmPlugins: istio.flatMap((known) => (known.kind === "WasmPlugin" ? [known.object] : [])).toSorted(byAge),
   };
 }
 

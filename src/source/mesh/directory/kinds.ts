@@ -7,6 +7,7 @@ import { readRequestAuthentication, type RequestAuthenticationSpec } from "../is
 import { readServiceEntry, type ServiceEntrySpec } from "../istio/service-entry.ts";
 import { readSidecar, type SidecarSpec } from "../istio/sidecar.ts";
 import { readVirtualService, type WrittenVirtualService } from "../istio/virtual-service.ts";
+import { readWasmPlugin, type WasmPluginSpec } from "../istio/wasm-plugin.ts";
 import { readWorkloadEntry, type WorkloadEntrySpec } from "../istio/workload-entry.ts";
 import { checkWorkloadGroup } from "../istio/workload-group.ts";
 import type { Fields } from "../object/fields.ts";
@@ -40,7 +41,8 @@ export type KnownObject =
   | { readonly kind: "Sidecar"; readonly object: MeshObject<SidecarSpec> }
   | { readonly kind: "PeerAuthentication"; readonly object: MeshObject<PeerAuthenticationSpec> }
   | { readonly kind: "AuthorizationPolicy"; readonly object: MeshObject<AuthorizationPolicySpec> }
-  | { readonly kind: "RequestAuthentication"; readonly object: MeshObject<RequestAuthenticationSpec> };
+  | { readonly kind: "RequestAuthentication"; readonly object: MeshObject<RequestAuthenticationSpec> }
+  | { readonly kind: "WasmPlugin"; readonly object: MeshObject<WasmPluginSpec> };
 
 type Reader = (root: Fields, meta: ObjectMeta) => KnownObject;
 
@@ -64,6 +66,8 @@ const istio: Readonly<Record<string, Reader>> = {
   VirtualService: (root, meta) => ({ kind: "VirtualService", object: { meta, spec: readVirtualService(root) } }),
   Sidecar: (root, meta) => ({ kind: "Sidecar", object: { meta, spec: readSidecar(root) } }),
 };
+
+const readPlugin: Reader = (root, meta) => ({ kind: "WasmPlugin", object: { meta, spec: readWasmPlugin(root) } });
 
 /** What to do with a document. */
 export type KindVerdict =
@@ -90,9 +94,10 @@ const security: Readonly<Record<string, Reader>> = {
 /** Finds the reader of a document; `place` is the part of the directory it stands in. */
 export function readerFor(place: "k8s" | "istio", apiVersion: string, kind: string): KindVerdict {
   if (apiVersion.startsWith("security.istio.io/")) return securityReaderFor(place, apiVersion, kind);
-  const read = networkingVersions.has(apiVersion) ? istio[kind] : kubernetes[`${apiVersion}/${kind}`];
+  const plugin = apiVersion === "extensions.istio.io/v1alpha1" && kind === "WasmPlugin";
+  const read = plugin ? readPlugin : networkingVersions.has(apiVersion) ? istio[kind] : kubernetes[`${apiVersion}/${kind}`];
   if (read === undefined) return { kind: "unused", message: `${kind} of ${apiVersion} has no effect: this kind is not read` };
-  const expected = networkingVersions.has(apiVersion) ? "istio" : "k8s";
+  const expected = plugin || networkingVersions.has(apiVersion) ? "istio" : "k8s";
   if (expected !== place) return { kind: "unused", message: `${kind} of ${apiVersion} has no effect here, expected it under ${expected}/` };
   return { kind: "read", read };
 }

@@ -20,7 +20,7 @@ import { tcpRouteFilter } from "./tcp-routes.ts";
 export function buildGatewayListeners(view: NodeView): readonly Json[] {
   return gatewayPorts(view).flatMap((port) => {
     const name = `${port.bind}_${port.number}`;
-    const chains = port.kind === "http" ? [httpChain(view, name, httpRouteName(port))] : eachChain(view, port, name);
+    const chains = port.kind === "http" ? [httpChain(view, port, name, httpRouteName(port))] : eachChain(view, port, name);
     if (chains.length === 0) return [];
     const inspected = chains.some((chain) => chain["filter_chain_match"] !== undefined || chain["transport_socket"] !== undefined);
     return [
@@ -49,7 +49,7 @@ function eachChain(view: NodeView, port: GatewayPort, listener: string): readonl
       if (server.port.protocol !== protocol) return [];
       if (server.tlsMode === "AUTO_PASSTHROUGH") return autoPassthroughChains(view, own);
       if (server.tlsMode === "PASSTHROUGH") return passthroughChains(view, own, serviceOf, taken);
-      if (servesHttp(server)) return [terminating(view, own, httpChain(view, listener, httpsRouteName(own)), "http")];
+      if (servesHttp(server)) return [terminating(view, own, httpChain(view, port, listener, httpsRouteName(own)), "http")];
       const filter = tcpRouteFilter(view, own, serviceOf);
       return filter === undefined ? [] : [terminating(view, own, { filters: [...view.security.tcp, filter], ...handshakeTimeout }, "tcp")];
     }),
@@ -58,8 +58,8 @@ function eachChain(view: NodeView, port: GatewayPort, listener: string): readonl
 
 const handshakeTimeout = { transport_socket_connect_timeout: "15s" } as const;
 
-function httpChain(view: NodeView, listener: string, routeName: string): Json {
-  return { filters: [gatewayHttp(view.mesh.config, view.security, `outbound_${listener};`, routeName)], ...handshakeTimeout };
+function httpChain(view: NodeView, { number }: GatewayPort, listener: string, routeName: string): Json {
+  return { filters: [gatewayHttp(view, number, `outbound_${listener};`, routeName)], ...handshakeTimeout };
 }
 
 /** The same chain behind TLS, chosen by SNI, where the server has any. */

@@ -16,6 +16,8 @@ export interface ChainTarget {
   /** Prefix of the connection manager's statistics. */
   readonly statPrefix: string;
   readonly routeConfig: Json;
+  /** Of the application; undefined where it may be any. */
+  readonly port: number | undefined;
   /** Fields that every match of the set carries, e.g. a destination port. */
   readonly match: Json;
   /** `metadata` of every chain, or no field. */
@@ -25,15 +27,16 @@ export interface ChainTarget {
 }
 
 /** The chains of one target, in istiod's order; matching does not depend on the order. */
-export function buildInboundChains({ mesh: { config }, security }: NodeView, target: ChainTarget): readonly Json[] {
+export function buildInboundChains(view: NodeView, target: ChainTarget): readonly Json[] {
+  const { config } = view.mesh;
   const { traffic } = target;
   const protocol = traffic === "http2" ? "http" : traffic;
   return shapes[protocol][target.mode].map(({ kind, match, terminate }): Json => ({
     filter_chain_match: { ...target.match, ...match },
     filters:
       kind === "http"
-        ? [inboundHttp(config, security, target.statPrefix, target.routeConfig, traffic === "http2")]
-        : [...security.tcp, tcpProxy(config, target.cluster)],
+        ? [inboundHttp(view, target.port, target.statPrefix, target.routeConfig, traffic === "http2")]
+        : [...view.security.tcp, tcpProxy(config, target.cluster)],
     ...(terminate ? { transport_socket: serverMutualTls(config, kind) } : {}),
     ...(target.metadata === undefined ? {} : { metadata: target.metadata }),
     name: kind === "http" ? target.httpName : target.tcpName,

@@ -171,7 +171,7 @@ function keepSlot(view: NodeView, slot: Slot, { route, routes }: EgressRouter): 
   if (first === undefined || routes) return encodeSlot(view, slot, route);
   const { egress, bind, more, claims } = slot;
   const claimants = claims.flatMap(({ service, port, target }) => [service.definition, port, target.cidr, view.ruleOf(service)]);
-  const ingredients = [view.context, view.scope.unclaimedCluster, egress.listener, bind, ...more, ...claimants];
+  const ingredients = [view.context, ...view.plugins, view.scope.unclaimedCluster, egress.listener, bind, ...more, ...claimants];
   return keptSlots.get(first.port, ingredients, () => encodeSlot(view, slot, route));
 }
 
@@ -243,7 +243,7 @@ function prefixRange(cidr: string): Json {
 }
 
 function httpChains(view: NodeView, { bind }: BindTarget, port: number, routeName = String(port), sniffed = isWildcard(bind)): Chains {
-  const filters = [outboundHttp(view.mesh.config, `outbound_${bind}_${port};`, routeName)];
+  const filters = [outboundHttp(view, port, `outbound_${bind}_${port};`, routeName)];
   const match = sniffed ? { filter_chain_match: { transport_protocol: "raw_buffer", application_protocols: plaintextHttpAlpn } } : {};
   return { routeName, chains: [{ ...match, filters, ...handshakeTimeout }], matches: new Set(), needsTlsInspector: false };
 }
