@@ -28,7 +28,7 @@ export interface KnownNames {
 }
 
 function targets(action: ForwardAction): readonly string[] {
-  const mirrors = action.mirrors.map((mirror) => mirror.cluster);
+  const mirrors = action.mirrors.flatMap(({ cluster }) => (cluster === "" ? [] : [cluster]));
   switch (action.target.kind) {
     case "cluster":
       return [action.target.name, ...mirrors];

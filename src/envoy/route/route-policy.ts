@@ -1,7 +1,7 @@
 // Decoders of what a forwarding route carries along: retries, mirrors, hashing, upgrades.
 import { anyOf, unsupportedType } from "../decode/any.ts";
 import type { Decoder } from "../decode/cursor.ts";
-import { emptyMessage, message } from "../decode/message.ts";
+import { emptyMessage, type Fields, message } from "../decode/message.ts";
 import { bool, duration, headerName, int64, integer, list, listOf, nonEmpty, positiveDuration, text, uint32 } from "../decode/scalars.ts";
 import { decodeRuntimeShare } from "../percent.ts";
 import type { HashPolicy, MirrorPolicy, RetryPolicy } from "./route.ts";
@@ -53,12 +53,20 @@ export const decodeRetryPolicy: Decoder<RetryPolicy> = message("envoy.config.rou
   };
 });
 
+function mirrorTarget(m: Fields): Pick<MirrorPolicy, "cluster" | "clusterHeader"> {
+  // As in Envoy, cluster comes first where both are given.
+  const clusterHeader = m.maybe("clusterHeader", "cluster_header", headerName);
+  const cluster = m.field("cluster", text, "");
+  if (cluster !== "") return { cluster };
+  if (clusterHeader.clusterHeader === undefined) m.at.error("cluster or cluster_header is required");
+  return { cluster: "", ...clusterHeader };
+}
+
 /** route.v3.RouteAction.RequestMirrorPolicy. */
 export const decodeMirrorPolicy: Decoder<MirrorPolicy> = message("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", (m) => {
-  m.refuse("mirrors chosen by header; give cluster", "cluster_header");
   m.accept("trace_sampled");
   return {
-    cluster: m.required("cluster", nonEmpty),
+    ...mirrorTarget(m),
     fraction: m.field("runtime_fraction", decodeRuntimeShare, 1),
     disableShadowHostSuffixAppend: m.field("disable_shadow_host_suffix_append", bool, false),
   };

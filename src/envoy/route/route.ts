@@ -57,7 +57,10 @@ export type PerFilterConfig = Readonly<Record<string, { readonly disabled: boole
 
 /** A request mirror (route.v3.RouteAction.RequestMirrorPolicy). */
 export interface MirrorPolicy {
+  /** Empty with `clusterHeader`. */
   readonly cluster: string;
+  /** The request header that names the cluster. */
+  readonly clusterHeader?: string;
   /** Share 0..1. */
   readonly fraction: number;
   readonly disableShadowHostSuffixAppend: boolean;
@@ -165,6 +168,8 @@ export interface VirtualHost {
   readonly includeRequestAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
   readonly retryPolicy?: RetryPolicy;
+  /** Of routes that have none of their own. */
+  readonly mirrors: readonly MirrorPolicy[];
   readonly typedPerFilterConfig: PerFilterConfig;
 }
 
@@ -177,5 +182,7 @@ export interface RouteConfiguration {
   readonly validateClusters: boolean;
   readonly ignorePortInHostMatching: boolean;
   readonly maxDirectResponseBodySizeBytes: number;
+  /** Of virtual hosts and routes that have none of their own. */
+  readonly mirrors: readonly MirrorPolicy[];
   readonly typedPerFilterConfig: PerFilterConfig;
 }

@@ -95,7 +95,8 @@ function compileRoute(route: Route, context: HostContext, path: Issue["path"]): 
   const { host, config, deps, issues } = context;
   const headers = compileLevel(route.headers, deps.compileFormat, path, issues);
   const { action: model } = route;
-  const forward = model.kind === "route" ? compileForward(model, route.match, deps.compileFormat, path, issues) : undefined;
+  const mirrors = host.mirrors.length > 0 ? host.mirrors : config.mirrors;
+  const forward = model.kind === "route" ? compileForward(model, route.match, mirrors, deps.compileFormat, path, issues) : undefined;
   const own = Object.keys(route.typedPerFilterConfig).length > 0;
   const levels = [config.typedPerFilterConfig, host.typedPerFilterConfig, route.typedPerFilterConfig];
   const compiled: CompiledRoute = {

@@ -1,5 +1,5 @@
 // Forward actions compiled: which cluster, which path and host, which hash.
-import type { ForwardAction, RouteMatch, WeightedCluster } from "../../envoy/route/route.ts";
+import type { ForwardAction, MirrorPolicy, RouteMatch, WeightedCluster } from "../../envoy/route/route.ts";
 import type { Issue } from "../../error.ts";
 import { compileHashPolicies } from "./hash-policy.ts";
 import type { FormatCompiler } from "./header-mutator.ts";
@@ -16,10 +16,14 @@ export interface ForwardParts {
   readonly picks: readonly ClusterPick[];
 }
 
-/** Compiles a forward action. Throws when a regex is not valid RE2; what is wrong with formats goes into `issues`. */
+/**
+ * Compiles a forward action. Throws when a regex is not valid RE2; what is wrong with formats goes into `issues`.
+ * @param mirrors of the levels above, for a route that has none
+ */
 export function compileForward(
   model: ForwardAction,
   match: RouteMatch,
+  mirrors: readonly MirrorPolicy[],
   compileFormat: FormatCompiler,
   path: Issue["path"],
   issues: Issue[],
@@ -34,6 +38,7 @@ export function compileForward(
   const action: CompiledForward = {
     kind: "route",
     model,
+    mirrors: model.mirrors.length > 0 ? model.mirrors : mirrors,
     pickCluster: compilePick(target, picks),
     rewritePath: compilePathRewrite(match, { prefix: model.prefixRewrite ?? "", regex: model.regexRewrite }),
     rewriteHost: compileHostRewrite(model.hostRewrite),

@@ -1,11 +1,10 @@
 // One forwarded request: finishes the request headers, gets a connection, relays both bodies with backpressure, retries and
 // times out. It is the stream's terminal filter, the pool's waiter and the upstream connection's handler in one object, so
 // that a request allocates no closures.
-import type { Clock } from "../../../clock.ts";
 import { ProxyError } from "../../../error.ts";
 import { replies, resetAfterResponseDetails, resetFlag, resetReply, type LocalReply } from "../../../http/local-reply.ts";
 import type { ClusterTarget, CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
-import { httpStatusOfGrpc, isGrpc } from "../../../http/grpc.ts";
+import { isGrpc, outlierStatus } from "../../../http/grpc.ts";
 import type { HttpStream, TerminalFilter } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
@@ -15,15 +14,14 @@ import { poolOf, type RequestedServer } from "../../../upstream/pool/pool-of.ts"
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
+import { createMirrors, type MirrorDeps, type Mirrors } from "./mirrors.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { finishRequestHeaders, rewriteHost, type RequestRoute } from "./request-headers.ts";
 import { requestedServer } from "./requested-server.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "./retry-state.ts";
 
 /** What the router needs beside the stream. */
-export interface RouterDeps {
-  readonly clock: Clock;
-  readonly random: () => number;
+export interface RouterDeps extends MirrorDeps {
   readonly suppressEnvoyHeaders: boolean;
   /** respect_expected_rq_timeout: the request's own x-envoy-expected-rq-timeout-ms replaces the route's timeout. */
   readonly respectExpectedTimeout: boolean;
@@ -63,6 +61,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #setCookie: string | undefined;
   /** The server's name where the request says it; the cluster's own otherwise. */
   #server: RequestedServer | undefined;
+  #mirrors: Mirrors | undefined;
   hash: number | undefined;
 
   constructor(
@@ -126,7 +125,14 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     finishRequestHeaders(stream, this.#by, this.#expectedTimeoutMs(this.#timeoutMs));
     const { nameByRequest } = this.#cluster.model.http;
     if (nameByRequest !== undefined) this.#server = requestedServer(nameByRequest, stream);
+    // With the headers as they are before the choice of a host changes them.
+    const { mirrors } = this.#action;
+    const copies = mirrors.length === 0 ? undefined : createMirrors(mirrors, stream, this.#timeoutMs, this.#deps);
     this.#attempt();
+    // A request that has nowhere to go is not copied either.
+    if (copies === undefined || this.#host === undefined) return;
+    copies.start();
+    this.#mirrors = copies;
   }
 
   #applyMaxDuration(): void {
@@ -247,6 +253,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onRequestData(data: Buffer, endStream: boolean): void {
     this.#requestComplete = endStream;
+    this.#mirrors?.write(data, endStream);
     const client = this.#client;
     const { bufferLimitBytes } = this.#stream.manager;
     if (client === undefined) {
@@ -262,6 +269,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   onRequestTrailers(trailers: HeaderMap): void {
     this.#requestComplete = true;
     this.#trailers = trailers;
+    this.#mirrors?.writeTrailers(trailers);
     this.#client?.writeTrailers(trailers);
   }
 
@@ -273,6 +281,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onRequestReadDone(): void {
     this.#client?.flush();
+    this.#mirrors?.flush();
   }
 
   #pause(): void {
@@ -315,7 +324,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     if (!info.healthCheck) stats.response(status);
-    if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(this.#judgedStatus(status, headers));
+    if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(outlierStatus(stream.headers, status, headers));
     if (this.#cluster.model.healthCheck !== undefined && headers.has("x-envoy-immediate-health-check-fail"))
       this.#host?.onImmediateHealthCheckFail();
     if (this.#completeMs > 0) stats.upstreamRqTime.record(now - this.#completeMs);
@@ -341,11 +350,6 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#finishResponseHeaders(status, headers, now);
     if (endStream) this.#end();
     stream.respondHeaders(status, headers, endStream);
-  }
-
-  /** A gRPC failure that comes in the response headers counts as the HTTP status it stands for. */
-  #judgedStatus(status: number, headers: HeaderMap): number {
-    return (isGrpc(this.#stream.headers) ? httpStatusOfGrpc(headers.get("grpc-status")) : undefined) ?? status;
   }
 
   #finishResponseHeaders(status: number, headers: HeaderMap, now: number): void {
@@ -510,6 +514,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (this.#attached && !this.#ended) this.#cluster.stats.upstreamRqTxReset.inc();
     // Not #end(): that would let go of the connection without breaking its exchange off.
     this.#ended = true;
+    this.#mirrors?.end();
     this.#release();
   }
 

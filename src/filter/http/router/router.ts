@@ -22,6 +22,8 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
   const deps: RouterDeps = {
     clock: context.clock,
     random: context.random,
+    clusters,
+    localAddress: context.localAddress,
     suppressEnvoyHeaders: config.suppressEnvoyHeaders,
     respectExpectedTimeout: config.respectExpectedRqTimeout,
   };
