@@ -91,7 +91,7 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
       hashPolicy: m.field("hash_policy", decodeHashPolicies, []),
       priority: m.field("priority", priority, "DEFAULT"),
-      upgrades: m.field("upgrade_configs", decodeUpgrades, {}),
+      ...m.field("upgrade_configs", decodeUpgrades, { upgrades: {} }),
       includeAttemptCount,
     };
   });

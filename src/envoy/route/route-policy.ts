@@ -4,7 +4,7 @@ import type { Decoder } from "../decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "../decode/message.ts";
 import { bool, duration, headerName, int64, integer, list, listOf, nonEmpty, positiveDuration, text, uint32 } from "../decode/scalars.ts";
 import { decodeRuntimeShare } from "../percent.ts";
-import type { HashPolicy, MirrorPolicy, RetryPolicy } from "./route.ts";
+import type { ConnectConfig, ForwardAction, HashPolicy, MirrorPolicy, RetryPolicy } from "./route.ts";
 import { decodeHeaderMatcher } from "../string-matcher.ts";
 
 const decodePreviousHosts: Decoder<boolean> = emptyMessage("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate");
@@ -112,11 +112,24 @@ const decodeHashPolicy: Decoder<HashPolicy | undefined> = message("envoy.config.
 /** A list of route.v3.RouteAction.HashPolicy; those that never yield a hash are left out. */
 export const decodeHashPolicies: Decoder<readonly HashPolicy[]> = listOf(decodeHashPolicy);
 
+const decodeConnectConfig: Decoder<ConnectConfig> = message("envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig", (m) => {
+  m.refuse("a PROXY header in front of what CONNECT carries", "proxy_protocol_config");
+  return { allowPost: m.field("allow_post", bool, false) };
+});
+
 const decodeUpgrade = message("envoy.config.route.v3.RouteAction.UpgradeConfig", (m) => {
-  m.refuse("terminating CONNECT", "connect_config");
-  return { type: m.required("upgrade_type", nonEmpty).toLowerCase(), enabled: m.field("enabled", bool, true) };
+  const type = m.required("upgrade_type", nonEmpty).toLowerCase();
+  const connect = m.maybe("connect", "connect_config", decodeConnectConfig);
+  if (connect.connect !== undefined && type !== "connect") m.at.error("only CONNECT may have it", "connect_config");
+  return { type, enabled: m.field("enabled", bool, true), ...connect };
 });
 
 /** A route's upgrade_configs, by upgrade type in lower case. */
-export const decodeUpgrades: Decoder<Readonly<Record<string, boolean>>> = (json, at) =>
-  Object.fromEntries(list(decodeUpgrade)(json, at).map((upgrade) => [upgrade.type, upgrade.enabled]));
+export const decodeUpgrades: Decoder<Pick<ForwardAction, "upgrades" | "connect">> = (json, at) => {
+  const configs = list(decodeUpgrade)(json, at);
+  const connect = configs.find((upgrade) => upgrade.enabled && upgrade.connect !== undefined)?.connect;
+  return {
+    upgrades: Object.fromEntries(configs.map((upgrade) => [upgrade.type, upgrade.enabled])),
+    ...(connect && { connect }),
+  };
+};

@@ -73,6 +73,12 @@ export type HostRewrite =
   | { readonly kind: "header"; readonly name: string }
   | { readonly kind: "pathRegex"; readonly regex: string; readonly substitution: string };
 
+/** route.v3.RouteAction.UpgradeConfig.ConnectConfig. */
+export interface ConnectConfig {
+  /** POST requests are terminated, too. */
+  readonly allowPost: boolean;
+}
+
 /** route.v3.RouteAction: forward. */
 export interface ForwardAction {
   readonly kind: "route";
@@ -101,6 +107,8 @@ export interface ForwardAction {
   readonly priority: "DEFAULT" | "HIGH";
   /** Upgrade type (lower case) to enabled; overrides the connection manager's. */
   readonly upgrades: Readonly<Record<string, boolean>>;
+  /** connect_config of the CONNECT upgrade: its bytes go to the upstream as they are, without HTTP around them. */
+  readonly connect?: ConnectConfig;
   readonly includeAttemptCount: boolean;
 }
 

@@ -52,7 +52,10 @@ test("the mirror gets the request as it goes upstream, under a shadow's name, an
   assert.equal(fields[0], "host: lab-shadow:81");
   assert.ok(fields.includes("x-envoy-internal: true"), fields.join("\n"));
   assert.ok(fields.includes("x-envoy-original-path: /old/x?q"), fields.join("\n"));
-  assert.match(fields.find((field) => field.startsWith("x-forwarded-for"))!, /^x-forwarded-for: 10\.1\.1\.1,\d+\.\d+\.\d+\.\d+$/);
+  assert.match(
+    fields.find((field) => field.startsWith("x-forwarded-for"))!,
+    /^x-forwarded-for: 10\.1\.1\.1,\d+\.\d+\.\d+\.\d+$/,
+  );
   await until(() => proxy.stat("cluster.mirror.upstream_rq_500") === 1);
   await until(() => proxy.stat("cluster.mirror.upstream_rq_active") === 0);
   assert.equal(proxy.stat("cluster.mirror.upstream_rq_total"), 1);

@@ -11,6 +11,7 @@ import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { HttpPool, PoolWaiter, ResponseHandler, UpstreamExchange } from "../../../upstream/pool/exchange.ts";
 import { poolOf, type RequestedServer } from "../../../upstream/pool/pool-of.ts";
+import { TcpTunnelPool } from "../../../upstream/pool/tcp-tunnel.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
@@ -62,6 +63,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   /** The server's name where the request says it; the cluster's own otherwise. */
   #server: RequestedServer | undefined;
   #mirrors: Mirrors | undefined;
+  /** An upgrade or CONNECT was agreed to. */
+  #tunnelling = false;
   hash: number | undefined;
 
   constructor(
@@ -104,6 +107,12 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
   get avoidAttempts(): number {
     return this.#retry?.policy.model.hostSelectionRetryMaxAttempts ?? 0;
+  }
+
+  /** The upstream gets the bytes of the tunnel and no HTTP (connect_config). */
+  get #terminates(): boolean {
+    const { connect } = this.#action.model;
+    return connect !== undefined && (this.#stream.upgrade === "connect" || (connect.allowPost && this.#stream.method === "POST"));
   }
 
   // --- starting ------------------------------------------------------------------------------------------------------
@@ -179,7 +188,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     const { upstreamAlpn: alpn, upstreamAlpnKey: alpnKey } = stream;
-    const pool = poolOf(host, cluster, info.protocol, alpn, alpnKey, this.#server, info.connection.upstreamSource, this.#deps.clock);
+    const { upstreamSource: source } = info.connection;
+    const pool = this.#terminates
+      ? new TcpTunnelPool(host, cluster, source)
+      : poolOf(host, cluster, info.protocol, alpn, alpnKey, this.#server, source, this.#deps.clock);
     this.#pool = pool;
     const client = pool.acquire(this);
     if (client !== undefined) this.#attach(client);
@@ -343,7 +355,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     this.#replay.drop();
     info.responseCodeDetails = "via_upstream";
-    if (stream.upgrade !== "") {
+    if (stream.upgrade !== "" && !(stream.upgrade === "connect" && endStream)) {
       this.#respondToUpgrade(head);
       return;
     }
@@ -369,7 +381,9 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #respondToUpgrade(head: Head): void {
     const stream = this.#stream;
     const { headers, status } = head;
+    if (stream.upgrade === "connect") return this.#respondToConnect(status, headers);
     if (status === 101) {
+      this.#tunnelling = true;
       const answer = new HeaderMap();
       answer.add("upgrade", head.upgrade === "" ? stream.upgrade : head.upgrade);
       answer.add("connection", "Upgrade");
@@ -387,6 +401,22 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#end();
     client?.abort();
     stream.respondHeaders(status, headers, true);
+  }
+
+  #respondToConnect(status: number, headers: HeaderMap): void {
+    const stream = this.#stream;
+    const accepted = status < 300;
+    stream.info.responseCode = status;
+    this.#target.responseHeaders?.apply(headers, stream.info);
+    this.#route.responseHeaders?.apply(headers, stream.info);
+    this.#tunnelling = accepted;
+    if (accepted) {
+      // What a tunnel carries has no length (RFC 9110 section 9.3.6).
+      headers.remove("content-length");
+      stream.timers.response.clear();
+    } else stream.closeAfterResponse = true;
+    stream.respondHeaders(status, headers, false);
+    if (accepted && !stream.done) stream.codec.startTunnel();
   }
 
   onResponseData(data: Buffer, endStream: boolean): void {
@@ -415,10 +445,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (this.#ended) return;
     if (this.#stream.responseStarted) {
       // The end of a tunnel is no failure.
-      if (this.#stream.info.responseCode !== 101) this.#host?.onResult("connect_failed");
+      if (!this.#tunnelling) this.#host?.onResult("connect_failed");
       this.#cluster.stats.upstreamRqRxReset.inc();
       this.#end();
-      if (this.#stream.info.responseCode === 101) this.#stream.abortResponse(flag.UC, "upstream_remote_disconnect");
+      if (this.#tunnelling) this.#stream.abortResponse(flag.UC, "upstream_remote_disconnect");
       else this.#stream.abortResponse(resetFlag(error), resetAfterResponseDetails(error));
       return;
     }
