@@ -2,9 +2,22 @@
 import { anyOf, unsupportedType } from "../decode/any.ts";
 import type { Decoder } from "../decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "../decode/message.ts";
-import { bool, duration, headerName, int64, integer, list, listOf, nonEmpty, positiveDuration, text, uint32 } from "../decode/scalars.ts";
+import {
+  bool,
+  duration,
+  enumeration,
+  headerName,
+  int64,
+  integer,
+  list,
+  listOf,
+  nonEmpty,
+  positiveDuration,
+  text,
+  uint32,
+} from "../decode/scalars.ts";
 import { decodeRuntimeShare } from "../percent.ts";
-import type { ConnectConfig, ForwardAction, HashPolicy, MirrorPolicy, RetryPolicy } from "./route.ts";
+import type { ConnectConfig, ForwardAction, HashPolicy, MirrorPolicy, RateLimitedBackOff, RetryPolicy } from "./route.ts";
 import { decodeHeaderMatcher } from "../string-matcher.ts";
 
 const decodePreviousHosts: Decoder<boolean> = emptyMessage("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate");
@@ -29,6 +42,18 @@ const decodeBackOff = message("envoy.config.route.v3.RetryPolicy.RetryBackOff", 
   return { base, max };
 });
 
+const resetFormat = enumeration({ SECONDS: 0, UNIX_TIMESTAMP: 1 });
+
+const decodeResetHeader = message("envoy.config.route.v3.RetryPolicy.ResetHeader", (m) => ({
+  name: m.required("name", headerName).toLowerCase(),
+  format: m.field("format", resetFormat, "SECONDS"),
+}));
+
+const decodeRateLimitedBackOff: Decoder<RateLimitedBackOff> = message("envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff", (m) => ({
+  resetHeaders: m.required("reset_headers", list(decodeResetHeader, { min: 1 })),
+  maxMs: m.field("max_interval", positiveDuration, 300_000),
+}));
+
 // Envoy's base is a runtime value of 25 ms, and the maximum ten times the base.
 const defaultBackOff = { base: 25, max: 250 };
 
@@ -46,6 +71,8 @@ export const decodeRetryPolicy: Decoder<RetryPolicy> = message("envoy.config.rou
     perTryIdleTimeoutMs: m.field("per_try_idle_timeout", duration, 0),
     retriableStatusCodes: m.field("retriable_status_codes", list(integer(100, 999)), []),
     retriableHeaders: m.field("retriable_headers", list(decodeHeaderMatcher), []),
+    retriableRequestHeaders: m.field("retriable_request_headers", list(decodeHeaderMatcher), []),
+    ...m.maybe("rateLimitedBackOff", "rate_limited_retry_back_off", decodeRateLimitedBackOff),
     backOffBaseMs: backOff.base,
     backOffMaxMs: backOff.max,
     avoidPreviousHosts: m.field("retry_host_predicate", hostPredicates, []).some((previous) => previous),

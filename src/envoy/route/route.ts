@@ -18,6 +18,14 @@ export interface HeaderMutations {
   readonly responseRemove: readonly string[];
 }
 
+/** route.v3.RetryPolicy.RateLimitedRetryBackOff. */
+export interface RateLimitedBackOff {
+  /** The first that is there and can be read counts. `name` is lower case. */
+  readonly resetHeaders: readonly { readonly name: string; readonly format: "SECONDS" | "UNIX_TIMESTAMP" }[];
+  /** A longer wait is not waited for; default 300 s. */
+  readonly maxMs: number;
+}
+
 /** route.v3.RetryPolicy. */
 export interface RetryPolicy {
   /** Conditions, e.g. `5xx`, `connect-failure`, `reset-before-request`. */
@@ -28,6 +36,10 @@ export interface RetryPolicy {
   readonly perTryIdleTimeoutMs: number;
   readonly retriableStatusCodes: readonly number[];
   readonly retriableHeaders: readonly HeaderMatcher[];
+  /** Only requests that meet one of these are tried again; empty = all. */
+  readonly retriableRequestHeaders: readonly HeaderMatcher[];
+  /** rate_limited_retry_back_off: how long a response may ask to wait, and by which headers. */
+  readonly rateLimitedBackOff?: RateLimitedBackOff;
   /** Default 25 ms, and ten times that for the maximum. */
   readonly backOffBaseMs: number;
   readonly backOffMaxMs: number;

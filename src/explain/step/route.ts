@@ -84,12 +84,13 @@ function prepare(manager: HttpConnectionManagerConfig, { request, port }: Arriva
     info: new StreamInfo(info, 0, 0),
     authority,
     scheme: request.protocol === "tls" ? "https" : "http",
+    internal: false,
   };
   createRequestRules(manager, { localAddress: info.remote.ip }).apply(ruled);
   const path = normalizePath(request.path, manager);
   if (path.kind === "reject") return replied(replies.pathNormalizationFailed, "answered with 400: the path cannot be normalised");
   if (path.kind === "redirect") return replied(plainReply(307, "path_normalization_failed"), `answered with a redirect to ${path.path}`);
-  return Object.assign(ruled, { path: path.path, method: request.method, tls: undefined, internal: false });
+  return Object.assign(ruled, { path: path.path, method: request.method, tls: undefined });
 }
 
 const mayRefuse: ReadonlyMap<string, string> = new Map([

@@ -71,7 +71,7 @@ function compilePolicy(model: HashPolicy): PolicyHasher {
         return value === undefined ? undefined : { hash: xxHash64(value) };
       };
     case "sourceIp":
-      return (_request, info) => ({ hash: xxHash64(info.connection.remote.ip) });
+      return (_request, info) => ({ hash: xxHash64(info.remote.ip) });
     case "cookie":
       return compileCookie(model);
   }
@@ -86,7 +86,7 @@ function compileCookie(model: Extract<HashPolicy, { kind: "cookie" }>): PolicyHa
     if (sent !== undefined && sent !== "") return { hash: xxHash64(sent) };
     if (ttlMs === undefined) return undefined;
     // By connection, so that requests that race on one connection get the same cookie.
-    const value = hashToHex(xxHash64(addressText(info.connection.remote) + addressText(info.connection.local)));
+    const value = hashToHex(xxHash64(addressText(info.remote) + addressText(info.connection.local)));
     return { hash: xxHash64(value), setCookie: `${name}="${value}"${attributes}` };
   };
 }

@@ -19,6 +19,7 @@ import { createMirrors, type MirrorDeps, type Mirrors } from "./mirrors.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { finishRequestHeaders, rewriteHost, type RequestRoute } from "./request-headers.ts";
 import { requestedServer } from "./requested-server.ts";
+import { noControls, takeControls } from "./request-controls.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "./retry-state.ts";
 
 /** What the router needs beside the stream. */
@@ -44,6 +45,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   readonly #retry: RetryState | undefined;
   readonly #bodiless: boolean;
   readonly #timeoutMs: number;
+  readonly #perTryTimeoutMs: number;
+  readonly #alternativeTimeoutStatus: boolean;
   #client: UpstreamExchange | undefined;
   #pool: HttpPool | undefined;
   #host: Host | undefined;
@@ -82,11 +85,19 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#by = { route, action, target, suppressEnvoyHeaders: deps.suppressEnvoyHeaders };
     this.#cluster = cluster;
     this.#deps = deps;
-    const policy = action.model.retryPolicy ?? route.virtualHost.retryPolicy;
-    this.#retry =
-      policy === undefined || stream.upgrade !== "" ? undefined : new RetryState(compileRetryPolicy(policy), cluster, deps.random);
+    const routePolicy = action.model.retryPolicy ?? route.virtualHost.retryPolicy;
+    const controls = stream.internal ? takeControls(stream.headers, routePolicy) : noControls;
+    this.#alternativeTimeoutStatus = controls.alternativeTimeoutStatus;
     this.#timeoutMs =
-      (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ?? action.model.timeoutMs;
+      (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ??
+      controls.timeoutMs ??
+      action.model.timeoutMs;
+    const policy = controls.retryPolicy ?? routePolicy;
+    const compiled = policy === undefined || stream.upgrade !== "" ? undefined : compileRetryPolicy(policy);
+    this.#retry = compiled?.admits(stream.headers) === true ? new RetryState(compiled, cluster, deps.random) : undefined;
+    const perTryMs = controls.perTryTimeoutMs ?? policy?.perTryTimeoutMs ?? 0;
+    // A try may not take longer than everything.
+    this.#perTryTimeoutMs = this.#timeoutMs > 0 && perTryMs >= this.#timeoutMs ? 0 : perTryMs;
     this.#requestComplete = stream.requestComplete;
     this.#bodiless = stream.requestComplete;
   }
@@ -158,7 +169,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
 
   #expectedTimeoutMs(leftMs: number): number {
-    const perTry = this.#retry?.policy.model.perTryTimeoutMs ?? 0;
+    const perTry = this.#perTryTimeoutMs;
     if (leftMs <= 0) return perTry;
     return Math.round(perTry > 0 && perTry < leftMs ? perTry : leftMs);
   }
@@ -255,9 +266,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#deadlineMs = nowMs + timeoutMs;
       timers.response.set(timeoutMs, nowMs);
     }
-    const model = this.#retry?.policy.model;
-    if (model === undefined || !this.#attached) return;
-    const perTryMs = model.perTryTimeoutMs > 0 ? model.perTryTimeoutMs : model.perTryIdleTimeoutMs;
+    if (!this.#attached) return;
+    const perTryMs = this.#perTryTimeoutMs > 0 ? this.#perTryTimeoutMs : (this.#retry?.policy.model.perTryIdleTimeoutMs ?? 0);
     if (perTryMs > 0) timers.perTry.set(perTryMs);
   }
 
@@ -342,7 +352,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (this.#completeMs > 0) stats.upstreamRqTime.record(now - this.#completeMs);
     const retry = this.#retry;
     if (retry !== undefined && this.#replay.replayable) {
-      const verdict = retry.onResponse(status, headers);
+      const verdict = retry.onResponse(status, headers, this.#deps.clock);
       if (verdict === "retry") {
         const client = this.#client;
         this.#detach();
@@ -512,22 +522,26 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#noteTimeout();
     this.#release();
     if (this.#stream.responseStarted) this.#stream.abortResponse(flag.UT, replies.responseTimeout.details);
-    else this.#reply(replies.responseTimeout);
+    else this.#reply(this.#timeoutReply(replies.responseTimeout));
+  }
+
+  #timeoutReply(reply: LocalReply): LocalReply {
+    return this.#alternativeTimeoutStatus ? { ...reply, status: 204, body: "" } : reply;
   }
 
   onPerTryTimeout(): void {
     const retry = this.#retry;
-    if (retry === undefined || this.#ended || this.#stream.responseStarted) return;
+    if (this.#ended || this.#stream.responseStarted) return;
     this.#cluster.stats.upstreamRqPerTryTimeout.inc();
     this.#noteTimeout();
     this.#release();
-    const verdict = this.#replay.replayable ? retry.onPerTryTimeout() : "no";
-    if (verdict === "retry") {
+    const verdict = retry !== undefined && this.#replay.replayable ? retry.onPerTryTimeout() : "no";
+    if (retry !== undefined && verdict === "retry") {
       this.#again(retry);
       return;
     }
     this.#noteVerdict(verdict);
-    this.#reply(retry.policy.model.perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout);
+    this.#reply(this.#timeoutReply(this.#perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout));
   }
 
   // A request that still waits for a connection, or for its next attempt, has no host to blame.

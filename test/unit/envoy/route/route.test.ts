@@ -105,6 +105,7 @@ suite("decodeRouteConfiguration", () => {
         perTryIdleTimeoutMs: 0,
         retriableStatusCodes: [],
         retriableHeaders: [],
+      retriableRequestHeaders: [],
         backOffBaseMs: 25,
         backOffMaxMs: 250,
         avoidPreviousHosts: true,
