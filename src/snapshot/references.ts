@@ -33,7 +33,7 @@ function targets(action: ForwardAction): readonly string[] {
     case "cluster":
       return [action.target.name, ...mirrors];
     case "weighted":
-      return [...action.target.clusters.map((cluster) => cluster.name), ...mirrors];
+      return [...action.target.clusters.flatMap(({ name }) => (name === "" ? [] : [name])), ...mirrors];
     case "clusterHeader":
       return mirrors;
   }

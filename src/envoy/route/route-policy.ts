@@ -18,7 +18,7 @@ import {
 } from "../decode/scalars.ts";
 import { decodeRuntimeShare } from "../percent.ts";
 import type { ConnectConfig, ForwardAction, HashPolicy, MirrorPolicy, RateLimitedBackOff, RetryPolicy } from "./route.ts";
-import { decodeHeaderMatcher } from "../string-matcher.ts";
+import { decodeHeaderMatcher, decodeRegexSubstitution } from "../string-matcher.ts";
 
 const decodePreviousHosts: Decoder<boolean> = emptyMessage("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate");
 
@@ -106,12 +106,18 @@ type HashSource = WithoutTerminal<HashPolicy>;
 const decodeHeaderHash = message("envoy.config.route.v3.RouteAction.HashPolicy.Header", (m): HashSource => ({
   kind: "header",
   name: m.required("header_name", headerName),
+  ...m.maybe("rewrite", "regex_rewrite", decodeRegexSubstitution),
+}));
+const decodeCookieAttribute = message("envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute", (m) => ({
+  name: m.required("name", nonEmpty),
+  value: m.field("value", text, ""),
 }));
 const decodeCookieHash = message("envoy.config.route.v3.RouteAction.HashPolicy.Cookie", (m): HashSource => ({
   kind: "cookie",
   name: m.required("name", nonEmpty),
   ...m.maybe("ttlMs", "ttl", duration),
   path: m.field("path", text, ""),
+  attributes: m.field("attributes", list(decodeCookieAttribute), []),
 }));
 const decodeQueryHash = message("envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter", (m): HashSource => ({
   kind: "queryParameter",

@@ -1,6 +1,6 @@
 // Envoy route.v3.RouteConfiguration, narrowed. Policies that later filters and balancers honour are carried as data.
 import type { Metadata } from "../address.ts";
-import type { HeaderMatcher, PathMatcher, QueryParameterMatcher } from "../string-matcher.ts";
+import type { HeaderMatcher, PathMatcher, QueryParameterMatcher, StringMatcher } from "../string-matcher.ts";
 
 /** core.v3.HeaderValueOption. `value` may hold `%COMMAND%` operators. `key` is lower case. */
 export interface HeaderValueOption {
@@ -50,18 +50,46 @@ export interface RetryPolicy {
 
 /** route.v3.RouteAction.HashPolicy. */
 export type HashPolicy =
-  | { readonly kind: "header"; readonly name: string; readonly terminal: boolean }
-  | { readonly kind: "cookie"; readonly name: string; readonly ttlMs?: number; readonly path: string; readonly terminal: boolean }
+  | {
+      readonly kind: "header";
+      readonly name: string;
+      /** What of the value counts. */
+      readonly rewrite?: { readonly regex: string; readonly substitution: string };
+      readonly terminal: boolean;
+    }
+  | {
+      readonly kind: "cookie";
+      readonly name: string;
+      readonly ttlMs?: number;
+      readonly path: string;
+      /** Further attributes of a cookie that is issued; an empty value is left out. */
+      readonly attributes: readonly { readonly name: string; readonly value: string }[];
+      readonly terminal: boolean;
+    }
   | { readonly kind: "sourceIp"; readonly terminal: boolean }
   | { readonly kind: "queryParameter"; readonly name: string; readonly terminal: boolean };
 
 /** One target of a route with its share and own header changes. */
 export interface WeightedCluster {
+  /** Empty with `clusterHeader`. */
   readonly name: string;
+  /** The request header that names the cluster. */
+  readonly clusterHeader?: string;
+  /** Beside the route's: subsets to choose a host from. */
+  readonly metadataMatch?: Readonly<Record<string, unknown>>;
   readonly weight: number;
   readonly headers: HeaderMutations;
   readonly hostRewriteLiteral?: string;
   readonly typedPerFilterConfig: PerFilterConfig;
+}
+
+/** Several clusters of which each request gets one. */
+export interface WeightedTarget {
+  readonly kind: "weighted";
+  readonly clusters: readonly WeightedCluster[];
+  readonly totalWeight: number;
+  /** The request header whose number takes the place of chance. */
+  readonly randomHeader?: string;
 }
 
 /** Per-filter overrides: decoded filter config, or `disabled`. */
@@ -96,7 +124,7 @@ export interface ForwardAction {
   readonly kind: "route";
   readonly target:
     | { readonly kind: "cluster"; readonly name: string }
-    | { readonly kind: "weighted"; readonly clusters: readonly WeightedCluster[]; readonly totalWeight: number }
+    | WeightedTarget
     | { readonly kind: "clusterHeader"; readonly name: string };
   /** Status when the cluster is unknown, default 503. */
   readonly clusterNotFoundStatus: number;
@@ -155,11 +183,19 @@ export interface NonForwardingAction {
 /** What a matched route does. */
 export type RouteActionModel = ForwardAction | RedirectAction | DirectResponseAction | NonForwardingAction;
 
+/** route.v3.CookieMatcher. */
+export interface CookieMatcher {
+  readonly name: string;
+  readonly matcher: StringMatcher;
+  readonly invertMatch: boolean;
+}
+
 /** route.v3.RouteMatch. */
 export interface RouteMatch {
   readonly path: PathMatcher;
   readonly headers: readonly HeaderMatcher[];
   readonly queryParameters: readonly QueryParameterMatcher[];
+  readonly cookies: readonly CookieMatcher[];
   readonly grpc: boolean;
   /** runtime_fraction's default share 0..1; 1 = always. */
   readonly runtimeFraction: number;

@@ -175,11 +175,12 @@ function noRoute(host: VirtualHost, request: Request, data: Readonly<Record<stri
 function whyNot(match: RouteMatch, request: RouteRequest): string | undefined {
   const misses: string[] = [];
   if (!matchesPath(compileRoutePath(match.path), withoutQuery(request.path), request)) misses.push(describePath(match.path));
-  const bare: RouteMatch = { path: match.path, headers: [], queryParameters: [], grpc: false, runtimeFraction: 1 };
+  const bare: RouteMatch = { path: match.path, headers: [], queryParameters: [], cookies: [], grpc: false, runtimeFraction: 1 };
   const queryAt = request.path.indexOf("?");
   const query = queryAt < 0 ? "" : request.path.slice(queryAt + 1);
   const meets = (part: Partial<RouteMatch>): boolean => compileConditions({ ...bare, ...part })?.(request, query, 0) ?? true;
   for (const header of match.headers) if (!meets({ headers: [header] })) misses.push(describeHeader(header));
+  for (const cookie of match.cookies) if (!meets({ cookies: [cookie] })) misses.push(`cookie ${cookie.name}`);
   for (const parameter of match.queryParameters) if (!meets({ queryParameters: [parameter] })) misses.push(describeParameter(parameter));
   if (match.grpc && !meets({ grpc: true })) misses.push("gRPC");
   if (match.tls !== undefined && !meets({ tls: match.tls })) misses.push("a client certificate");

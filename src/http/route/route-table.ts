@@ -29,6 +29,8 @@ export interface ClusterTarget {
   readonly requestHeaders?: HeaderMutator;
   readonly responseHeaders?: HeaderMutator;
   readonly hostRewrite?: string;
+  /** Takes the place of the route's. */
+  readonly metadataMatch?: Readonly<Record<string, unknown>>;
 }
 
 /** A compiled forward action. */
@@ -38,15 +40,7 @@ export interface CompiledForward {
   /** The route's mirrors, or its virtual host's, or the configuration's. */
   readonly mirrors: readonly MirrorPolicy[];
   /** The cluster for this request; weighted clusters draw `random` in [0,1). `mutators` belong to the chosen weighted cluster. */
-  pickCluster(
-    request: RouteRequest,
-    random: number,
-  ): {
-    readonly name: string;
-    readonly requestHeaders?: HeaderMutator;
-    readonly responseHeaders?: HeaderMutator;
-    readonly hostRewrite?: string;
-  };
+  pickCluster(request: RouteRequest, random: number): ClusterTarget;
   /** The path to send upstream, or undefined when it stays. */
   readonly rewritePath: ((path: string) => string) | undefined;
   /** The host to send upstream, or undefined when it stays. `auto` is resolved by the router. */

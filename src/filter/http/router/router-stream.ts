@@ -111,7 +111,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     return this.#stream.headers;
   }
   get metadataMatch(): Readonly<Record<string, unknown>> {
-    return this.#action.model.metadataMatch;
+    return this.#target.metadataMatch ?? this.#action.model.metadataMatch;
   }
   get avoid(): ReadonlySet<Host> | undefined {
     return this.#retry?.tried;

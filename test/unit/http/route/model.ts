@@ -67,7 +67,7 @@ export function route(
 ): Route {
   return {
     name,
-    match: { path, headers: [], queryParameters: [], grpc: false, runtimeFraction: 1, ...match },
+    match: { path, headers: [], queryParameters: [], cookies: [], grpc: false, runtimeFraction: 1, ...match },
     action,
     headers: noHeaders,
     metadata: {},
