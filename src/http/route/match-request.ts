@@ -1,9 +1,8 @@
 // route.v3.RouteMatch without its path, as one predicate: headers, query parameters, gRPC, TLS and the runtime share.
-import type { CookieMatcher } from "../../envoy/route/route.ts";
 import { compileStringMatcher } from "../../match/string-matcher.ts";
 import { cookieValue } from "./hash-policy.ts";
 import { isGrpc } from "../grpc.ts";
-import type { RouteMatch } from "../../envoy/route/route.ts";
+import type { CookieMatcher, RouteMatch } from "../../envoy/route/route.ts";
 import { compileAllHeaders } from "../../match/header-matcher.ts";
 import { compileQueryMatcher } from "../../match/query-matcher.ts";
 import type { RouteRequest } from "./route-table.ts";

@@ -161,12 +161,12 @@ test("a retry holds its slot of max_retries until its own result, and gives it b
   const clock = manualClock();
   const shared = cluster(1);
   const [first, second] = [state(["5xx"], {}, 1, shared), state(["5xx"], {}, 1, shared)];
-  const failed = (retries: RetryState): RetryVerdict => retries.onResponse(503, new HeaderMap());
+  const failed = (retries: RetryState): RetryVerdict => retries.onResponse(503, new HeaderMap(), clock);
   assert.equal(failed(first), "retry");
   first.schedule(clock, () => undefined);
   clock.advance(1000);
   assert.equal(failed(second), "overflow");
-  assert.equal(first.onResponse(200, new HeaderMap()), "no");
+  assert.equal(first.onResponse(200, new HeaderMap(), clock), "no");
   assert.equal(failed(second), "retry");
   second.schedule(clock, () => undefined);
   second.release();
@@ -185,7 +185,7 @@ for (const [requests, allowed] of [
     let started = 0;
     for (let i = 0; i < 20; i++) {
       const retries = state(["5xx"], {}, 0, shared);
-      if (retries.onResponse(503, new HeaderMap()) !== "retry") break;
+      if (retries.onResponse(503, new HeaderMap(), clock) !== "retry") break;
       retries.schedule(clock, () => undefined);
       started++;
     }
