@@ -183,7 +183,10 @@ export function describeForward(action: ForwardAction): readonly string[] {
       : [`the matched part of the path becomes ${JSON.stringify(prefixRewrite)}`]),
     ...(regexRewrite === undefined ? [] : [`the path is rewritten by regex ${JSON.stringify(regexRewrite.regex)}`]),
     ...(hostRewrite?.kind === "literal" ? [`the host becomes ${hostRewrite.value}`] : []),
-    ...mirrors.map((mirror) => `${percent(mirror.fraction)} is mirrored to ${mirror.cluster}`),
+    ...mirrors.map(
+      (mirror) =>
+        `${percent(mirror.fraction)} is mirrored to ${mirror.clusterHeader === undefined ? mirror.cluster : `the cluster that ${mirror.clusterHeader} names`}`,
+    ),
   ];
 }
 

@@ -24,13 +24,21 @@ export interface CheckedRequest {
   readonly contextExtensions: Readonly<Record<string, string>>;
 }
 
-/** CheckRequest of a request, or of a bare connection. */
-export function encodeCheckRequest(connection: ConnectionInfo, wallMs: number, request: CheckedRequest | undefined): Buffer {
+/**
+ * CheckRequest of a request, or of a bare connection.
+ * @param remote the client, where that is not the connection's peer
+ */
+export function encodeCheckRequest(
+  connection: ConnectionInfo,
+  wallMs: number,
+  request: CheckedRequest | undefined,
+  remote: IpPort = connection.remote,
+): Buffer {
   const asked = new ProtoWriter().message(1, timestamp(wallMs));
   if (request !== undefined) asked.message(2, httpRequest(request));
   const { tls } = connection;
   const attributes = new ProtoWriter()
-    .message(1, peer(connection.remote, tls === undefined ? "" : (tls.uriSans[0] ?? tls.dnsSans[0] ?? tls.subject)))
+    .message(1, peer(remote, tls === undefined ? "" : (tls.uriSans[0] ?? tls.dnsSans[0] ?? tls.subject)))
     .message(2, peer(connection.local, tls === undefined ? "" : tls.localUriSan || (tls.localDnsSans[0] ?? tls.localSubject)))
     .message(4, asked);
   for (const [key, value] of Object.entries(request?.contextExtensions ?? {})) attributes.entry(10, key, value);

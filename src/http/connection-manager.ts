@@ -231,11 +231,33 @@ export class HttpManager {
     info.path = stream.path;
     info.authority = stream.authority;
     if (stream.method === "CONNECT") {
-      // A CONNECT needs a route with a connect matcher, and those are refused by the decoder.
+      // Whom it is for is all that it says: there is no path.
+      stream.path = "";
       info.path = "";
+    } else if (!this.#preparePath(stream)) return false;
+    this.#requestRules.apply(stream);
+    info.authority = stream.authority;
+    info.scheme = stream.scheme;
+    this.chooseRoute(stream);
+    if (stream.route === undefined && stream.method === "CONNECT") {
       stream.sendLocalReply(replies.connectRouteNotFound);
       return false;
     }
+    if (stream.upgrade !== "" && !this.#upgradeAllowed(stream)) {
+      stream.sendLocalReply(replies.upgradeFailed);
+      return false;
+    }
+    if (stream.expectContinue && !this.config.proxy100Continue) {
+      // The proxy itself vouches for continuing, so the upstream need not be asked.
+      stream.expectContinue = false;
+      stream.codec.encodeInformational(100, noHeaders);
+    }
+    return true;
+  }
+
+  /** Normalises the path; false when the request was answered instead. */
+  #preparePath(stream: HttpStream): boolean {
+    const { info } = stream;
     if (stream.path.charCodeAt(0) !== 47) {
       this.stats.downstreamRqNonRelativePath.inc();
       stream.sendLocalReply(replies.absolutePathRejected);
@@ -254,19 +276,6 @@ export class HttpManager {
     }
     stream.path = path.path;
     info.path = path.path;
-    this.#requestRules.apply(stream);
-    info.authority = stream.authority;
-    info.scheme = stream.scheme;
-    this.chooseRoute(stream);
-    if (stream.upgrade !== "" && !this.#upgradeAllowed(stream)) {
-      stream.sendLocalReply(replies.upgradeFailed);
-      return false;
-    }
-    if (stream.expectContinue && !this.config.proxy100Continue) {
-      // The proxy itself vouches for continuing, so the upstream need not be asked.
-      stream.expectContinue = false;
-      stream.codec.encodeInformational(100, noHeaders);
-    }
     return true;
   }
 

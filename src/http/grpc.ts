@@ -7,6 +7,11 @@ export function isGrpc(headers: HeaderMap): boolean {
   return type !== undefined && type.startsWith("application/grpc") && (type.length === 16 || type.charCodeAt(16) === 43);
 }
 
+/** What outlier detection judges an answer by: a gRPC failure that comes in its headers counts as the HTTP status it stands for. */
+export function outlierStatus(request: HeaderMap, status: number, response: HeaderMap): number {
+  return (isGrpc(request) ? httpStatusOfGrpc(response.get("grpc-status")) : undefined) ?? status;
+}
+
 /** `grpc-message`: printable ASCII but `%` stays, the rest is percent-encoded (gRPC over HTTP/2, Responses). */
 export function encodeGrpcMessage(text: string): string {
   return text.replace(/[^\x20-\x24\x26-\x7e]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`);

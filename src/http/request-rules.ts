@@ -4,19 +4,19 @@ import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connect
 import type { FilterDeps } from "../filter/filter.ts";
 import type { TlsPeer } from "../telemetry/stream-info.ts";
 import type { HeaderMap } from "../wire/header-map.ts";
+import { createClientFinder } from "./client-address.ts";
 import { createRequestId } from "./request-id.ts";
 import type { HttpStream } from "./stream.ts";
 
 /** What the rules look at and change of a request. */
-export type RuledRequest = Pick<HttpStream, "headers" | "info" | "authority" | "scheme">;
+export type RuledRequest = Pick<HttpStream, "headers" | "info" | "authority" | "scheme" | "internal">;
 
 /** Compiled request header rules. */
 export interface RequestRules {
   apply(stream: RuledRequest): void;
 }
 
-// Control headers of Envoy's own that only a trusted internal client may send (CVE-2024-45806). Without an
-// internal_address_config no client is internal, as in Envoy since 1.32.
+// Control headers of Envoy's own that only a trusted internal client may send (CVE-2024-45806).
 const externalOnlyStripped: ReadonlySet<string> = new Set([
   "x-envoy-internal",
   "x-envoy-retry-on",
@@ -47,6 +47,7 @@ export function createRequestRules(config: HttpConnectionManagerConfig, deps: Pi
   const { useRemoteAddress, xffNumTrustedHops, skipXffAppend, appendXForwardedPort, via, stripPort, stripTrailingHostDot } = config;
   const stripped = useRemoteAddress ? edgeStripped : externalOnlyStripped;
   const trusted = xffNumTrustedHops > 0;
+  const findClient = createClientFinder(config);
 
   const forwardFor = (stream: RuledRequest): void => {
     const { headers } = stream;
@@ -73,7 +74,10 @@ export function createRequestRules(config: HttpConnectionManagerConfig, deps: Pi
   return {
     apply(stream) {
       const { headers } = stream;
-      stripEnvoyHeaders(headers, stripped);
+      const { forwarded, internal } = findClient(headers.get("x-forwarded-for"), stream.info.connection.remote);
+      stream.info.forwardedRemote = forwarded;
+      stream.internal = internal;
+      if (!internal) stripEnvoyHeaders(headers, stripped);
       if (stripPort !== "none")
         stream.authority = withoutPort(stream.authority, stripPort === "any" ? undefined : stream.info.connection.local.port);
       if (stripTrailingHostDot) stream.authority = withoutTrailingDot(stream.authority);
@@ -84,7 +88,8 @@ export function createRequestRules(config: HttpConnectionManagerConfig, deps: Pi
         const before = headers.get("via");
         headers.set("via", before === undefined ? via : `${before}, ${via}`);
       }
-      if (useRemoteAddress) headers.set("x-envoy-external-address", clientAddress(stream, xffNumTrustedHops));
+      if (internal) headers.set("x-envoy-internal", "true");
+      else if (useRemoteAddress) headers.set("x-envoy-external-address", stream.info.remote.ip);
       if (config.generateRequestId) requestId(headers);
       forwardClientCert(config, headers, stream.info.connection.tls);
     },
@@ -97,15 +102,6 @@ function stripEnvoyHeaders(headers: HeaderMap, stripped: ReadonlySet<string>): v
     const name = names[i]!;
     if (name.startsWith("x-envoy-") && stripped.has(name)) headers.removeAt(i);
   }
-}
-
-/** The client as the trusted hops in front of this proxy saw it; the peer itself when there are none. */
-function clientAddress(stream: RuledRequest, trustedHops: number): string {
-  const { remote } = stream.info.connection;
-  if (trustedHops === 0) return remote.ip;
-  // The last entry is the one this proxy appended.
-  const entries = (stream.headers.get("x-forwarded-for") ?? "").split(",");
-  return entries[entries.length - 1 - trustedHops]?.trim() || remote.ip;
 }
 
 function isLoopback(ip: string): boolean {

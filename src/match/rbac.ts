@@ -28,7 +28,11 @@ export interface RbacConnection {
 
 /** The facts of a request that rules look at. */
 export interface RbacRequest extends HeaderSource {
-  readonly info: { readonly dynamicMetadata: DynamicMetadata };
+  readonly info: {
+    readonly dynamicMetadata: DynamicMetadata;
+    /** The client as a trusted x-forwarded-for names it, otherwise the connection's. */
+    readonly remote?: { readonly ip: string };
+  };
 }
 
 /** Outcome of rules. `policy` is the name of the one that decided, undefined when none matched. */
@@ -106,7 +110,7 @@ function compilePrincipal(id: RbacPrincipal): Test {
     case "urlPath":
       return ofPath(compileStringMatcher(id.matcher));
     case "ip":
-      return inRange(id.range, id.which === "direct" ? (connection) => connection.directRemote.ip : (connection) => connection.remote.ip);
+      return inRange(id.range, addressOf(id.which));
     case "authenticated":
       return authenticated(id.principalName && compileStringMatcher(id.principalName));
     case "metadata":
@@ -122,11 +126,24 @@ function authenticated(test: StringTest | undefined): Test {
   };
 }
 
-function inRange(model: CidrRange, address: (connection: RbacConnection) => string): Test {
+type Address = (connection: RbacConnection, request: RbacRequest | undefined) => string;
+
+function addressOf(which: "direct" | "remote" | "source"): Address {
+  switch (which) {
+    case "direct":
+      return (connection) => connection.directRemote.ip;
+    case "source":
+      return (connection) => connection.remote.ip;
+    case "remote":
+      return (connection, request) => (request?.info.remote ?? connection.remote).ip;
+  }
+}
+
+function inRange(model: CidrRange, address: Address): Test {
   const range = parseCidr(model);
   if (range === undefined) throw new Error(`${model.addressPrefix}/${model.prefixLen} is not an IP range`);
-  return (connection) => {
-    const ip = parseIp(address(connection));
+  return (connection, request) => {
+    const ip = parseIp(address(connection, request));
     return ip !== undefined && cidrContains(range, ip);
   };
 }

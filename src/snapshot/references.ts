@@ -28,12 +28,12 @@ export interface KnownNames {
 }
 
 function targets(action: ForwardAction): readonly string[] {
-  const mirrors = action.mirrors.map((mirror) => mirror.cluster);
+  const mirrors = action.mirrors.flatMap(({ cluster }) => (cluster === "" ? [] : [cluster]));
   switch (action.target.kind) {
     case "cluster":
       return [action.target.name, ...mirrors];
     case "weighted":
-      return [...action.target.clusters.map((cluster) => cluster.name), ...mirrors];
+      return [...action.target.clusters.flatMap(({ name }) => (name === "" ? [] : [name])), ...mirrors];
     case "clusterHeader":
       return mirrors;
   }

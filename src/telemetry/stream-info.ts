@@ -184,10 +184,17 @@ export class StreamInfo {
   filterState: Map<string, FilterStateObject> | undefined = undefined;
   /** The request was for the health_check filter. */
   healthCheck = false;
+  /** The client that x-forwarded-for names, where that is to be believed; its port is 0. */
+  forwardedRemote: IpPort | undefined = undefined;
 
   constructor(connection: ConnectionInfo, startWallMs: number, startMs: number) {
     this.connection = connection;
     this.startWallMs = startWallMs;
     this.startMs = startMs;
+  }
+
+  /** The client: the connection's peer, or whom a trusted x-forwarded-for names. */
+  get remote(): IpPort {
+    return this.forwardedRemote ?? this.connection.remote;
   }
 }

@@ -1,4 +1,5 @@
 // Decoder of HttpConnectionManager.
+import { decodeCidrRange } from "../address.ts";
 import { decodeAccessLogs } from "../access-log.ts";
 import { openAny } from "../decode/any.ts";
 import type { Decoder } from "../decode/cursor.ts";
@@ -38,6 +39,12 @@ const decodeCertDetails = message(
     dns: m.field("dns", bool, false),
     uri: m.field("uri", bool, false),
   }),
+);
+
+const decodeInternalAddresses = message(
+  "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager.InternalAddressConfig",
+  // No client's address is that of a Unix socket here, so `unix_sockets` has nothing to say.
+  (m) => (m.accept("unix_sockets"), m.field("cidr_ranges", list(decodeCidrRange), [])),
 );
 
 type CommonOptions = Pick<
@@ -154,6 +161,7 @@ export const decodeHttpConnectionManager: Decoder<HttpConnectionManagerConfig> =
       addUserAgent: m.field("add_user_agent", bool, false),
       useRemoteAddress: m.field("use_remote_address", bool, false),
       xffNumTrustedHops: m.field("xff_num_trusted_hops", uint32, 0),
+      internalRanges: m.field("internal_address_config", decodeInternalAddresses, []),
       skipXffAppend: m.field("skip_xff_append", bool, false),
       via: m.field("via", text, ""),
       generateRequestId: m.field("generate_request_id", bool, true),

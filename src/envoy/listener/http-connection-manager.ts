@@ -1,4 +1,5 @@
 // Envoy extensions.filters.network.http_connection_manager.v3.HttpConnectionManager, narrowed.
+import type { CidrRange } from "../address.ts";
 import type { AccessLog } from "../access-log.ts";
 import type { Http2Options } from "../http2-options.ts";
 import type { FilterConfig } from "./listener.ts";
@@ -20,6 +21,8 @@ export interface HttpConnectionManagerConfig {
   readonly addUserAgent: boolean;
   readonly useRemoteAddress: boolean;
   readonly xffNumTrustedHops: number;
+  /** internal_address_config: whose x-envoy-* control headers count. Nobody's by default. */
+  readonly internalRanges: readonly CidrRange[];
   readonly skipXffAppend: boolean;
   readonly via: string;
   readonly generateRequestId: boolean;

@@ -13,10 +13,14 @@ import { decodeRegexSubstitution } from "../string-matcher.ts";
 type Target = ForwardAction["target"];
 
 const decodeClusterWeight: Decoder<WeightedCluster> = message("envoy.config.route.v3.WeightedCluster.ClusterWeight", (m) => {
-  m.refuse("weighted clusters chosen by header; give name", "cluster_header");
-  m.refuse("put metadata_match on the route", "metadata_match");
+  // As in Envoy, name comes first where both are given.
+  const clusterHeader = m.maybe("clusterHeader", "cluster_header", headerName);
+  const name = m.field("name", text, "");
+  if (name === "" && clusterHeader.clusterHeader === undefined) m.at.error("name or cluster_header is required");
   return {
-    name: m.required("name", nonEmpty),
+    name,
+    ...(name === "" ? clusterHeader : {}),
+    ...m.maybe("metadataMatch", "metadata_match", decodeLbMetadata),
     weight: m.field("weight", uint32, 0),
     headers: decodeHeaderMutations(m),
     ...m.maybe("hostRewriteLiteral", "host_rewrite_literal", text),
@@ -32,7 +36,7 @@ const decodeWeightedClusters = message("envoy.config.route.v3.WeightedCluster", 
   if (totalWeight !== sum) m.at.error(`the weights sum up to ${sum}, not to ${totalWeight}`, "total_weight");
   if (sum === 0 && m.has("clusters")) m.at.error("the weights sum up to 0", "clusters");
   if (sum > 0xffff_ffff) m.at.error("the weights sum up to more than 4294967295", "clusters");
-  return { kind: "weighted", clusters, totalWeight };
+  return { kind: "weighted", clusters, totalWeight, ...m.maybe("randomHeader", "header_name", headerName) };
 });
 
 const notFoundCode = enumeration({ SERVICE_UNAVAILABLE: 0, NOT_FOUND: 1, INTERNAL_SERVER_ERROR: 2 });
@@ -91,7 +95,7 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
       hashPolicy: m.field("hash_policy", decodeHashPolicies, []),
       priority: m.field("priority", priority, "DEFAULT"),
-      upgrades: m.field("upgrade_configs", decodeUpgrades, {}),
+      ...m.field("upgrade_configs", decodeUpgrades, { upgrades: {} }),
       includeAttemptCount,
     };
   });

@@ -10,7 +10,7 @@ import { decodeHeaderMutations } from "./header-mutations.ts";
 import type { Route, RouteActionModel, RouteConfiguration, VirtualHost } from "./route.ts";
 import { decodeDirectResponseAction, decodeForwardAction, decodeRedirectAction } from "./route-action.ts";
 import { decodeRouteMatch } from "./route-match.ts";
-import { decodeRetryPolicy } from "./route-policy.ts";
+import { decodeMirrorPolicy, decodeRetryPolicy } from "./route-policy.ts";
 
 const decodeNonForwarding = emptyMessage("envoy.config.route.v3.NonForwardingAction");
 
@@ -67,6 +67,7 @@ const decodeVirtualHost: Decoder<VirtualHost> = message("envoy.config.route.v3.V
     includeRequestAttemptCount,
     includeAttemptCountInResponse: m.field("include_attempt_count_in_response", bool, false),
     ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
+    mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
     typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),
   };
 });
@@ -92,6 +93,7 @@ function routeConfiguration(validateByDefault: boolean): Decoder<RouteConfigurat
       validateClusters: m.field("validate_clusters", bool, validateByDefault),
       ignorePortInHostMatching: m.field("ignore_port_in_host_matching", bool, false),
       maxDirectResponseBodySizeBytes: m.field("max_direct_response_body_size_bytes", uint32, 4096),
+      mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
       typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),
     };
     m.accept("metadata");

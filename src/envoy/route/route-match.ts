@@ -2,11 +2,18 @@
 // were meant for another.
 import type { Decoder } from "../decode/cursor.ts";
 import { message } from "../decode/message.ts";
-import { bool, list, presence, text } from "../decode/scalars.ts";
+import { bool, list, nonEmpty, presence, text } from "../decode/scalars.ts";
 import { decodeMetadataMatcher } from "../metadata-matcher.ts";
 import { decodeRuntimeShare } from "../percent.ts";
-import type { RouteMatch } from "./route.ts";
-import { decodeHeaderMatcher, decodeQueryParameterMatcher, decodeRegex, decodeUriTemplate, type PathMatcher } from "../string-matcher.ts";
+import type { CookieMatcher, RouteMatch } from "./route.ts";
+import {
+  decodeHeaderMatcher,
+  decodeQueryParameterMatcher,
+  decodeRegex,
+  decodeStringMatcher,
+  decodeUriTemplate,
+  type PathMatcher,
+} from "../string-matcher.ts";
 
 const anyPath: PathMatcher = { kind: "prefix", value: "/", caseSensitive: true };
 
@@ -24,6 +31,16 @@ const decodeTlsOptions = message("envoy.config.route.v3.RouteMatch.TlsContextMat
   ...m.maybe("presented", "presented", bool),
   ...m.maybe("validated", "validated", bool),
 }));
+
+const decodeCookieMatcher: Decoder<CookieMatcher> = message(
+  "envoy.config.route.v3.CookieMatcher",
+  (m) => ({
+    name: m.required("name", nonEmpty),
+    matcher: m.required("string_match", decodeStringMatcher),
+    invertMatch: m.field("invert_match", bool, false),
+  }),
+  { unhandled: "error" },
+);
 
 /** route.v3.RouteMatch. */
 export const decodeRouteMatch: Decoder<RouteMatch> = message(
@@ -45,6 +62,7 @@ export const decodeRouteMatch: Decoder<RouteMatch> = message(
       path: "caseSensitive" in path ? { ...path, caseSensitive } : path,
       headers: m.field("headers", list(decodeHeaderMatcher), []),
       queryParameters: m.field("query_parameters", list(decodeQueryParameterMatcher), []),
+      cookies: m.field("cookies", list(decodeCookieMatcher), []),
       grpc: m.field("grpc", presence, false),
       runtimeFraction: m.field("runtime_fraction", decodeRuntimeShare, 1),
       ...m.maybe("tls", "tls_context", decodeTlsOptions),

@@ -1,11 +1,24 @@
 // Decoders of what a forwarding route carries along: retries, mirrors, hashing, upgrades.
 import { anyOf, unsupportedType } from "../decode/any.ts";
 import type { Decoder } from "../decode/cursor.ts";
-import { emptyMessage, message } from "../decode/message.ts";
-import { bool, duration, headerName, int64, integer, list, listOf, nonEmpty, positiveDuration, text, uint32 } from "../decode/scalars.ts";
+import { emptyMessage, type Fields, message } from "../decode/message.ts";
+import {
+  bool,
+  duration,
+  enumeration,
+  headerName,
+  int64,
+  integer,
+  list,
+  listOf,
+  nonEmpty,
+  positiveDuration,
+  text,
+  uint32,
+} from "../decode/scalars.ts";
 import { decodeRuntimeShare } from "../percent.ts";
-import type { HashPolicy, MirrorPolicy, RetryPolicy } from "./route.ts";
-import { decodeHeaderMatcher } from "../string-matcher.ts";
+import type { ConnectConfig, ForwardAction, HashPolicy, MirrorPolicy, RateLimitedBackOff, RetryPolicy } from "./route.ts";
+import { decodeHeaderMatcher, decodeRegexSubstitution } from "../string-matcher.ts";
 
 const decodePreviousHosts: Decoder<boolean> = emptyMessage("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate");
 
@@ -29,6 +42,18 @@ const decodeBackOff = message("envoy.config.route.v3.RetryPolicy.RetryBackOff", 
   return { base, max };
 });
 
+const resetFormat = enumeration({ SECONDS: 0, UNIX_TIMESTAMP: 1 });
+
+const decodeResetHeader = message("envoy.config.route.v3.RetryPolicy.ResetHeader", (m) => ({
+  name: m.required("name", headerName).toLowerCase(),
+  format: m.field("format", resetFormat, "SECONDS"),
+}));
+
+const decodeRateLimitedBackOff: Decoder<RateLimitedBackOff> = message("envoy.config.route.v3.RetryPolicy.RateLimitedRetryBackOff", (m) => ({
+  resetHeaders: m.required("reset_headers", list(decodeResetHeader, { min: 1 })),
+  maxMs: m.field("max_interval", positiveDuration, 300_000),
+}));
+
 // Envoy's base is a runtime value of 25 ms, and the maximum ten times the base.
 const defaultBackOff = { base: 25, max: 250 };
 
@@ -46,6 +71,8 @@ export const decodeRetryPolicy: Decoder<RetryPolicy> = message("envoy.config.rou
     perTryIdleTimeoutMs: m.field("per_try_idle_timeout", duration, 0),
     retriableStatusCodes: m.field("retriable_status_codes", list(integer(100, 999)), []),
     retriableHeaders: m.field("retriable_headers", list(decodeHeaderMatcher), []),
+    retriableRequestHeaders: m.field("retriable_request_headers", list(decodeHeaderMatcher), []),
+    ...m.maybe("rateLimitedBackOff", "rate_limited_retry_back_off", decodeRateLimitedBackOff),
     backOffBaseMs: backOff.base,
     backOffMaxMs: backOff.max,
     avoidPreviousHosts: m.field("retry_host_predicate", hostPredicates, []).some((previous) => previous),
@@ -53,12 +80,20 @@ export const decodeRetryPolicy: Decoder<RetryPolicy> = message("envoy.config.rou
   };
 });
 
+function mirrorTarget(m: Fields): Pick<MirrorPolicy, "cluster" | "clusterHeader"> {
+  // As in Envoy, cluster comes first where both are given.
+  const clusterHeader = m.maybe("clusterHeader", "cluster_header", headerName);
+  const cluster = m.field("cluster", text, "");
+  if (cluster !== "") return { cluster };
+  if (clusterHeader.clusterHeader === undefined) m.at.error("cluster or cluster_header is required");
+  return { cluster: "", ...clusterHeader };
+}
+
 /** route.v3.RouteAction.RequestMirrorPolicy. */
 export const decodeMirrorPolicy: Decoder<MirrorPolicy> = message("envoy.config.route.v3.RouteAction.RequestMirrorPolicy", (m) => {
-  m.refuse("mirrors chosen by header; give cluster", "cluster_header");
   m.accept("trace_sampled");
   return {
-    cluster: m.required("cluster", nonEmpty),
+    ...mirrorTarget(m),
     fraction: m.field("runtime_fraction", decodeRuntimeShare, 1),
     disableShadowHostSuffixAppend: m.field("disable_shadow_host_suffix_append", bool, false),
   };
@@ -71,12 +106,18 @@ type HashSource = WithoutTerminal<HashPolicy>;
 const decodeHeaderHash = message("envoy.config.route.v3.RouteAction.HashPolicy.Header", (m): HashSource => ({
   kind: "header",
   name: m.required("header_name", headerName),
+  ...m.maybe("rewrite", "regex_rewrite", decodeRegexSubstitution),
+}));
+const decodeCookieAttribute = message("envoy.config.route.v3.RouteAction.HashPolicy.CookieAttribute", (m) => ({
+  name: m.required("name", nonEmpty),
+  value: m.field("value", text, ""),
 }));
 const decodeCookieHash = message("envoy.config.route.v3.RouteAction.HashPolicy.Cookie", (m): HashSource => ({
   kind: "cookie",
   name: m.required("name", nonEmpty),
   ...m.maybe("ttlMs", "ttl", duration),
   path: m.field("path", text, ""),
+  attributes: m.field("attributes", list(decodeCookieAttribute), []),
 }));
 const decodeQueryHash = message("envoy.config.route.v3.RouteAction.HashPolicy.QueryParameter", (m): HashSource => ({
   kind: "queryParameter",
@@ -104,11 +145,24 @@ const decodeHashPolicy: Decoder<HashPolicy | undefined> = message("envoy.config.
 /** A list of route.v3.RouteAction.HashPolicy; those that never yield a hash are left out. */
 export const decodeHashPolicies: Decoder<readonly HashPolicy[]> = listOf(decodeHashPolicy);
 
+const decodeConnectConfig: Decoder<ConnectConfig> = message("envoy.config.route.v3.RouteAction.UpgradeConfig.ConnectConfig", (m) => {
+  m.refuse("a PROXY header in front of what CONNECT carries", "proxy_protocol_config");
+  return { allowPost: m.field("allow_post", bool, false) };
+});
+
 const decodeUpgrade = message("envoy.config.route.v3.RouteAction.UpgradeConfig", (m) => {
-  m.refuse("terminating CONNECT", "connect_config");
-  return { type: m.required("upgrade_type", nonEmpty).toLowerCase(), enabled: m.field("enabled", bool, true) };
+  const type = m.required("upgrade_type", nonEmpty).toLowerCase();
+  const connect = m.maybe("connect", "connect_config", decodeConnectConfig);
+  if (connect.connect !== undefined && type !== "connect") m.at.error("only CONNECT may have it", "connect_config");
+  return { type, enabled: m.field("enabled", bool, true), ...connect };
 });
 
 /** A route's upgrade_configs, by upgrade type in lower case. */
-export const decodeUpgrades: Decoder<Readonly<Record<string, boolean>>> = (json, at) =>
-  Object.fromEntries(list(decodeUpgrade)(json, at).map((upgrade) => [upgrade.type, upgrade.enabled]));
+export const decodeUpgrades: Decoder<Pick<ForwardAction, "upgrades" | "connect">> = (json, at) => {
+  const configs = list(decodeUpgrade)(json, at);
+  const connect = configs.find((upgrade) => upgrade.enabled && upgrade.connect !== undefined)?.connect;
+  return {
+    upgrades: Object.fromEntries(configs.map((upgrade) => [upgrade.type, upgrade.enabled])),
+    ...(connect && { connect }),
+  };
+};

@@ -1,7 +1,7 @@
 // Envoy route.v3.RouteConfiguration, narrowed. Policies that later filters and balancers honour are carried as data.
 import type { Metadata } from "../address.ts";
 import type { MetadataMatcher } from "../metadata-matcher.ts";
-import type { HeaderMatcher, PathMatcher, QueryParameterMatcher } from "../string-matcher.ts";
+import type { HeaderMatcher, PathMatcher, QueryParameterMatcher, StringMatcher } from "../string-matcher.ts";
 
 /** core.v3.HeaderValueOption. `value` may hold `%COMMAND%` operators. `key` is lower case. */
 export interface HeaderValueOption {
@@ -19,6 +19,14 @@ export interface HeaderMutations {
   readonly responseRemove: readonly string[];
 }
 
+/** route.v3.RetryPolicy.RateLimitedRetryBackOff. */
+export interface RateLimitedBackOff {
+  /** The first that is there and can be read counts. `name` is lower case. */
+  readonly resetHeaders: readonly { readonly name: string; readonly format: "SECONDS" | "UNIX_TIMESTAMP" }[];
+  /** A longer wait is not waited for; default 300 s. */
+  readonly maxMs: number;
+}
+
 /** route.v3.RetryPolicy. */
 export interface RetryPolicy {
   /** Conditions, e.g. `5xx`, `connect-failure`, `reset-before-request`. */
@@ -29,6 +37,10 @@ export interface RetryPolicy {
   readonly perTryIdleTimeoutMs: number;
   readonly retriableStatusCodes: readonly number[];
   readonly retriableHeaders: readonly HeaderMatcher[];
+  /** Only requests that meet one of these are tried again; empty = all. */
+  readonly retriableRequestHeaders: readonly HeaderMatcher[];
+  /** rate_limited_retry_back_off: how long a response may ask to wait, and by which headers. */
+  readonly rateLimitedBackOff?: RateLimitedBackOff;
   /** Default 25 ms, and ten times that for the maximum. */
   readonly backOffBaseMs: number;
   readonly backOffMaxMs: number;
@@ -39,18 +51,46 @@ export interface RetryPolicy {
 
 /** route.v3.RouteAction.HashPolicy. */
 export type HashPolicy =
-  | { readonly kind: "header"; readonly name: string; readonly terminal: boolean }
-  | { readonly kind: "cookie"; readonly name: string; readonly ttlMs?: number; readonly path: string; readonly terminal: boolean }
+  | {
+      readonly kind: "header";
+      readonly name: string;
+      /** What of the value counts. */
+      readonly rewrite?: { readonly regex: string; readonly substitution: string };
+      readonly terminal: boolean;
+    }
+  | {
+      readonly kind: "cookie";
+      readonly name: string;
+      readonly ttlMs?: number;
+      readonly path: string;
+      /** Further attributes of a cookie that is issued; an empty value is left out. */
+      readonly attributes: readonly { readonly name: string; readonly value: string }[];
+      readonly terminal: boolean;
+    }
   | { readonly kind: "sourceIp"; readonly terminal: boolean }
   | { readonly kind: "queryParameter"; readonly name: string; readonly terminal: boolean };
 
 /** One target of a route with its share and own header changes. */
 export interface WeightedCluster {
+  /** Empty with `clusterHeader`. */
   readonly name: string;
+  /** The request header that names the cluster. */
+  readonly clusterHeader?: string;
+  /** Beside the route's: subsets to choose a host from. */
+  readonly metadataMatch?: Readonly<Record<string, unknown>>;
   readonly weight: number;
   readonly headers: HeaderMutations;
   readonly hostRewriteLiteral?: string;
   readonly typedPerFilterConfig: PerFilterConfig;
+}
+
+/** Several clusters of which each request gets one. */
+export interface WeightedTarget {
+  readonly kind: "weighted";
+  readonly clusters: readonly WeightedCluster[];
+  readonly totalWeight: number;
+  /** The request header whose number takes the place of chance. */
+  readonly randomHeader?: string;
 }
 
 /** Per-filter overrides: decoded filter config, or `disabled`. */
@@ -58,7 +98,10 @@ export type PerFilterConfig = Readonly<Record<string, { readonly disabled: boole
 
 /** A request mirror (route.v3.RouteAction.RequestMirrorPolicy). */
 export interface MirrorPolicy {
+  /** Empty with `clusterHeader`. */
   readonly cluster: string;
+  /** The request header that names the cluster. */
+  readonly clusterHeader?: string;
   /** Share 0..1. */
   readonly fraction: number;
   readonly disableShadowHostSuffixAppend: boolean;
@@ -71,12 +114,18 @@ export type HostRewrite =
   | { readonly kind: "header"; readonly name: string }
   | { readonly kind: "pathRegex"; readonly regex: string; readonly substitution: string };
 
+/** route.v3.RouteAction.UpgradeConfig.ConnectConfig. */
+export interface ConnectConfig {
+  /** POST requests are terminated, too. */
+  readonly allowPost: boolean;
+}
+
 /** route.v3.RouteAction: forward. */
 export interface ForwardAction {
   readonly kind: "route";
   readonly target:
     | { readonly kind: "cluster"; readonly name: string }
-    | { readonly kind: "weighted"; readonly clusters: readonly WeightedCluster[]; readonly totalWeight: number }
+    | WeightedTarget
     | { readonly kind: "clusterHeader"; readonly name: string };
   /** Status when the cluster is unknown, default 503. */
   readonly clusterNotFoundStatus: number;
@@ -99,6 +148,8 @@ export interface ForwardAction {
   readonly priority: "DEFAULT" | "HIGH";
   /** Upgrade type (lower case) to enabled; overrides the connection manager's. */
   readonly upgrades: Readonly<Record<string, boolean>>;
+  /** connect_config of the CONNECT upgrade: its bytes go to the upstream as they are, without HTTP around them. */
+  readonly connect?: ConnectConfig;
   readonly includeAttemptCount: boolean;
 }
 
@@ -133,11 +184,19 @@ export interface NonForwardingAction {
 /** What a matched route does. */
 export type RouteActionModel = ForwardAction | RedirectAction | DirectResponseAction | NonForwardingAction;
 
+/** route.v3.CookieMatcher. */
+export interface CookieMatcher {
+  readonly name: string;
+  readonly matcher: StringMatcher;
+  readonly invertMatch: boolean;
+}
+
 /** route.v3.RouteMatch. */
 export interface RouteMatch {
   readonly path: PathMatcher;
   readonly headers: readonly HeaderMatcher[];
   readonly queryParameters: readonly QueryParameterMatcher[];
+  readonly cookies: readonly CookieMatcher[];
   readonly grpc: boolean;
   /** runtime_fraction's default share 0..1; 1 = always. */
   readonly runtimeFraction: number;
@@ -168,6 +227,8 @@ export interface VirtualHost {
   readonly includeRequestAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
   readonly retryPolicy?: RetryPolicy;
+  /** Of routes that have none of their own. */
+  readonly mirrors: readonly MirrorPolicy[];
   readonly typedPerFilterConfig: PerFilterConfig;
 }
 
@@ -180,5 +241,7 @@ export interface RouteConfiguration {
   readonly validateClusters: boolean;
   readonly ignorePortInHostMatching: boolean;
   readonly maxDirectResponseBodySizeBytes: number;
+  /** Of virtual hosts and routes that have none of their own. */
+  readonly mirrors: readonly MirrorPolicy[];
   readonly typedPerFilterConfig: PerFilterConfig;
 }

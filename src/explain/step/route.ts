@@ -84,12 +84,13 @@ function prepare(manager: HttpConnectionManagerConfig, { request, port }: Arriva
     info: new StreamInfo(info, 0, 0),
     authority,
     scheme: request.protocol === "tls" ? "https" : "http",
+    internal: false,
   };
   createRequestRules(manager, { localAddress: info.remote.ip }).apply(ruled);
   const path = normalizePath(request.path, manager);
   if (path.kind === "reject") return replied(replies.pathNormalizationFailed, "answered with 400: the path cannot be normalised");
   if (path.kind === "redirect") return replied(plainReply(307, "path_normalization_failed"), `answered with a redirect to ${path.path}`);
-  return Object.assign(ruled, { path: path.path, method: request.method, tls: undefined, internal: false });
+  return Object.assign(ruled, { path: path.path, method: request.method, tls: undefined });
 }
 
 const mayRefuse: ReadonlyMap<string, string> = new Map([
@@ -174,11 +175,12 @@ function noRoute(host: VirtualHost, request: Request, data: Readonly<Record<stri
 function whyNot(match: RouteMatch, request: RouteRequest): string | undefined {
   const misses: string[] = [];
   if (!matchesPath(compileRoutePath(match.path), withoutQuery(request.path), request)) misses.push(describePath(match.path));
-  const bare: RouteMatch = { path: match.path, headers: [], queryParameters: [], grpc: false, runtimeFraction: 1 };
+  const bare: RouteMatch = { path: match.path, headers: [], queryParameters: [], cookies: [], grpc: false, runtimeFraction: 1 };
   const queryAt = request.path.indexOf("?");
   const query = queryAt < 0 ? "" : request.path.slice(queryAt + 1);
   const meets = (part: Partial<RouteMatch>): boolean => compileConditions({ ...bare, ...part })?.(request, query, 0) ?? true;
   for (const header of match.headers) if (!meets({ headers: [header] })) misses.push(describeHeader(header));
+  for (const cookie of match.cookies) if (!meets({ cookies: [cookie] })) misses.push(`cookie ${cookie.name}`);
   for (const parameter of match.queryParameters) if (!meets({ queryParameters: [parameter] })) misses.push(describeParameter(parameter));
   for (const matcher of match.dynamicMetadata ?? []) if (!meets({ dynamicMetadata: [matcher] })) misses.push(describeMetadata(matcher));
   if (match.grpc && !meets({ grpc: true })) misses.push("gRPC");

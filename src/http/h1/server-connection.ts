@@ -254,7 +254,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     }
     const { path, authority: named } = readTarget(head);
     const authority = named ?? (head.minorVersion === 0 ? config.defaultHostForHttp10 || undefined : undefined);
-    const tunnelling = head.upgrade !== "" && head.upgrade !== "h2c";
+    const upgrade = head.method === "CONNECT" ? "connect" : head.upgrade === "h2c" ? "" : head.upgrade;
+    const tunnelling = upgrade !== "";
     const framing: BodyFraming = tunnelling
       ? bodyUntilClose
       : head.chunked
@@ -270,7 +271,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
       path,
       authority: authority ?? "",
       protocol: head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1",
-      upgrade: tunnelling ? head.upgrade : "",
+      upgrade,
       expectContinue: head.expectContinue,
     });
     this.#stream = stream;
@@ -423,7 +424,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     const hasLength = headers.has("content-length");
     let chunked = false;
     this.#closeDelimited = false;
-    if (status === 101) this.#tunnel = true;
+    const switches = status === 101 || (stream.upgrade === "connect" && !endStream && status >= 200 && status < 300);
+    if (switches) this.#tunnel = true;
     else if (endStream) {
       if (!hasLength && !bodiless) tail = "content-length: 0\r\n";
     } else if (!hasLength) {
@@ -439,7 +441,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     else if (this.#keepAlive10) tail = `connection: keep-alive\r\n${tail}`;
     if (this.#manager.config.properCaseHeaders && tail !== "")
       tail = tail.replace(/(?<=^|\n|-)[a-z](?=[^\r]*:)/g, (start) => start.toUpperCase());
-    this.#writer.begin(`${text}${tail}\r\n`, chunked, endStream || status === 101);
+    this.#writer.begin(`${text}${tail}\r\n`, chunked, endStream || switches);
   }
 
   encodeInformational(status: number, headers: HeaderMap): void {

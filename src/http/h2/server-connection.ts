@@ -119,13 +119,14 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     this.#requests++;
     this.#idle.clear();
     // Extended CONNECT is what an upgrade is in HTTP/1: from here on they are the same.
-    const upgrade = manager.http2.options.allowConnect ? head.upgrade : "";
+    const extended = manager.http2.options.allowConnect ? head.upgrade : "";
+    const upgrade = head.method === "CONNECT" && head.upgrade === "" ? "connect" : extended;
     const timers = this.#spareTimers.pop() ?? new StreamTimers(manager.clock);
     const codec = new Http2ServerStream(this, h2, timers, upgrade !== "");
     h2.handler = codec;
     const stream = new HttpStream(manager, codec, this.#info, timers, {
       headers: head.headers,
-      method: upgrade === "" ? head.method : "GET",
+      method: extended === "" ? head.method : "GET",
       path: head.target,
       authority: head.host ?? "",
       protocol: "HTTP/2",

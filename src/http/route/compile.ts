@@ -1,16 +1,16 @@
 // RouteConfiguration to RouteTable: everything that can be decided when configuration is applied is decided here, so that a
 // request costs one domain lookup and a walk over its virtual host's routes.
-import type { Route, RouteConfiguration, VirtualHost } from "../../envoy/route/route.ts";
+import type { Route, RouteConfiguration, VirtualHost, WeightedCluster } from "../../envoy/route/route.ts";
 import type { Issue, Result } from "../../error.ts";
 import { compileDomains, type DomainEntry } from "../../match/domains.ts";
 import type { FilterOverrides } from "./filter-overrides.ts";
 import { resolveOverrides } from "./filter-overrides.ts";
-import { compileForward } from "./forward.ts";
+import { type ClusterPick, compileDraw, compileForward } from "./forward.ts";
 import type { FormatCompiler, LevelMutators } from "./header-mutator.ts";
 import { compileLevel, mergeLevels } from "./header-mutator.ts";
 import { compileConditions } from "./match-request.ts";
 import { compileRedirect, httpsRedirect } from "./redirect.ts";
-import type { CompiledRoute, RouteTable } from "./route-table.ts";
+import type { CompiledForward, CompiledRoute, RouteTable } from "./route-table.ts";
 import type { CompiledVirtualHost, RouteEntry } from "./table.ts";
 import { compileRoutePath, createTable } from "./table.ts";
 
@@ -95,7 +95,8 @@ function compileRoute(route: Route, context: HostContext, path: Issue["path"]): 
   const { host, config, deps, issues } = context;
   const headers = compileLevel(route.headers, deps.compileFormat, path, issues);
   const { action: model } = route;
-  const forward = model.kind === "route" ? compileForward(model, route.match, deps.compileFormat, path, issues) : undefined;
+  const mirrors = host.mirrors.length > 0 ? host.mirrors : config.mirrors;
+  const forward = model.kind === "route" ? compileForward(model, route.match, mirrors, deps.compileFormat, path, issues) : undefined;
   const own = Object.keys(route.typedPerFilterConfig).length > 0;
   const levels = [config.typedPerFilterConfig, host.typedPerFilterConfig, route.typedPerFilterConfig];
   const compiled: CompiledRoute = {
@@ -126,14 +127,20 @@ function compileShares(
 ): RouteEntry["shares"] {
   const { target } = action.model;
   if (target.kind !== "weighted") return undefined;
-  const { clusters, totalWeight } = target;
+  const { clusters } = target;
   if (clusters.every((cluster) => Object.keys(cluster.typedPerFilterConfig).length === 0)) return undefined;
   const routes = picks.map((pick, i) => ({
     ...compiled,
-    action: { ...action, pickCluster: () => pick },
+    action: { ...action, pickCluster: ownPick(clusters[i]!, pick) },
     filterConfig: resolveOverrides([...levels, clusters[i]!.typedPerFilterConfig]),
   }));
-  return { clusters, totalWeight, routes };
+  return { draw: compileDraw(target), routes };
+}
+
+function ownPick({ clusterHeader }: WeightedCluster, pick: ClusterPick): CompiledForward["pickCluster"] {
+  if (clusterHeader === undefined) return () => pick;
+  const header = clusterHeader.toLowerCase();
+  return (request) => ({ ...pick, name: request.headers.get(header) ?? "" });
 }
 
 function compileTerminal(route: Route): CompiledRoute["action"] {

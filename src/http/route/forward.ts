@@ -1,11 +1,11 @@
 // Forward actions compiled: which cluster, which path and host, which hash.
-import type { ForwardAction, RouteMatch, WeightedCluster } from "../../envoy/route/route.ts";
+import type { ForwardAction, MirrorPolicy, RouteMatch, WeightedCluster, WeightedTarget } from "../../envoy/route/route.ts";
 import type { Issue } from "../../error.ts";
 import { compileHashPolicies } from "./hash-policy.ts";
 import type { FormatCompiler } from "./header-mutator.ts";
 import { compileLevel } from "./header-mutator.ts";
 import { compileHostRewrite, compilePathRewrite } from "./rewrite.ts";
-import type { CompiledForward } from "./route-table.ts";
+import type { CompiledForward, RouteRequest } from "./route-table.ts";
 
 /** The cluster of one request with what belongs to that choice. */
 export type ClusterPick = ReturnType<CompiledForward["pickCluster"]>;
@@ -16,10 +16,14 @@ export interface ForwardParts {
   readonly picks: readonly ClusterPick[];
 }
 
-/** Compiles a forward action. Throws when a regex is not valid RE2; what is wrong with formats goes into `issues`. */
+/**
+ * Compiles a forward action. Throws when a regex is not valid RE2; what is wrong with formats goes into `issues`.
+ * @param mirrors of the levels above, for a route that has none
+ */
 export function compileForward(
   model: ForwardAction,
   match: RouteMatch,
+  mirrors: readonly MirrorPolicy[],
   compileFormat: FormatCompiler,
   path: Issue["path"],
   issues: Issue[],
@@ -28,12 +32,13 @@ export function compileForward(
   const picks =
     target.kind === "weighted"
       ? target.clusters.map((cluster, i) =>
-          weightedPick(cluster, compileFormat, [...path, "route", "weighted_clusters", "clusters", i], issues),
+          weightedPick(cluster, model.metadataMatch, compileFormat, [...path, "route", "weighted_clusters", "clusters", i], issues),
         )
       : [];
   const action: CompiledForward = {
     kind: "route",
     model,
+    mirrors: model.mirrors.length > 0 ? model.mirrors : mirrors,
     pickCluster: compilePick(target, picks),
     rewritePath: compilePathRewrite(match, { prefix: model.prefixRewrite ?? "", regex: model.regexRewrite }),
     rewriteHost: compileHostRewrite(model.hostRewrite),
@@ -42,8 +47,24 @@ export function compileForward(
   return { action, picks };
 }
 
+/** Chooses one of the weighted clusters, by their index. */
+export type ClusterDraw = (request: RouteRequest, random: number) => number;
+
+/** Compiles the choice: by chance, or by the number that a header gives, so that hops can agree. */
+export function compileDraw({ clusters, totalWeight, randomHeader }: WeightedTarget): ClusterDraw {
+  if (randomHeader === undefined) return (_request, random) => drawCluster(clusters, totalWeight, random);
+  const name = randomHeader.toLowerCase();
+  return (request, random) => {
+    const value = request.headers.get(name);
+    const given = value !== undefined && /^[0-9]{1,20}$/.test(value);
+    // The half keeps rounding from falling on the cluster before.
+    const share = given ? (Number(BigInt(value) % BigInt(totalWeight)) + 0.5) / totalWeight : random;
+    return drawCluster(clusters, totalWeight, share);
+  };
+}
+
 /** Which of the weighted clusters a draw in [0, 1) falls on. */
-export function drawCluster(clusters: readonly WeightedCluster[], totalWeight: number, random: number): number {
+function drawCluster(clusters: readonly WeightedCluster[], totalWeight: number, random: number): number {
   let left = random * totalWeight;
   for (let i = 0; i < clusters.length; i++) {
     left -= clusters[i]!.weight;
@@ -65,18 +86,31 @@ function compilePick(target: ForwardAction["target"], picks: readonly ClusterPic
       return (request) => ({ name: (name === ":authority" ? request.authority : request.headers.get(name)) ?? "" });
     }
     case "weighted": {
-      const { clusters, totalWeight } = target;
-      return (_request, random) => picks[drawCluster(clusters, totalWeight, random)]!;
+      const draw = compileDraw(target);
+      const headers = target.clusters.map(({ clusterHeader }) => clusterHeader?.toLowerCase());
+      if (headers.every((header) => header === undefined)) return (request, random) => picks[draw(request, random)]!;
+      return (request, random) => {
+        const at = draw(request, random);
+        const header = headers[at];
+        return header === undefined ? picks[at]! : { ...picks[at]!, name: request.headers.get(header) ?? "" };
+      };
     }
   }
 }
 
-function weightedPick(cluster: WeightedCluster, compileFormat: FormatCompiler, path: Issue["path"], issues: Issue[]): ClusterPick {
+function weightedPick(
+  cluster: WeightedCluster,
+  metadataMatch: ForwardAction["metadataMatch"],
+  compileFormat: FormatCompiler,
+  path: Issue["path"],
+  issues: Issue[],
+): ClusterPick {
   const { request, response } = compileLevel(cluster.headers, compileFormat, path, issues);
   return {
     name: cluster.name,
     ...(request && { requestHeaders: request }),
     ...(response && { responseHeaders: response }),
+    ...(cluster.metadataMatch && { metadataMatch: { ...metadataMatch, ...cluster.metadataMatch } }),
     ...(cluster.hostRewriteLiteral && { hostRewrite: cluster.hostRewriteLiteral }),
   };
 }

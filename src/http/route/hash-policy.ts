@@ -1,5 +1,6 @@
 // Hash policies of a route: the number by which consistent-hash balancers pick, and the cookie that makes it stick.
 import type { HashPolicy } from "../../envoy/route/route.ts";
+import { requireRegex } from "../../match/string-matcher.ts";
 import { queryParameter } from "../../match/query-matcher.ts";
 import type { Hash64 } from "../../match/xxhash64.ts";
 import { hashToHex, xxHash64 } from "../../match/xxhash64.ts";
@@ -62,7 +63,10 @@ function compilePolicy(model: HashPolicy): PolicyHasher {
   switch (model.kind) {
     case "header": {
       const name = model.name.toLowerCase();
-      return (request) => headerHash(request, name);
+      if (model.rewrite === undefined) return (request) => headerHash(request, name, unchanged);
+      const regex = requireRegex(model.rewrite.regex);
+      const { substitution } = model.rewrite;
+      return (request) => headerHash(request, name, (value) => regex.replaceAll(value, substitution));
     }
     case "queryParameter":
       return ({ path }) => {
@@ -71,7 +75,7 @@ function compilePolicy(model: HashPolicy): PolicyHasher {
         return value === undefined ? undefined : { hash: xxHash64(value) };
       };
     case "sourceIp":
-      return (_request, info) => ({ hash: xxHash64(info.connection.remote.ip) });
+      return (_request, info) => ({ hash: xxHash64(info.remote.ip) });
     case "cookie":
       return compileCookie(model);
   }
@@ -80,29 +84,32 @@ function compilePolicy(model: HashPolicy): PolicyHasher {
 function compileCookie(model: Extract<HashPolicy, { kind: "cookie" }>): PolicyHasher {
   const { name, ttlMs } = model;
   const seconds = Math.floor((ttlMs ?? 0) / 1000);
-  const attributes = `${seconds > 0 ? `; Max-Age=${seconds}` : ""}${model.path === "" ? "" : `; Path=${model.path}`}; HttpOnly`;
+  const further = model.attributes.map((attribute) => `; ${attribute.name}${attribute.value === "" ? "" : `=${attribute.value}`}`).join("");
+  const attributes = `${seconds > 0 ? `; Max-Age=${seconds}` : ""}${model.path === "" ? "" : `; Path=${model.path}`}${further}; HttpOnly`;
   return (request, info) => {
     const sent = cookieValue(request, name);
     if (sent !== undefined && sent !== "") return { hash: xxHash64(sent) };
     if (ttlMs === undefined) return undefined;
     // By connection, so that requests that race on one connection get the same cookie.
-    const value = hashToHex(xxHash64(addressText(info.connection.remote) + addressText(info.connection.local)));
+    const value = hashToHex(xxHash64(addressText(info.remote) + addressText(info.connection.local)));
     return { hash: xxHash64(value), setCookie: `${name}="${value}"${attributes}` };
   };
 }
 
-function headerHash(request: RouteRequest, name: string): PolicyHash | undefined {
-  if (name === ":authority" || name === "host") return { hash: xxHash64(request.authority) };
-  if (name === ":path") return { hash: xxHash64(request.path) };
-  if (name === ":method") return { hash: xxHash64(request.method) };
+const unchanged = (value: string): string => value;
+
+function headerHash(request: RouteRequest, name: string, rewrite: (value: string) => string): PolicyHash | undefined {
+  if (name === ":authority" || name === "host") return { hash: xxHash64(rewrite(request.authority)) };
+  if (name === ":path") return { hash: xxHash64(rewrite(request.path)) };
+  if (name === ":method") return { hash: xxHash64(rewrite(request.method)) };
   const { names, values } = request.headers;
   const first = names.indexOf(name);
   if (first < 0) return undefined;
-  if (names.indexOf(name, first + 1) < 0) return { hash: xxHash64(values[first]!) };
+  if (names.indexOf(name, first + 1) < 0) return { hash: xxHash64(rewrite(values[first]!)) };
   // The order in which repeated values came must not matter.
   const sorted = values.filter((_, i) => names[i] === name).sort();
   let hash: Hash64 | undefined;
-  for (const value of sorted) hash = xxHash64(value, hash);
+  for (const value of sorted) hash = xxHash64(rewrite(value), hash);
   return { hash };
 }
 

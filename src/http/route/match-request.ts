@@ -1,7 +1,9 @@
 // route.v3.RouteMatch without its path, as one predicate: headers, query parameters, gRPC, TLS, the runtime share, and what
 // filters have said.
+import { compileStringMatcher } from "../../match/string-matcher.ts";
+import { cookieValue } from "./hash-policy.ts";
 import { isGrpc } from "../grpc.ts";
-import type { RouteMatch } from "../../envoy/route/route.ts";
+import type { CookieMatcher, RouteMatch } from "../../envoy/route/route.ts";
 import { compileAllHeaders } from "../../match/header-matcher.ts";
 import { compileMetadataMatcher } from "../../match/metadata-matcher.ts";
 import { compileQueryMatcher } from "../../match/query-matcher.ts";
@@ -22,6 +24,7 @@ export function compileConditions(model: RouteMatch): RequestTest | undefined {
     const test = compileQueryMatcher(parameter);
     tests.push((_request, query) => test(query));
   }
+  for (const cookie of model.cookies) tests.push(compileCookieTest(cookie));
   const { tls } = model;
   if (tls !== undefined) {
     tests.push(
@@ -38,5 +41,14 @@ export function compileConditions(model: RouteMatch): RequestTest | undefined {
   return (request, query, random) => {
     for (const test of tests) if (!test(request, query, random)) return false;
     return true;
+  };
+}
+
+function compileCookieTest({ name, matcher, invertMatch }: CookieMatcher): RequestTest {
+  const test = compileStringMatcher(matcher);
+  return (request) => {
+    const value = cookieValue(request, name);
+    // As for headers: what is not there matches nothing, and so everything inverted.
+    return (value !== undefined && test(value)) !== invertMatch;
   };
 }

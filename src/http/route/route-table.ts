@@ -1,5 +1,5 @@
 // Contract of compiled routes: what the connection manager and the router see of a RouteConfiguration.
-import type { ForwardAction, Route, VirtualHost } from "../../envoy/route/route.ts";
+import type { ForwardAction, MirrorPolicy, Route, VirtualHost } from "../../envoy/route/route.ts";
 import type { Issue } from "../../error.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { HeaderMap } from "../../wire/header-map.ts";
@@ -31,22 +31,18 @@ export interface ClusterTarget {
   readonly requestHeaders?: HeaderMutator;
   readonly responseHeaders?: HeaderMutator;
   readonly hostRewrite?: string;
+  /** Takes the place of the route's. */
+  readonly metadataMatch?: Readonly<Record<string, unknown>>;
 }
 
 /** A compiled forward action. */
 export interface CompiledForward {
   readonly kind: "route";
   readonly model: ForwardAction;
+  /** The route's mirrors, or its virtual host's, or the configuration's. */
+  readonly mirrors: readonly MirrorPolicy[];
   /** The cluster for this request; weighted clusters draw `random` in [0,1). `mutators` belong to the chosen weighted cluster. */
-  pickCluster(
-    request: RouteRequest,
-    random: number,
-  ): {
-    readonly name: string;
-    readonly requestHeaders?: HeaderMutator;
-    readonly responseHeaders?: HeaderMutator;
-    readonly hostRewrite?: string;
-  };
+  pickCluster(request: RouteRequest, random: number): ClusterTarget;
   /** The path to send upstream, or undefined when it stays. */
   readonly rewritePath: ((path: string) => string) | undefined;
   /** The host to send upstream, or undefined when it stays. `auto` is resolved by the router. */

@@ -1,10 +1,10 @@
 // The compiled route table at work: authority to virtual host, then the first route that matches. Runs for every request.
-import type { VirtualHost, WeightedCluster } from "../../envoy/route/route.ts";
+import type { VirtualHost } from "../../envoy/route/route.ts";
 import type { PathMatcher } from "../../envoy/string-matcher.ts";
 import type { DomainTable } from "../../match/domains.ts";
 import type { PathTest } from "../../match/path-matcher.ts";
 import { compilePathMatcher } from "../../match/path-matcher.ts";
-import { drawCluster } from "./forward.ts";
+import type { ClusterDraw } from "./forward.ts";
 import type { RequestTest } from "./match-request.ts";
 import { forwardedScheme } from "./redirect.ts";
 import type { CompiledRoute, RouteRequest, RouteTable } from "./route-table.ts";
@@ -28,10 +28,8 @@ export interface RoutePath {
 export interface RouteEntry extends RoutePath {
   readonly conditions: RequestTest | undefined;
   readonly route: CompiledRoute;
-  /** Set when the weighted cluster has to be drawn with the route; `routes` are in the order of `clusters`. */
-  readonly shares:
-    | { readonly clusters: readonly WeightedCluster[]; readonly totalWeight: number; readonly routes: readonly CompiledRoute[] }
-    | undefined;
+  /** Set when the weighted cluster has to be drawn with the route; `routes` are in the order of the clusters. */
+  readonly shares: { readonly draw: ClusterDraw; readonly routes: readonly CompiledRoute[] } | undefined;
 }
 
 /** A virtual host as the walk sees it. */
@@ -85,7 +83,7 @@ function walk(routes: readonly RouteEntry[], request: RouteRequest, random: numb
       if (!entry.conditions(request, query, random)) continue;
     }
     const { shares } = entry;
-    return shares === undefined ? entry.route : shares.routes[drawCluster(shares.clusters, shares.totalWeight, random)];
+    return shares === undefined ? entry.route : shares.routes[shares.draw(request, random)];
   }
   return undefined;
 }

@@ -237,7 +237,8 @@ export class Http1Client implements UpstreamExchange {
   #startResponse(head: Head, handler: ResponseHandler): void {
     const { status } = head;
     let framing: BodyFraming = bodyUntilClose;
-    if (status === 101) this.#tunnel = true;
+    const tunnel = status === 101 || (this.#method === "CONNECT" && status < 300);
+    if (tunnel) this.#tunnel = true;
     else if (this.#method === "HEAD" || status === 204 || status === 304) framing = noBody;
     else if (head.chunked) framing = chunkedBody;
     else if (head.contentLength >= 0) framing = { kind: "length", length: head.contentLength };

@@ -11,8 +11,10 @@ const bodilessMethods: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "
  * @param bodiless no body follows
  */
 export function encodeRequestHead(request: RequestHead, chunked: boolean, bodiless: boolean): string {
-  let text = `${request.method} ${request.path} HTTP/1.1\r\nhost: ${request.authority}\r\n${encodeFields(request.headers)}`;
-  if (request.upgrade !== "") text += `connection: Upgrade\r\nupgrade: ${request.upgrade}\r\n`;
+  const connect = request.method === "CONNECT";
+  const target = connect ? request.authority : request.path;
+  let text = `${request.method} ${target} HTTP/1.1\r\nhost: ${request.authority}\r\n${encodeFields(request.headers)}`;
+  if (request.upgrade !== "" && !connect) text += `connection: Upgrade\r\nupgrade: ${request.upgrade}\r\n`;
   if (request.expectContinue) text += "expect: 100-continue\r\n";
   if (chunked) text += "transfer-encoding: chunked\r\n";
   else if (bodiless && request.upgrade === "" && !bodilessMethods.has(request.method) && !request.headers.has("content-length")) {

@@ -48,6 +48,13 @@ export class Http2Exchange implements UpstreamExchange, Http2StreamHandler {
   #encode(stream: Http2Stream, request: RequestHead): void {
     const { encoder } = stream.session;
     encoder.begin();
+    if (request.upgrade === "connect") {
+      // Whom it is for is all that it says (RFC 9113 section 8.5).
+      encoder.field(":method", request.method);
+      encoder.field(":authority", request.authority);
+      for (let i = 0; i < request.headers.size; i++) encoder.field(request.headers.names[i]!, request.headers.values[i]!);
+      return;
+    }
     this.#upgrade = request.upgrade;
     const method = request.upgrade === "" ? request.method : "CONNECT";
     // Envoy keeps pseudo-fields in the order that its codec of the other side made them in.

@@ -140,19 +140,24 @@ function grpcAuthorizer(config: ExtAuthzConfig, service: GrpcAuthorizationServic
     if (cluster === undefined) return (onDone(failedCall(`cluster ${service.cluster} does not exist`)), noCall);
     asking++;
     const { info } = stream;
-    const message = encodeCheckRequest(info.connection, context.clock.wallMs(), {
-      id: String(asking),
-      method: stream.method,
-      headers: headersOf(stream, shown, body),
-      path: stream.path,
-      host: stream.authority,
-      scheme: stream.scheme,
-      size: info.bytesReceived,
-      protocol: info.protocol,
-      body: body?.bytes,
-      rawBody: body?.raw ?? false,
-      contextExtensions,
-    });
+    const message = encodeCheckRequest(
+      info.connection,
+      context.clock.wallMs(),
+      {
+        id: String(asking),
+        method: stream.method,
+        headers: headersOf(stream, shown, body),
+        path: stream.path,
+        host: stream.authority,
+        scheme: stream.scheme,
+        size: info.bytesReceived,
+        protocol: info.protocol,
+        body: body?.bytes,
+        rawBody: body?.raw ?? false,
+        contextExtensions,
+      },
+      info.remote,
+    );
     const request = { authority: service.authority, path: checkPath, message };
     return callGrpc(cluster, request, { clock: context.clock, timeoutMs: service.timeoutMs, onDone });
   };

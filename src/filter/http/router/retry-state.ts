@@ -2,7 +2,7 @@
 // of one request's retries.
 import type { Clock, Timer } from "../../../clock.ts";
 import type { CircuitBreakerThresholds } from "../../../envoy/cluster/cluster.ts";
-import type { RetryPolicy } from "../../../envoy/route/route.ts";
+import type { RateLimitedBackOff, RetryPolicy } from "../../../envoy/route/route.ts";
 import type { ProxyError } from "../../../error.ts";
 import { compileFieldMatcher } from "../../../match/header-matcher.ts";
 import type { Host, ResourceCounts, UpstreamCluster } from "../../../upstream/cluster.ts";
@@ -22,6 +22,8 @@ export interface CompiledRetryPolicy {
   readonly statusCodes: ReadonlySet<number>;
   readonly headers: readonly ((headers: HeaderMap) => boolean)[];
   readonly grpcStatuses: ReadonlySet<string>;
+  /** Whether a request may be tried again at all, by its headers. */
+  readonly admits: (headers: HeaderMap) => boolean;
 }
 
 const grpcConditions: Readonly<Record<string, string>> = {
@@ -51,10 +53,16 @@ export function compileRetryPolicy(model: RetryPolicy): CompiledRetryPolicy {
     envoyRateLimited: on.has("envoy-ratelimited"),
     statusCodes: new Set(on.has("retriable-status-codes") ? model.retriableStatusCodes : []),
     headers: on.has("retriable-headers") ? model.retriableHeaders.map((header) => compileFieldMatcher(header)) : [],
+    admits: compileAdmission(model),
     grpcStatuses: new Set(model.retryOn.flatMap((condition) => grpcConditions[condition] ?? [])),
   };
   compiled.set(model, policy);
   return policy;
+}
+
+function compileAdmission({ retriableRequestHeaders }: RetryPolicy): CompiledRetryPolicy["admits"] {
+  const tests = retriableRequestHeaders.map((header) => compileFieldMatcher(header));
+  return tests.length === 0 ? () => true : (headers) => tests.some((test) => test(headers));
 }
 
 /** Why an attempt is not followed by another. `overflow`: the circuit breaker; `limit`: all retries used. */
@@ -76,6 +84,8 @@ export class RetryState {
   #left: number;
   #backOffs = 0;
   #held = false;
+  /** The wait that the last response asked for. */
+  #askedMs: number | undefined;
   /** Retries that were started. */
   used = 0;
   /** Hosts tried, for previous_hosts. */
@@ -102,8 +112,11 @@ export class RetryState {
     return policy.serverError || policy.gatewayError || policy.reset ? this.#take() : "no";
   }
 
-  /** An attempt got response headers. */
-  onResponse(status: number, headers: HeaderMap): RetryVerdict {
+  /**
+   * An attempt got response headers.
+   * @param clock for the time of day, which a reset header may name
+   */
+  onResponse(status: number, headers: HeaderMap, clock: Clock): RetryVerdict {
     this.release();
     const { policy } = this;
     const wanted =
@@ -117,6 +130,8 @@ export class RetryState {
     if (!wanted) return "no";
     // A rate limiter's no is not to be answered by asking again, unless the policy says so.
     if (!policy.envoyRateLimited && headers.has("x-envoy-ratelimited")) return "no";
+    const { rateLimitedBackOff } = policy.model;
+    this.#askedMs = rateLimitedBackOff === undefined ? undefined : askedBackOff(rateLimitedBackOff, headers, clock.wallMs());
     return this.#take();
   }
 
@@ -143,14 +158,18 @@ export class RetryState {
     this.#cluster.resources.default.retries--;
   }
 
-  /** Calls `again` after the back-off: fully jittered, base x 2^n, capped. Holds a slot of max_retries until `release`, as in Envoy. */
+  /** Calls `again` after the wait that the response asked for, or the back-off: fully jittered, base x 2^n, capped. Holds a slot of max_retries until `release`, as in Envoy. */
   schedule(clock: Clock, again: () => void): Timer {
     const { backOffBaseMs, backOffMaxMs } = this.policy.model;
     const cap = Math.min(backOffBaseMs * (2 ** Math.min(this.#backOffs + 1, 30) - 1), backOffMaxMs);
-    this.#backOffs++;
+    const askedMs = this.#askedMs;
+    this.#askedMs = undefined;
+    // What was asked for is the least, with half as much again at random, so that not everybody comes back at once.
+    const delayMs = askedMs === undefined ? this.#random() * cap : askedMs * (1 + this.#random() / 2);
+    if (askedMs === undefined) this.#backOffs++;
     this.#cluster.resources.default.retries++;
     this.#held = true;
-    return clock.after(this.#random() * cap, again);
+    return clock.after(delayMs, again);
   }
 }
 
@@ -159,6 +178,17 @@ function maxRetries(thresholds: CircuitBreakerThresholds, counts: ResourceCounts
   const budget = thresholds.retryBudget;
   if (budget === undefined) return thresholds.maxRetries;
   return Math.max((budget.budgetPercent / 100) * (counts.requests + counts.pendingRequests), budget.minRetryConcurrency);
+}
+
+/** The wait that a response asks for; undefined when it does not, or for longer than is waited. */
+function askedBackOff({ resetHeaders, maxMs }: RateLimitedBackOff, headers: HeaderMap, wallMs: number): number | undefined {
+  for (const { name, format } of resetHeaders) {
+    const value = headers.get(name);
+    if (value === undefined || !/^[0-9]{1,15}$/.test(value)) continue;
+    const ms = Number(value) * 1000 - (format === "SECONDS" ? 0 : wallMs);
+    if (ms >= 0 && ms <= maxMs) return ms;
+  }
+  return undefined;
 }
 
 function isConnectFailure(error: ProxyError): boolean {

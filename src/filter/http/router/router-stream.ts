@@ -1,29 +1,29 @@
 // One forwarded request: finishes the request headers, gets a connection, relays both bodies with backpressure, retries and
 // times out. It is the stream's terminal filter, the pool's waiter and the upstream connection's handler in one object, so
 // that a request allocates no closures.
-import type { Clock } from "../../../clock.ts";
 import { ProxyError } from "../../../error.ts";
 import { replies, resetAfterResponseDetails, resetFlag, resetReply, type LocalReply } from "../../../http/local-reply.ts";
 import type { ClusterTarget, CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
-import { httpStatusOfGrpc, isGrpc } from "../../../http/grpc.ts";
+import { isGrpc, outlierStatus } from "../../../http/grpc.ts";
 import type { HttpStream, TerminalFilter } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { HttpPool, PoolWaiter, ResponseHandler, UpstreamExchange } from "../../../upstream/pool/exchange.ts";
 import { poolOf, type RequestedServer } from "../../../upstream/pool/pool-of.ts";
+import { TcpTunnelPool } from "../../../upstream/pool/tcp-tunnel.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
+import { createMirrors, type MirrorDeps, type Mirrors } from "./mirrors.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { finishRequestHeaders, rewriteHost, type RequestRoute } from "./request-headers.ts";
 import { requestedServer } from "./requested-server.ts";
+import { noControls, takeControls } from "./request-controls.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "./retry-state.ts";
 
 /** What the router needs beside the stream. */
-export interface RouterDeps {
-  readonly clock: Clock;
-  readonly random: () => number;
+export interface RouterDeps extends MirrorDeps {
   readonly suppressEnvoyHeaders: boolean;
   /** respect_expected_rq_timeout: the request's own x-envoy-expected-rq-timeout-ms replaces the route's timeout. */
   readonly respectExpectedTimeout: boolean;
@@ -45,6 +45,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   readonly #retry: RetryState | undefined;
   readonly #bodiless: boolean;
   readonly #timeoutMs: number;
+  readonly #perTryTimeoutMs: number;
+  readonly #alternativeTimeoutStatus: boolean;
   #client: UpstreamExchange | undefined;
   #pool: HttpPool | undefined;
   #host: Host | undefined;
@@ -63,6 +65,9 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #setCookie: string | undefined;
   /** The server's name where the request says it; the cluster's own otherwise. */
   #server: RequestedServer | undefined;
+  #mirrors: Mirrors | undefined;
+  /** An upgrade or CONNECT was agreed to. */
+  #tunnelling = false;
   hash: number | undefined;
 
   constructor(
@@ -80,11 +85,19 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#by = { route, action, target, suppressEnvoyHeaders: deps.suppressEnvoyHeaders };
     this.#cluster = cluster;
     this.#deps = deps;
-    const policy = action.model.retryPolicy ?? route.virtualHost.retryPolicy;
-    this.#retry =
-      policy === undefined || stream.upgrade !== "" ? undefined : new RetryState(compileRetryPolicy(policy), cluster, deps.random);
+    const routePolicy = action.model.retryPolicy ?? route.virtualHost.retryPolicy;
+    const controls = stream.internal ? takeControls(stream.headers, routePolicy) : noControls;
+    this.#alternativeTimeoutStatus = controls.alternativeTimeoutStatus;
     this.#timeoutMs =
-      (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ?? action.model.timeoutMs;
+      (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ??
+      controls.timeoutMs ??
+      action.model.timeoutMs;
+    const policy = controls.retryPolicy ?? routePolicy;
+    const compiled = policy === undefined || stream.upgrade !== "" ? undefined : compileRetryPolicy(policy);
+    this.#retry = compiled?.admits(stream.headers) === true ? new RetryState(compiled, cluster, deps.random) : undefined;
+    const perTryMs = controls.perTryTimeoutMs ?? policy?.perTryTimeoutMs ?? 0;
+    // A try may not take longer than everything.
+    this.#perTryTimeoutMs = this.#timeoutMs > 0 && perTryMs >= this.#timeoutMs ? 0 : perTryMs;
     this.#requestComplete = stream.requestComplete;
     this.#bodiless = stream.requestComplete;
   }
@@ -98,13 +111,19 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     return this.#stream.headers;
   }
   get metadataMatch(): Readonly<Record<string, unknown>> {
-    return this.#action.model.metadataMatch;
+    return this.#target.metadataMatch ?? this.#action.model.metadataMatch;
   }
   get avoid(): ReadonlySet<Host> | undefined {
     return this.#retry?.tried;
   }
   get avoidAttempts(): number {
     return this.#retry?.policy.model.hostSelectionRetryMaxAttempts ?? 0;
+  }
+
+  /** The upstream gets the bytes of the tunnel and no HTTP (connect_config). */
+  get #terminates(): boolean {
+    const { connect } = this.#action.model;
+    return connect !== undefined && (this.#stream.upgrade === "connect" || (connect.allowPost && this.#stream.method === "POST"));
   }
 
   // --- starting ------------------------------------------------------------------------------------------------------
@@ -126,7 +145,14 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     finishRequestHeaders(stream, this.#by, this.#expectedTimeoutMs(this.#timeoutMs));
     const { nameByRequest } = this.#cluster.model.http;
     if (nameByRequest !== undefined) this.#server = requestedServer(nameByRequest, stream);
+    // With the headers as they are before the choice of a host changes them.
+    const { mirrors } = this.#action;
+    const copies = mirrors.length === 0 ? undefined : createMirrors(mirrors, stream, this.#timeoutMs, this.#deps);
     this.#attempt();
+    // A request that has nowhere to go is not copied either.
+    if (copies === undefined || this.#host === undefined) return;
+    copies.start();
+    this.#mirrors = copies;
   }
 
   #applyMaxDuration(): void {
@@ -143,7 +169,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
 
   #expectedTimeoutMs(leftMs: number): number {
-    const perTry = this.#retry?.policy.model.perTryTimeoutMs ?? 0;
+    const perTry = this.#perTryTimeoutMs;
     if (leftMs <= 0) return perTry;
     return Math.round(perTry > 0 && perTry < leftMs ? perTry : leftMs);
   }
@@ -173,7 +199,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     const { upstreamAlpn: alpn, upstreamAlpnKey: alpnKey } = stream;
-    const pool = poolOf(host, cluster, info.protocol, alpn, alpnKey, this.#server, info.connection.upstreamSource, this.#deps.clock);
+    const { upstreamSource: source } = info.connection;
+    const pool = this.#terminates
+      ? new TcpTunnelPool(host, cluster, source)
+      : poolOf(host, cluster, info.protocol, alpn, alpnKey, this.#server, source, this.#deps.clock);
     this.#pool = pool;
     const client = pool.acquire(this);
     if (client !== undefined) this.#attach(client);
@@ -237,9 +266,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#deadlineMs = nowMs + timeoutMs;
       timers.response.set(timeoutMs, nowMs);
     }
-    const model = this.#retry?.policy.model;
-    if (model === undefined || !this.#attached) return;
-    const perTryMs = model.perTryTimeoutMs > 0 ? model.perTryTimeoutMs : model.perTryIdleTimeoutMs;
+    if (!this.#attached) return;
+    const perTryMs = this.#perTryTimeoutMs > 0 ? this.#perTryTimeoutMs : (this.#retry?.policy.model.perTryIdleTimeoutMs ?? 0);
     if (perTryMs > 0) timers.perTry.set(perTryMs);
   }
 
@@ -247,6 +275,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onRequestData(data: Buffer, endStream: boolean): void {
     this.#requestComplete = endStream;
+    this.#mirrors?.write(data, endStream);
     const client = this.#client;
     const { bufferLimitBytes } = this.#stream.manager;
     if (client === undefined) {
@@ -262,6 +291,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   onRequestTrailers(trailers: HeaderMap): void {
     this.#requestComplete = true;
     this.#trailers = trailers;
+    this.#mirrors?.writeTrailers(trailers);
     this.#client?.writeTrailers(trailers);
   }
 
@@ -273,6 +303,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onRequestReadDone(): void {
     this.#client?.flush();
+    this.#mirrors?.flush();
   }
 
   #pause(): void {
@@ -315,13 +346,13 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     if (!info.healthCheck) stats.response(status);
-    if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(this.#judgedStatus(status, headers));
+    if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(outlierStatus(stream.headers, status, headers));
     if (this.#cluster.model.healthCheck !== undefined && headers.has("x-envoy-immediate-health-check-fail"))
       this.#host?.onImmediateHealthCheckFail();
     if (this.#completeMs > 0) stats.upstreamRqTime.record(now - this.#completeMs);
     const retry = this.#retry;
     if (retry !== undefined && this.#replay.replayable) {
-      const verdict = retry.onResponse(status, headers);
+      const verdict = retry.onResponse(status, headers, this.#deps.clock);
       if (verdict === "retry") {
         const client = this.#client;
         this.#detach();
@@ -334,18 +365,13 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     this.#replay.drop();
     info.responseCodeDetails = "via_upstream";
-    if (stream.upgrade !== "") {
+    if (stream.upgrade !== "" && !(stream.upgrade === "connect" && endStream)) {
       this.#respondToUpgrade(head);
       return;
     }
     this.#finishResponseHeaders(status, headers, now);
     if (endStream) this.#end();
     stream.respondHeaders(status, headers, endStream);
-  }
-
-  /** A gRPC failure that comes in the response headers counts as the HTTP status it stands for. */
-  #judgedStatus(status: number, headers: HeaderMap): number {
-    return (isGrpc(this.#stream.headers) ? httpStatusOfGrpc(headers.get("grpc-status")) : undefined) ?? status;
   }
 
   #finishResponseHeaders(status: number, headers: HeaderMap, now: number): void {
@@ -365,7 +391,9 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #respondToUpgrade(head: Head): void {
     const stream = this.#stream;
     const { headers, status } = head;
+    if (stream.upgrade === "connect") return this.#respondToConnect(status, headers);
     if (status === 101) {
+      this.#tunnelling = true;
       const answer = new HeaderMap();
       answer.add("upgrade", head.upgrade === "" ? stream.upgrade : head.upgrade);
       answer.add("connection", "Upgrade");
@@ -383,6 +411,22 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#end();
     client?.abort();
     stream.respondHeaders(status, headers, true);
+  }
+
+  #respondToConnect(status: number, headers: HeaderMap): void {
+    const stream = this.#stream;
+    const accepted = status < 300;
+    stream.info.responseCode = status;
+    this.#target.responseHeaders?.apply(headers, stream.info);
+    this.#route.responseHeaders?.apply(headers, stream.info);
+    this.#tunnelling = accepted;
+    if (accepted) {
+      // What a tunnel carries has no length (RFC 9110 section 9.3.6).
+      headers.remove("content-length");
+      stream.timers.response.clear();
+    } else stream.closeAfterResponse = true;
+    stream.respondHeaders(status, headers, false);
+    if (accepted && !stream.done) stream.codec.startTunnel();
   }
 
   onResponseData(data: Buffer, endStream: boolean): void {
@@ -411,10 +455,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (this.#ended) return;
     if (this.#stream.responseStarted) {
       // The end of a tunnel is no failure.
-      if (this.#stream.info.responseCode !== 101) this.#host?.onResult("connect_failed");
+      if (!this.#tunnelling) this.#host?.onResult("connect_failed");
       this.#cluster.stats.upstreamRqRxReset.inc();
       this.#end();
-      if (this.#stream.info.responseCode === 101) this.#stream.abortResponse(flag.UC, "upstream_remote_disconnect");
+      if (this.#tunnelling) this.#stream.abortResponse(flag.UC, "upstream_remote_disconnect");
       else this.#stream.abortResponse(resetFlag(error), resetAfterResponseDetails(error));
       return;
     }
@@ -478,22 +522,26 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#noteTimeout();
     this.#release();
     if (this.#stream.responseStarted) this.#stream.abortResponse(flag.UT, replies.responseTimeout.details);
-    else this.#reply(replies.responseTimeout);
+    else this.#reply(this.#timeoutReply(replies.responseTimeout));
+  }
+
+  #timeoutReply(reply: LocalReply): LocalReply {
+    return this.#alternativeTimeoutStatus ? { ...reply, status: 204, body: "" } : reply;
   }
 
   onPerTryTimeout(): void {
     const retry = this.#retry;
-    if (retry === undefined || this.#ended || this.#stream.responseStarted) return;
+    if (this.#ended || this.#stream.responseStarted) return;
     this.#cluster.stats.upstreamRqPerTryTimeout.inc();
     this.#noteTimeout();
     this.#release();
-    const verdict = this.#replay.replayable ? retry.onPerTryTimeout() : "no";
-    if (verdict === "retry") {
+    const verdict = retry !== undefined && this.#replay.replayable ? retry.onPerTryTimeout() : "no";
+    if (retry !== undefined && verdict === "retry") {
       this.#again(retry);
       return;
     }
     this.#noteVerdict(verdict);
-    this.#reply(retry.policy.model.perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout);
+    this.#reply(this.#timeoutReply(this.#perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout));
   }
 
   // A request that still waits for a connection, or for its next attempt, has no host to blame.
@@ -510,6 +558,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (this.#attached && !this.#ended) this.#cluster.stats.upstreamRqTxReset.inc();
     // Not #end(): that would let go of the connection without breaking its exchange off.
     this.#ended = true;
+    this.#mirrors?.end();
     this.#release();
   }
 

@@ -22,6 +22,8 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
   const deps: RouterDeps = {
     clock: context.clock,
     random: context.random,
+    clusters,
+    localAddress: context.localAddress,
     suppressEnvoyHeaders: config.suppressEnvoyHeaders,
     respectExpectedTimeout: config.respectExpectedRqTimeout,
   };
@@ -49,7 +51,9 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
       }
       if (action.kind === "direct_response") {
         counters.directResponse.inc();
-        return answer(stream, route, action.status, action.body);
+        // What was created is where the request was for, as Envoy says it.
+        const location = action.status === 201 ? `${stream.scheme}://${stream.authority}${stream.path}` : undefined;
+        return answer(stream, route, action.status, action.body, location);
       }
       const target = stream.target ?? action.pickCluster(stream, context.random());
       const cluster = clusters.get(target.name);

@@ -105,6 +105,7 @@ suite("decodeRouteConfiguration", () => {
         perTryIdleTimeoutMs: 0,
         retriableStatusCodes: [],
         retriableHeaders: [],
+        retriableRequestHeaders: [],
         backOffBaseMs: 25,
         backOffMaxMs: 250,
         avoidPreviousHosts: true,
@@ -130,7 +131,7 @@ suite("decodeRouteConfiguration", () => {
     assert.deepEqual(action.target.clusters[1]?.headers.requestRemove, ["x-a"]);
     assert.equal(action.mirrors[0]?.fraction, 0.5);
     assert.deepEqual(action.hashPolicy, [
-      { kind: "cookie", name: "c", ttlMs: 60_000, path: "/", terminal: false },
+      { kind: "cookie", name: "c", ttlMs: 60_000, path: "/", attributes: [], terminal: false },
       { kind: "sourceIp", terminal: true },
     ]);
   });

@@ -213,11 +213,11 @@ const hashes: readonly (readonly [
   ["source address", [{ kind: "sourceIp", terminal: false }], "127.0.0.1"],
   [
     "cookie that is there",
-    [{ kind: "cookie", name: "sticky", ttlMs: 60_000, path: "/", terminal: false }],
+    [{ kind: "cookie", name: "sticky", ttlMs: 60_000, path: "/", attributes: [], terminal: false }],
     "abc",
     request("/", { fields: { cookie: 'a=b; sticky="abc"' } }),
   ],
-  ["cookie without a ttl is not made", [{ kind: "cookie", name: "sticky", path: "/", terminal: false }], undefined],
+  ["cookie without a ttl is not made", [{ kind: "cookie", name: "sticky", path: "/", attributes: [], terminal: false }], undefined],
   [
     "terminal policy",
     [
@@ -270,7 +270,7 @@ test("repeated headers hash alike in any order", () => {
 });
 
 test("a missing sticky cookie is made from the connection's addresses, the same for all its requests", () => {
-  const hashPolicy: readonly HashPolicy[] = [{ kind: "cookie", name: "sticky", ttlMs: 60_000, path: "/", terminal: false }];
+  const hashPolicy: readonly HashPolicy[] = [{ kind: "cookie", name: "sticky", ttlMs: 60_000, path: "/", attributes: [], terminal: false }];
   const { hash } = forwardOf(routes(route("r", prefix("/"), forward({ hashPolicy }))).match(request("/"), 0));
   const value = hashToHex(xxHash64("127.0.0.1:40000127.0.0.1:19000"));
   const expected = { hash: xxHash64(value).hi, setCookie: `sticky="${value}"; Max-Age=60; Path=/; HttpOnly` };
@@ -281,7 +281,62 @@ test("a missing sticky cookie is made from the connection's addresses, the same 
 });
 
 test("a session cookie has neither age nor path", () => {
-  const hashPolicy: readonly HashPolicy[] = [{ kind: "cookie", name: "s", ttlMs: 0, path: "", terminal: false }];
+  const hashPolicy: readonly HashPolicy[] = [{ kind: "cookie", name: "s", ttlMs: 0, path: "", attributes: [], terminal: false }];
   const { hash } = forwardOf(routes(route("r", prefix("/"), forward({ hashPolicy }))).match(request("/"), 0));
   assert.match(hash?.(request("/"), streamInfo(), () => 0).setCookie ?? "", /^s="[0-9a-f]{16}"; HttpOnly$/);
+});
+
+const ownCluster = (name: string, weight: number) => ({ name, weight, headers: noHeaders, typedPerFilterConfig: {} });
+
+test("a header's number takes the place of chance among weighted clusters", () => {
+  const clusters = [ownCluster("a", 10), ownCluster("b", 90)];
+  const target = { kind: "weighted", clusters, totalWeight: 100, randomHeader: "X-Random" } as const;
+  const action = forwardOf(routes(route("r", prefix("/"), forward({ target }))).match(request("/"), 0));
+  const values = ["0", "9", "10", "99", "100", "109", "110", "18446744073709551615"];
+  const picked = values.map((value) => action.pickCluster(request("/", { fields: { "x-random": value } }), 0.99).name);
+  assert.deepEqual(picked, ["a", "a", "b", "b", "a", "a", "b", "b"]);
+  for (const none of ["", "-1", "x"]) {
+    assert.equal(action.pickCluster(request("/", { fields: { "x-random": none } }), 0.05).name, "a", `"${none}" is no number`);
+  }
+});
+
+test("a weighted cluster may be named by a header, and have subsets of its own", () => {
+  const clusters = [{ ...ownCluster("", 1), clusterHeader: "X-To", metadataMatch: { version: "v2" } }];
+  const target = { kind: "weighted", clusters, totalWeight: 1 } as const;
+  const action = forwardOf(
+    routes(route("r", prefix("/"), forward({ target, metadataMatch: { version: "v1", zone: "z" } }))).match(request("/"), 0),
+  );
+  const picked = action.pickCluster(request("/", { fields: { "x-to": "c" } }), 0);
+  assert.deepEqual([picked.name, picked.metadataMatch], ["c", { version: "v2", zone: "z" }]);
+  assert.equal(action.pickCluster(request("/"), 0).name, "");
+});
+
+test("only what a rewrite leaves of a header is hashed", () => {
+  const rewrite = { regex: "^(\\w+)-.*$", substitution: "\\1" };
+  const hash = (value: string, policy: object): number | undefined =>
+    forwardOf(
+      routes(route("r", prefix("/"), forward({ hashPolicy: [{ kind: "header", name: "x-user", terminal: false, ...policy }] }))).match(
+        request("/"),
+        0,
+      ),
+    ).hash?.(request("/", { fields: { "x-user": value } }), streamInfo(), () => 0).hash;
+  assert.equal(hash("ann-1", { rewrite }), hash("ann-2", { rewrite }));
+  assert.equal(hash("ann-1", { rewrite }), hash("ann", {}));
+  assert.notEqual(hash("ann-1", {}), hash("ann-2", {}));
+});
+
+test("cookies are conditions of a route", () => {
+  const cookie = { name: "user", matcher: { kind: "exact", value: "ann", ignoreCase: false }, invertMatch: false } as const;
+  const with_ = (fields: Readonly<Record<string, string>>, invertMatch: boolean): boolean =>
+    routes(route("r", prefix("/"), forward(), {}, { cookies: [{ ...cookie, invertMatch }] })).match(request("/", { fields }), 0) !==
+    undefined;
+  const cases: readonly (readonly [Readonly<Record<string, string>>, boolean])[] = [
+    [{ cookie: "a=b; user=ann" }, true],
+    [{ cookie: "user=bob" }, false],
+    [{}, false],
+  ];
+  for (const [fields, matches] of cases) {
+    assert.equal(with_(fields, false), matches, JSON.stringify(fields));
+    assert.equal(with_(fields, true), !matches, `not ${JSON.stringify(fields)}`);
+  }
 });

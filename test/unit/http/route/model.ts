@@ -67,7 +67,7 @@ export function route(
 ): Route {
   return {
     name,
-    match: { path, headers: [], queryParameters: [], grpc: false, runtimeFraction: 1, ...match },
+    match: { path, headers: [], queryParameters: [], cookies: [], grpc: false, runtimeFraction: 1, ...match },
     action,
     headers: noHeaders,
     metadata: {},
@@ -85,6 +85,7 @@ export function host(domains: readonly string[], routes: readonly Route[], overr
     headers: noHeaders,
     includeRequestAttemptCount: false,
     includeAttemptCountInResponse: false,
+    mirrors: [],
     typedPerFilterConfig: {},
     ...overrides,
   };
@@ -99,6 +100,7 @@ export function config(virtualHosts: readonly VirtualHost[], overrides: Partial<
     validateClusters: false,
     ignorePortInHostMatching: false,
     maxDirectResponseBodySizeBytes: 4096,
+    mirrors: [],
     typedPerFilterConfig: {},
     ...overrides,
   };

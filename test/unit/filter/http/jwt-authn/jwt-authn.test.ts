@@ -47,6 +47,7 @@ function config(requires: JwtRequirement | undefined = byProvider, providers: re
     path: { kind: "prefix", value: "/jwt", caseSensitive: true },
     headers: [],
     queryParameters: [],
+    cookies: [],
     grpc: false,
     runtimeFraction: 1,
   } as const;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import type { Clock } from "../../../../../src/clock.ts";
 import type { RetryPolicy } from "../../../../../src/envoy/route/route.ts";
 import { ProxyError, type ProxyErrorCode } from "../../../../../src/error.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "../../../../../src/filter/http/router/retry-state.ts";
@@ -29,6 +30,7 @@ function state(retryOn: readonly string[], more: Partial<RetryPolicy> = {}, maxR
     perTryIdleTimeoutMs: 0,
     retriableStatusCodes: [],
     retriableHeaders: [],
+    retriableRequestHeaders: [],
     backOffBaseMs: 25,
     backOffMaxMs: 250,
     avoidPreviousHosts: false,
@@ -38,6 +40,7 @@ function state(retryOn: readonly string[], more: Partial<RetryPolicy> = {}, maxR
   return new RetryState(compileRetryPolicy(policy), of, () => 0.5);
 }
 
+const clock = hasty([]);
 const istioDefault = ["connect-failure", "refused-stream", "unavailable", "cancelled", "retriable-status-codes"];
 
 const responses: readonly (readonly [readonly string[], number, RetryVerdict])[] = [
@@ -51,7 +54,7 @@ const responses: readonly (readonly [readonly string[], number, RetryVerdict])[]
 ];
 for (const [retryOn, status, expected] of responses) {
   test(`${retryOn.join(",")} on status ${status}: ${expected}`, () =>
-    assert.equal(state(retryOn).onResponse(status, new HeaderMap()), expected));
+    assert.equal(state(retryOn).onResponse(status, new HeaderMap(), clock), expected));
 }
 
 const resets: readonly (readonly [readonly string[], ProxyErrorCode, boolean, RetryVerdict])[] = [
@@ -73,44 +76,83 @@ for (const [retryOn, code, sent, expected] of resets) {
 }
 
 test("listed status codes count only with retriable-status-codes", () => {
-  assert.equal(state(["retriable-status-codes"], { retriableStatusCodes: [418] }).onResponse(418, new HeaderMap()), "retry");
-  assert.equal(state(["5xx"], { retriableStatusCodes: [418] }).onResponse(418, new HeaderMap()), "no");
+  assert.equal(state(["retriable-status-codes"], { retriableStatusCodes: [418] }).onResponse(418, new HeaderMap(), clock), "retry");
+  assert.equal(state(["5xx"], { retriableStatusCodes: [418] }).onResponse(418, new HeaderMap(), clock), "no");
 });
 
 test("gRPC conditions look at grpc-status of a trailers-only response", () => {
   const headers = new HeaderMap();
   headers.add("grpc-status", "14");
-  assert.equal(state(["unavailable"]).onResponse(200, headers), "retry");
-  assert.equal(state(["cancelled"]).onResponse(200, headers), "no");
+  assert.equal(state(["unavailable"]).onResponse(200, headers, clock), "retry");
+  assert.equal(state(["cancelled"]).onResponse(200, headers, clock), "no");
 });
 
 test("stops at num_retries and says so", () => {
   const retries = state(["5xx"]);
   assert.deepEqual(
-    [1, 2, 3].map(() => retries.onResponse(503, new HeaderMap())),
+    [1, 2, 3].map(() => retries.onResponse(503, new HeaderMap(), clock)),
     ["retry", "retry", "limit"],
   );
   assert.equal(retries.used, 2);
 });
 
 test("max_retries of the cluster wins over the policy", () => {
-  assert.equal(state(["5xx"], {}, 0).onResponse(503, new HeaderMap()), "overflow");
+  assert.equal(state(["5xx"], {}, 0).onResponse(503, new HeaderMap(), clock), "overflow");
 });
 
-test("backs off exponentially, fully jittered and capped, and gives its circuit-breaker slot back", () => {
-  const retries = state(["5xx"], { backOffBaseMs: 100, backOffMaxMs: 250 });
-  const delays: number[] = [];
-  const clock = {
+/** Fires at once and remembers for how long it should have waited. */
+function hasty(delays: number[]): Clock {
+  return {
     nowMs: () => 0,
-    wallMs: () => 0,
-    after: (delayMs: number, fire: () => void) => {
+    wallMs: () => 100_000,
+    after: (delayMs, fire) => {
       delays.push(delayMs);
       fire();
       return { cancel: () => undefined };
     },
   };
+}
+
+const asked: readonly (readonly [string, string, number | undefined])[] = [
+  ["retry-after", "2", 2000],
+  ["retry-after", "soon", undefined],
+  ["retry-after", "9", undefined],
+  ["x-reset", "103", 3000],
+  ["x-reset", "99", undefined],
+];
+for (const [name, value, leastMs] of asked) {
+  test(`${name}: ${value} ${leastMs === undefined ? "leaves the back-off as it is" : `waits ${leastMs} ms and up to half as long again`}`, () => {
+    const resetHeaders = [
+      { name: "retry-after", format: "SECONDS" },
+      { name: "x-reset", format: "UNIX_TIMESTAMP" },
+    ] as const;
+    const retries = state(["5xx"], { rateLimitedBackOff: { resetHeaders, maxMs: 5000 } });
+    const headers = new HeaderMap();
+    headers.add(name, value);
+    const delays: number[] = [];
+    assert.equal(retries.onResponse(503, headers, hasty(delays)), "retry");
+    retries.schedule(hasty(delays), () => undefined);
+    // The next one is on its own again.
+    retries.schedule(hasty(delays), () => undefined);
+    assert.deepEqual(delays, leastMs === undefined ? [12.5, 37.5] : [leastMs * 1.25, 12.5]);
+  });
+}
+
+test("only requests that meet retriable_request_headers are tried again", () => {
+  const header = { name: "x-ok", match: { kind: "present", present: true }, invertMatch: false, treatMissingHeaderAsEmpty: false } as const;
+  const { policy } = state(["5xx"], { retriableRequestHeaders: [header] });
+  const headers = new HeaderMap();
+  assert.equal(policy.admits(headers), false);
+  headers.add("x-ok", "1");
+  assert.equal(policy.admits(headers), true);
+  assert.equal(state(["5xx"]).policy.admits(new HeaderMap()), true);
+});
+
+test("backs off exponentially, fully jittered and capped, and gives its circuit-breaker slot back", () => {
+  const retries = state(["5xx"], { backOffBaseMs: 100, backOffMaxMs: 250 });
+  const delays: number[] = [];
   let fired = 0;
-  for (let i = 0; i < 3; i++) retries.schedule(clock, () => fired++);
+  for (let i = 0; i < 3; i++) retries.schedule(hasty(delays), () => fired++);
   assert.deepEqual(delays, [50, 125, 125]);
   assert.equal(fired, 3);
 });
@@ -119,12 +161,12 @@ test("a retry holds its slot of max_retries until its own result, and gives it b
   const clock = manualClock();
   const shared = cluster(1);
   const [first, second] = [state(["5xx"], {}, 1, shared), state(["5xx"], {}, 1, shared)];
-  const failed = (retries: RetryState): RetryVerdict => retries.onResponse(503, new HeaderMap());
+  const failed = (retries: RetryState): RetryVerdict => retries.onResponse(503, new HeaderMap(), clock);
   assert.equal(failed(first), "retry");
   first.schedule(clock, () => undefined);
   clock.advance(1000);
   assert.equal(failed(second), "overflow");
-  assert.equal(first.onResponse(200, new HeaderMap()), "no");
+  assert.equal(first.onResponse(200, new HeaderMap(), clock), "no");
   assert.equal(failed(second), "retry");
   second.schedule(clock, () => undefined);
   second.release();
@@ -143,7 +185,7 @@ for (const [requests, allowed] of [
     let started = 0;
     for (let i = 0; i < 20; i++) {
       const retries = state(["5xx"], {}, 0, shared);
-      if (retries.onResponse(503, new HeaderMap()) !== "retry") break;
+      if (retries.onResponse(503, new HeaderMap(), clock) !== "retry") break;
       retries.schedule(clock, () => undefined);
       started++;
     }
