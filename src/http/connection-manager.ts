@@ -128,7 +128,6 @@ export class HttpManager {
   readonly #scopes: StatsScope;
   #http2: { readonly options: SessionOptions; readonly codecStats: Http2Stats } | undefined;
   readonly #clusters: ClusterLookup;
-  readonly #filterCount: number;
   readonly #completeFilters: readonly FilterEntry[];
   readonly #accessLoggers: readonly AccessLogger[];
   readonly #istio: IstioRecorder | undefined;
@@ -172,7 +171,6 @@ export class HttpManager {
     this.responseDataFilters = having("onResponseData");
     this.responseTrailerFilters = having("onResponseTrailers");
     this.#completeFilters = having("onComplete");
-    this.#filterCount = entries.length;
     this.#accessLoggers = deps.accessLoggers(config.accessLog);
     this.#istio = deps.istioMetrics;
     this.#routes = routes;
@@ -213,7 +211,6 @@ export class HttpManager {
   onStreamStart(stream: HttpStream): void {
     this.stats.downstreamRqTotal.inc();
     this.stats.downstreamRqActive.inc();
-    if (this.#filterCount > 0) stream.filterState = Array.from({ length: this.#filterCount });
   }
 
   /**

@@ -1,4 +1,5 @@
 // Records that wait to be written, as bytes in buffers that are used again and again.
+import type { RecordText } from "./record-text.ts";
 
 /** A buffer of whole records. */
 export interface RecordChunk {
@@ -29,12 +30,12 @@ export class RecordQueue {
     return this.#bytes;
   }
 
-  /** Adds a record, a byte string. */
-  add(record: string): void {
+  /** Adds a copy of a record. */
+  add(record: RecordText): void {
     const { length } = record;
     let chunk = this.#current;
     if (chunk === undefined || chunk.used + length > chunk.bytes.length) chunk = this.#next(length);
-    chunk.bytes.write(record, chunk.used, "latin1");
+    record.copyTo(chunk.bytes, chunk.used);
     chunk.used += length;
     chunk.records++;
     this.#bytes += length;

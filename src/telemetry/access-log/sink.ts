@@ -6,6 +6,7 @@ import type { Clock, Timer } from "../../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { Counter, Gauge, StatsScope } from "../stats.ts";
 import { RecordQueue, type RecordChunk } from "./record-queue.ts";
+import type { RecordText } from "./record-text.ts";
 
 /** What sinks need and how they buffer. */
 export interface LogSinkOptions {
@@ -71,8 +72,8 @@ export class LogSink {
     this.#open();
   }
 
-  /** Takes one record, a byte string with its line end. */
-  write(record: string): void {
+  /** Takes one record, line end included. */
+  append(record: RecordText): void {
     const queue = this.#queue;
     if (this.#closed || queue.bytes + record.length > this.#maxBytes) {
       this.#stats.dropped.inc();
