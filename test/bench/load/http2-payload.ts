@@ -2,8 +2,17 @@
 // writes them, plain and with all of their fields known to the other side.
 import { Buffer } from "node:buffer";
 import { HpackEncoder } from "../../../src/wire/hpack/encoder.ts";
-import { clientPreface, frameFlag, frameHeaderBytes, frameType, initialWindowBytes, largestWindow } from "../../../src/wire/http2/frame.ts";
-import { settingId, writeFrameHeader, writeUint32 } from "../../../src/wire/http2/frame.ts";
+import {
+  clientPreface,
+  frameFlag,
+  frameHeaderBytes,
+  frameType,
+  initialWindowBytes,
+  largestWindow,
+  settingId,
+  writeFrameHeader,
+  writeUint32,
+} from "../../../src/wire/http2/frame.ts";
 import type { Http2Traffic } from "../benchmark.ts";
 import { http1Body, serverName } from "./payload.ts";
 
