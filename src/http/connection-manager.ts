@@ -208,7 +208,7 @@ export class HttpManager {
   }
 
   /** Counts a stream in. */
-  onStreamStart(stream: HttpStream): void {
+  onStreamStart(): void {
     this.stats.downstreamRqTotal.inc();
     this.stats.downstreamRqActive.inc();
   }

@@ -135,7 +135,7 @@ export class HttpStream implements RouteRequest {
   /** The codec has a request head. Nothing may be delivered before this. */
   start(endStream: boolean): void {
     this.requestComplete = endStream;
-    this.manager.onStreamStart(this);
+    this.manager.onStreamStart();
     this.timers.start(this);
     if (!this.manager.prepareRequest(this)) return;
     this.#runRequestFilters(0);

@@ -282,7 +282,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     if (authority === undefined) {
       stream.info.method = head.method;
       stream.info.path = path;
-      this.#manager.onStreamStart(stream);
+      this.#manager.onStreamStart();
       stream.requestComplete = this.#body.done;
       stream.sendLocalReply(replies.missingHost);
       return;

@@ -152,7 +152,7 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     }
     stream.info.method = head.method;
     stream.info.path = head.target;
-    this.#manager.onStreamStart(stream);
+    this.#manager.onStreamStart();
     stream.requestComplete = endStream;
     stream.sendLocalReply(stream.authority === "" ? replies.missingHost : replies.upgradeFailed);
   }

@@ -46,7 +46,7 @@ suite("HTTP/2 keepalive", () => {
   });
 
   test("an upstream that answers keeps its connection", async (t) => {
-    const origin = await listenH2(t, (stream) => void stream.respond({ ":status": 200 }, { endStream: true }));
+    const origin = await listenH2(t, (stream) => stream.respond({ ":status": 200 }, { endStream: true }));
     const proxy = await startTestProxy(t, bootstrap([httpListener("main")], [cluster("origin", origin.port, upstreamWith(often))]));
     const client = connectH2(t, proxy.port("main"));
     assert.equal((await requestH2(client, { ":path": "/" })).status, 200);
@@ -73,7 +73,7 @@ suite("HTTP/2 keepalive", () => {
   });
 
   test("a request after silence has a PING ahead of it", async (t) => {
-    const origin = await listenH2(t, (stream) => void stream.respond({ ":status": 200 }, { endStream: true }));
+    const origin = await listenH2(t, (stream) => stream.respond({ ":status": 200 }, { endStream: true }));
     const idle = { connection_idle_interval: "0.001s", timeout: "5s" };
     const proxy = await startTestProxy(t, bootstrap([httpListener("main")], [cluster("origin", origin.port, upstreamWith(idle))]));
     const client = connectH2(t, proxy.port("main"));
