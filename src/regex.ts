@@ -46,7 +46,7 @@ const classes: Readonly<Record<string, string>> = { ".": "[^\\n]", "\\d": "[0-9]
 // oxlint-disable-next-line no-control-regex -- escaped control characters are RE2's to read
 const atom = /([A-Za-z0-9/_~!@#%&=:;"'<>, -]|\\[^A-Za-z0-9\x00-\x20\x7f-\uffff])|(\.|\\[dw]|\[\^?[A-Za-z0-9/_.-]+\])/y;
 
-// RE2's guarantee is bought with a matcher that is a hundred times slower than the engine's own. What most routes are written
+// RE2's guarantee is bought with a matcher that takes 1.4 us where the engine's own takes 28 ns (`/api/items/[0-9]+`). What most routes are written
 // with needs no guarantee: literal characters and classes, of which one at most repeats, cannot backtrack far.
 function compileMatches(pattern: string, compiled: RE2JS): (text: string) => boolean {
   const { atoms, whole } = readAtoms(pattern);

@@ -1,6 +1,5 @@
 // Where access-log records go: one buffered writer a path in each thread. A write never waits for the file; when the file
-// cannot keep up, whole records are dropped and counted. Records become bytes at once, in a buffer that is used again and again:
-// kept as strings until they are written, they would be copied by every collection of garbage meanwhile.
+// cannot keep up, whole records are dropped and counted. Records wait as bytes, in buffers that are used again and again.
 import { close, closeSync, fstat, open, openSync, stat, write, writeSync } from "node:fs";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Logger } from "../logger.ts";
