@@ -1,6 +1,7 @@
 // Envoy's core.v3.Http2ProtocolOptions, of either side.
 import { message } from "./decode/message.ts";
 import { bool, duration, integer, uint32 } from "./decode/scalars.ts";
+import { decodePercent } from "./percent.ts";
 
 /** How HTTP/2 is spoken. */
 export interface Http2Options {
@@ -29,6 +30,10 @@ export interface Http2Options {
   /** connection_keepalive.interval, 0 = none. */
   readonly keepaliveIntervalMs: number;
   readonly keepaliveTimeoutMs: number;
+  /** interval_jitter as a share of the interval. Default 0.15. */
+  readonly keepaliveJitter: number;
+  /** connection_idle_interval, 0 = none. */
+  readonly keepaliveIdleMs: number;
 }
 
 /** Envoy's defaults (since 1.35 with bounded windows). */
@@ -46,12 +51,18 @@ export const defaultHttp2Options: Http2Options = {
   malformedEndsStream: false,
   keepaliveIntervalMs: 0,
   keepaliveTimeoutMs: 0,
+  keepaliveJitter: 0.15,
+  keepaliveIdleMs: 0,
 };
 
-const decodeKeepalive = message("envoy.config.core.v3.KeepaliveSettings", (m) => {
-  m.ignore("interval_jitter", "connection_idle_interval");
-  return { interval: m.field("interval", duration, 0), timeout: m.required("timeout", duration) };
-});
+const decodeKeepalive = message("envoy.config.core.v3.KeepaliveSettings", (m) => ({
+  keepaliveIntervalMs: m.field("interval", duration, 0),
+  keepaliveTimeoutMs: m.required("timeout", duration),
+  keepaliveJitter: m.field("interval_jitter", decodePercent, 15) / 100,
+  keepaliveIdleMs: m.field("connection_idle_interval", duration, 0),
+}));
+
+const noKeepalive = { keepaliveIntervalMs: 0, keepaliveTimeoutMs: 0, keepaliveJitter: 0.15, keepaliveIdleMs: 0 };
 
 const largest = 0x7fff_ffff;
 
@@ -59,7 +70,7 @@ const largest = 0x7fff_ffff;
 export const decodeHttp2Options = message("envoy.config.core.v3.Http2ProtocolOptions", (m): Http2Options => {
   const defaults = defaultHttp2Options;
   m.accept("use_oghttp2_codec", "max_metadata_size");
-  const keepalive = m.field("connection_keepalive", decodeKeepalive, { interval: 0, timeout: 0 });
+  const keepalive = m.field("connection_keepalive", decodeKeepalive, noKeepalive);
   const onlyStream = m.field("stream_error_on_invalid_http_messaging", bool, false);
   return {
     headerTableBytes: m.field("hpack_table_size", uint32, defaults.headerTableBytes),
@@ -77,7 +88,6 @@ export const decodeHttp2Options = message("envoy.config.core.v3.Http2ProtocolOpt
       defaults.maxWindowUpdatesPerDataFrame,
     ),
     malformedEndsStream: m.field("override_stream_error_on_invalid_http_message", bool, onlyStream),
-    keepaliveIntervalMs: keepalive.interval,
-    keepaliveTimeoutMs: keepalive.timeout,
+    ...keepalive,
   };
 });

@@ -130,7 +130,6 @@ export class HttpManager {
   readonly #scopes: StatsScope;
   #http2: { readonly options: SessionOptions; readonly codecStats: Http2Stats } | undefined;
   readonly #clusters: ClusterLookup;
-  readonly #filterCount: number;
   readonly #completeFilters: readonly FilterEntry[];
   readonly #entries: readonly FilterEntry[];
   readonly #accessLoggers: readonly AccessLogger[];
@@ -176,7 +175,6 @@ export class HttpManager {
     this.responseTrailerFilters = having("onResponseTrailers");
     this.#completeFilters = having("onComplete");
     this.#entries = entries;
-    this.#filterCount = entries.length;
     this.#accessLoggers = deps.accessLoggers(config.accessLog);
     this.#istio = deps.istioMetrics;
     this.#routes = routes;
@@ -218,7 +216,6 @@ export class HttpManager {
     if (this.#istio !== undefined && isGrpc(stream.headers)) stream.info.grpcMessages = new GrpcMessages();
     this.stats.downstreamRqTotal.inc();
     this.stats.downstreamRqActive.inc();
-    if (this.#filterCount > 0) stream.filterState = Array.from({ length: this.#filterCount });
   }
 
   /**

@@ -1,9 +1,10 @@
 // Access loggers from configuration: filter, format and sink of each, compiled once.
 import type { AccessLog } from "../envoy/access-log.ts";
 import type { Issue, Result } from "../error.ts";
-import type { AccessLogger, Formatter } from "./access-logger.ts";
+import type { AccessLogger } from "./access-logger.ts";
 import { compileLogFilter } from "./access-log/filter.ts";
-import { compileJsonFormat } from "./access-log/json-format.ts";
+import { compileJsonFormat, type RecordFormat } from "./access-log/json-format.ts";
+import { RecordText } from "./access-log/record-text.ts";
 import type { LogSinks } from "./access-log/sink.ts";
 import { compileFormat } from "./format.ts";
 import type { OperatorDeps } from "./format/operator.ts";
@@ -32,21 +33,28 @@ export function createAccessLoggers(configs: readonly AccessLog[], deps: AccessL
 }
 
 /** Compiles a log's format alone, for checks of configuration. */
-export function compileAccessLogFormat(config: AccessLog, deps: OperatorDeps = {}): Result<Formatter> {
-  return config.format.kind === "json"
-    ? compileJsonFormat(config.format.json, config.omitEmptyValues, deps)
-    : compileFormat(config.format.text, { ...deps, missing: config.omitEmptyValues ? "" : "-" });
+export function compileAccessLogFormat(config: AccessLog, deps: OperatorDeps = {}): Result<RecordFormat> {
+  if (config.format.kind === "json") return compileJsonFormat(config.format.json, config.omitEmptyValues, deps);
+  const compiled = compileFormat(config.format.text, { ...deps, missing: config.omitEmptyValues ? "" : "-" });
+  if (!compiled.ok) return compiled;
+  const text = compiled.value;
+  return { ...compiled, value: (info, out) => out.text(text(info)) };
 }
 
-function createLogger(config: AccessLog, format: Formatter, sinks: LogSinks): AccessLogger {
+function createLogger(config: AccessLog, format: RecordFormat, sinks: LogSinks): AccessLogger {
   const sink = sinks.get(config.path);
-  if (!config.filter) return { log: (info) => sink.write(format(info)) };
-  const passes = compileLogFilter(config.filter);
+  const passes = config.filter && compileLogFilter(config.filter);
   return {
     log: (info) => {
-      if (passes(info)) sink.write(format(info));
+      if (passes !== undefined && !passes(info)) return;
+      record.clear();
+      format(info, record);
+      sink.append(record);
     },
   };
 }
+
+// Records are made one at a time.
+const record = new RecordText();
 
 const describe = (issue: Issue): string => (issue.path.length === 0 ? issue.message : `${issue.path.join(".")}: ${issue.message}`);

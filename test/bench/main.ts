@@ -1,6 +1,6 @@
 // npm run bench [-- NAME...] [--json] [--rounds N] [--seconds S] [--only CONTENDER,...] [--services N]
 // Compares isthmus with Envoy, HAProxy and nginx, each where it is found ($PEERS_BIN or PATH); see measure.ts for the method.
-// `tls` is all of what begins with tls-. `mesh` measures isthmus alone over a big mesh directory (mesh/mesh-bench.ts).
+// `tls` is all of what begins with tls-, `http` is http-chain, http2 and grpc. `mesh` measures isthmus alone over a big mesh directory (mesh/mesh-bench.ts).
 import os from "node:os";
 import { parseArgs } from "node:util";
 import { benchmarks } from "./benchmark.ts";
@@ -21,7 +21,7 @@ const { values, positionals } = parseArgs({
   },
 });
 
-const names = [...benchmarks.map(({ name }) => name), "tls", "mesh"];
+const names = [...benchmarks.map(({ name }) => name), "tls", "http", "mesh"];
 const unknown = positionals.filter((name) => !names.includes(name));
 if (process.platform !== "linux") {
   process.stdout.write("the bench reads CPU time from /proc, so it runs on Linux only\n");

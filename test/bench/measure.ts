@@ -131,6 +131,7 @@ async function compare(
         traffic: benchmark.name,
         port: ports[benchmark.name].listen,
         connections: benchmark.connections,
+        streams: benchmark.streams ?? 1,
         durationMs: round < 0 ? method.warmUpMs : method.roundMs,
         ...certificates,
       };

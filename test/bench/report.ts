@@ -10,7 +10,9 @@ export function formatTable(outcomes: readonly Outcome[], skipped: readonly Cont
   for (const { benchmark, figures } of outcomes) {
     const own = figures.find(({ contender }) => contender === subject)?.cpu;
     const bulk = benchmark.unit === "ms/GB";
-    lines.push("", `${benchmark.name}: ${benchmark.title}, ${benchmark.connections} connections`);
+    const streams = benchmark.streams === undefined ? "" : ` of ${benchmark.streams} streams`;
+    const limit = benchmark.limit === undefined ? "" : `, at most ${benchmark.limit} of Envoy's`;
+    lines.push("", `${benchmark.name}: ${benchmark.title}, ${benchmark.connections} connections${streams}${limit}`);
     lines.push(row("", `CPU ${benchmark.unit}`, bulk ? "MB/s" : "a second", "spread", `${subject} / peer`));
     for (const figure of figures) {
       if (figure.cpu === undefined || figure.rate === undefined) {

@@ -1,7 +1,7 @@
 // One HTTP/2 connection, either side: frames to streams and back, settings, flow control, and what its peer may not do
 // (RFC 9113). Knows nothing of requests' meaning; http/h2 and upstream/pool build on it.
 import type { Socket } from "node:net";
-import type { Clock, Timer } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
 import type { Counter } from "../../telemetry/stats.ts";
 import { HpackDecoder } from "../../wire/hpack/decoder.ts";
 import { HpackEncoder } from "../../wire/hpack/encoder.ts";
@@ -25,12 +25,13 @@ import { FloodGuard, type Flood, type FloodLimits } from "./flood-guard.ts";
 import type { Http2Stats } from "./http2-stats.ts";
 import { FrameWriter } from "./frame-writer.ts";
 import { HeaderBlocks } from "./header-blocks.ts";
+import { Keepalive, type KeepaliveOptions, type KeepaliveOwner } from "./keepalive.ts";
 import { Http2Output } from "./output.ts";
 import { SelfResets } from "./self-resets.ts";
 import { Http2Stream, type StreamReset } from "./stream.ts";
 
 /** How a connection speaks HTTP/2. */
-export interface SessionOptions {
+export interface SessionOptions extends KeepaliveOptions {
   readonly role: "server" | "client";
   /** Streams the peer may open at once. */
   readonly maxConcurrentStreams: number;
@@ -44,9 +45,6 @@ export interface SessionOptions {
   readonly floods: FloodLimits;
   /** A malformed message ends its stream only, not the connection. */
   readonly malformedEndsStream: boolean;
-  /** PING after this long, 0 = never; without an answer in time the connection is closed. */
-  readonly keepaliveIntervalMs: number;
-  readonly keepaliveTimeoutMs: number;
 }
 
 /** Who owns a session. Called from socket events; must not throw. */
@@ -68,7 +66,7 @@ export interface SessionOwner {
 const noBytes = Buffer.alloc(0);
 
 /** A connection. */
-export class Http2Session implements FrameSink {
+export class Http2Session implements FrameSink, KeepaliveOwner {
   readonly encoder: HpackEncoder;
   readonly options: SessionOptions;
   /** What the peer allows. */
@@ -78,7 +76,6 @@ export class Http2Session implements FrameSink {
   lastPeerStream = 0;
   readonly #owner: SessionOwner;
   readonly #stats: Http2Stats;
-  readonly #clock: Clock;
   readonly #decoder: HpackDecoder;
   readonly #reader: FrameReader;
   readonly #message: MessageReader;
@@ -100,14 +97,12 @@ export class Http2Session implements FrameSink {
   #receiveWindow: number;
   #uncredited = 0;
   #peerStreamWindow = initialWindowBytes;
-  #keepalive: Timer | undefined;
-  #pingPending = false;
+  readonly #keepalive: Keepalive | undefined;
 
   constructor(socket: Socket, raw: boolean, options: SessionOptions, owner: SessionOwner, stats: Http2Stats, sent: Counter, clock: Clock) {
     this.options = options;
     this.#owner = owner;
     this.#stats = stats;
-    this.#clock = clock;
     this.encoder = new HpackEncoder(Math.min(options.headerTableBytes, 4096));
     this.#decoder = new HpackDecoder(options.headerTableBytes);
     this.#reader = new FrameReader(this, defaultMaxFrameBytes);
@@ -119,7 +114,7 @@ export class Http2Session implements FrameSink {
     this.#receiveWindow = Math.max(options.connectionWindowBytes, initialWindowBytes);
     this.#ready = options.role === "client";
     this.#writer.preface(options);
-    if (options.keepaliveIntervalMs > 0) this.#armKeepalive();
+    if (options.keepaliveIntervalMs > 0 || options.keepaliveIdleMs > 0) this.#keepalive = new Keepalive(options, this, clock);
   }
 
   /** Streams that are open. */
@@ -147,6 +142,7 @@ export class Http2Session implements FrameSink {
   /** Works off what the socket read. */
   read(chunk: Buffer): void {
     if (this.#ended) return;
+    this.#keepalive?.onRead();
     const start = this.#ready ? 0 : this.#readPreface(chunk);
     if (start < 0) return;
     this.#reader.read(chunk, start);
@@ -452,10 +448,7 @@ export class Http2Session implements FrameSink {
     if (id !== 0) return void this.#protocolError();
     if (end - start !== 8) return this.fail(h2Error.frameSizeError, "http2.frame_size_error");
     if ((flags & frameFlag.ack) === 0) this.#writer.pingAck(buffer.subarray(start, end));
-    else if (this.#pingPending) {
-      this.#pingPending = false;
-      this.#armKeepalive();
-    }
+    else this.#keepalive?.onAnswer();
   }
 
   #onGoaway(id: number, buffer: Buffer, start: number, end: number): void {
@@ -499,6 +492,7 @@ export class Http2Session implements FrameSink {
 
   /** Opens a stream of this side's own. Clients only. */
   openStream(): Http2Stream {
+    this.#keepalive?.onRequest();
     const id = this.#nextStream;
     this.#nextStream += 2;
     this.#guard.onStream();
@@ -699,7 +693,7 @@ export class Http2Session implements FrameSink {
 
   #end(): void {
     this.#ended = true;
-    this.#keepalive?.cancel();
+    this.#keepalive?.stop();
     this.#waiting.clear();
   }
 
@@ -707,15 +701,14 @@ export class Http2Session implements FrameSink {
     for (const stream of this.#streams.values()) this.#remove(stream, reset);
   }
 
-  #armKeepalive(): void {
-    const { keepaliveIntervalMs, keepaliveTimeoutMs } = this.options;
-    this.#keepalive = this.#clock.after(keepaliveIntervalMs, () => {
-      this.#pingPending = true;
-      this.#writer.ping();
-      this.#keepalive = this.#clock.after(keepaliveTimeoutMs, () => {
-        this.#stats.keepaliveTimeout.inc();
-        this.fail(h2Error.noError, "http2.keepalive_timeout");
-      });
-    });
+  /** For the keepalive. */
+  sendPing(): void {
+    this.#writer.ping();
+  }
+
+  /** For the keepalive: the peer is taken for dead. */
+  onKeepaliveTimeout(): void {
+    this.#stats.keepaliveTimeout.inc();
+    this.fail(h2Error.noError, "http2.keepalive_timeout");
   }
 }

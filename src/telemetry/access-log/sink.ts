@@ -1,9 +1,11 @@
 // Where access-log records go: one buffered writer a path in each thread. A write never waits for the file; when the file
-// cannot keep up, whole records are dropped and counted.
+// cannot keep up, whole records are dropped and counted. Records wait as bytes, in buffers that are used again and again.
 import { close, closeSync, fstat, open, openSync, stat, write, writeSync } from "node:fs";
 import type { Clock, Timer } from "../../clock.ts";
 import type { Logger } from "../logger.ts";
 import type { Counter, Gauge, StatsScope } from "../stats.ts";
+import { RecordQueue, type RecordChunk } from "./record-queue.ts";
+import type { RecordText } from "./record-text.ts";
 
 /** What sinks need and how they buffer. */
 export interface LogSinkOptions {
@@ -30,6 +32,8 @@ interface SinkStats {
 
 /** A write to a pipe up to this size is atomic (POSIX PIPE_BUF on Linux), so records of several threads never mix. */
 const pipeBytes = 4096;
+/** Room in a buffer for the record that fills it up. */
+const recordRoomBytes = 4096;
 /** How long to leave a full pipe alone. */
 const retryMs = 10;
 /** How often to look whether the file was renamed or removed under us. */
@@ -49,9 +53,8 @@ export class LogSink {
   readonly #intervalMs: number;
   #fd = -1;
   #regular = false;
-  #pending: string[] = [];
-  #pendingBytes = 0;
-  #writing: Buffer | undefined = undefined;
+  readonly #queue: RecordQueue;
+  #writing: RecordChunk | undefined = undefined;
   #timer: Timer | undefined = undefined;
   #checkedMs = 0;
   #dropping = false;
@@ -64,21 +67,22 @@ export class LogSink {
     this.#flushBytes = options.flushBytes ?? 65_536;
     this.#maxBytes = options.maxBufferedBytes ?? 16 * 1024 * 1024;
     this.#intervalMs = options.flushIntervalMs ?? 100;
+    this.#queue = new RecordQueue(this.#flushBytes + recordRoomBytes);
     this.#open();
   }
 
-  /** Takes one record, a byte string with its line end. */
-  write(record: string): void {
-    if (this.#closed || this.#pendingBytes + record.length > this.#maxBytes) {
+  /** Takes one record, line end included. */
+  append(record: RecordText): void {
+    const queue = this.#queue;
+    if (this.#closed || queue.bytes + record.length > this.#maxBytes) {
       this.#stats.dropped.inc();
       if (!this.#dropping) this.#options.logger.warn("access log cannot keep up, records are dropped", { path: this.path });
       this.#dropping = true;
       return;
     }
-    this.#pending.push(record);
-    this.#pendingBytes += record.length;
+    queue.add(record);
     this.#stats.buffered.inc();
-    if (this.#pendingBytes >= this.#flushBytes) this.#flush();
+    if (queue.bytes >= this.#flushBytes) this.#flush();
     else this.#timer ??= this.#options.clock.after(this.#intervalMs, () => this.#onTimer());
   }
 
@@ -114,8 +118,7 @@ export class LogSink {
     this.#closed = true;
     this.#timer?.cancel();
     // What an asynchronous write holds is its own; it ends before the thread does.
-    const rest = Buffer.from(this.#pending.join(""), "latin1");
-    this.#pending = [];
+    const rest = this.#queue.takeAll();
     for (let at = 0, attempts = 0; this.#fd >= 0 && at < rest.length && attempts < finalAttempts;) {
       try {
         at += writeSync(this.#fd, rest, at, Math.min(rest.length - at, this.#regular ? rest.length : pipeBytes));
@@ -155,23 +158,24 @@ export class LogSink {
   }
 
   #flush(): void {
-    if (this.#writing || this.#pending.length === 0) return;
-    const records = this.#pending;
-    this.#stats.totalBuffered.set(this.#pendingBytes);
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    if (this.#writing) return;
+    this.#stats.totalBuffered.set(this.#queue.bytes);
+    const chunk = this.#queue.take();
+    if (chunk === undefined) return;
     this.#dropping = false;
     if (this.#fd < 0) {
-      this.#stats.dropped.add(records.length);
+      this.#stats.dropped.add(chunk.records);
+      this.#queue.giveBack(chunk);
       return;
     }
-    this.#writing = Buffer.from(records.join(""), "latin1");
+    this.#writing = chunk;
     this.#writeFrom(0);
   }
 
   #writeFrom(at: number): void {
-    const bytes = this.#writing!;
-    const length = this.#regular ? bytes.length - at : wholeRecords(bytes, at);
+    const chunk = this.#writing!;
+    const { bytes, used } = chunk;
+    const length = this.#regular ? used - at : wholeRecords(bytes.subarray(0, used), at);
     write(this.#fd, bytes, at, length, null, (error, written) => {
       if (error && error.code === "EAGAIN") {
         this.#options.clock.after(retryMs, () => this.#writeFrom(at));
@@ -180,16 +184,17 @@ export class LogSink {
       if (error) {
         this.#stats.failed.inc();
         this.#options.logger.error("access log cannot be written", { path: this.path, reason: error.message });
-      } else if (at + written < bytes.length) return this.#writeFrom(at + written);
+      } else if (at + written < used) return this.#writeFrom(at + written);
       else this.#stats.completed.inc();
       this.#writing = undefined;
+      this.#queue.giveBack(chunk);
       const done = this.#whenWritten;
       this.#whenWritten = undefined;
       done?.();
       if (this.#closed) {
         if (this.#fd > 2) close(this.#fd);
         // A timer that fired during the write flushed nothing; what it was set for must not wait for the next record.
-      } else if (this.#timer === undefined || this.#pendingBytes >= this.#flushBytes) this.#flush();
+      } else if (this.#timer === undefined || this.#queue.bytes >= this.#flushBytes) this.#flush();
     });
   }
 

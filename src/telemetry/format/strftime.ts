@@ -46,7 +46,7 @@ export const defaultDatePattern = "%Y-%m-%dT%H:%M:%E3SZ";
 /** Compiles a pattern; an unknown specifier is an error. The result takes milliseconds since the epoch. */
 export function compileDatePattern(pattern: string): ((wallMs: number) => string) | { readonly error: string } {
   // The default is what almost every log uses, and the engine has it built in.
-  if (pattern === defaultDatePattern) return (ms) => new Date(ms).toISOString();
+  if (pattern === defaultDatePattern) return isoDate();
   const parts: Part[] = [];
   let end = 0;
   for (const match of pattern.matchAll(token)) {
@@ -78,4 +78,17 @@ function fractionOf(ms: number, decimals: number): string {
   return pad(Math.floor(((ms % 1000) + 1000) % 1000), 3)
     .padEnd(9, "0")
     .slice(0, decimals || 1);
+}
+
+// Streams of one millisecond are many where it matters.
+function isoDate(): (wallMs: number) => string {
+  let lastMs = NaN;
+  let text = "";
+  return (ms) => {
+    if (ms !== lastMs) {
+      lastMs = ms;
+      text = new Date(ms).toISOString();
+    }
+    return text;
+  };
 }

@@ -1,5 +1,5 @@
 // The proxies that are compared: where each is found, which files it needs, and how it is started. All of them get one
-// worker, no access log, and connections that are kept open on both sides.
+// worker, no access log (but in the chain of a sidecar), and connections that are kept open on both sides.
 import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
@@ -55,7 +55,7 @@ function isthmus(): Contender {
     traffic: allTraffic,
     prepare: (folder, ports, mesh) => {
       const file = path.join(folder, "isthmus.json");
-      fs.writeFileSync(file, JSON.stringify(envoyBootstrap(ports, mesh), null, 2));
+      fs.writeFileSync(file, JSON.stringify(envoyBootstrap(folder, ports, mesh), null, 2));
       return [program, "run", "-c", file, "--concurrency", "1"];
     },
   };
@@ -96,7 +96,7 @@ function versionOf(program: string, versionArguments: readonly string[]): string
 
 function startEnvoy(program: string, folder: string, ports: Readonly<Record<Traffic, PortPair>>, mesh: MeshCertificate): readonly string[] {
   const file = path.join(folder, "envoy.json");
-  fs.writeFileSync(file, JSON.stringify(envoyBootstrap(ports, mesh), null, 2));
+  fs.writeFileSync(file, JSON.stringify(envoyBootstrap(folder, ports, mesh), null, 2));
   return [program, "-c", file, "--concurrency", "1", "--disable-hot-restart", "-l", "error"];
 }
 

@@ -3,11 +3,12 @@ import type { Traffic } from "../benchmark.ts";
 import type { MeshCertificate } from "../load/messages.ts";
 import { serverName } from "../load/payload.ts";
 import type { PortPair } from "./contender.ts";
+import { sidecarClusters, sidecarConnectionManager } from "./sidecar-chain.ts";
 
 const extension = "type.googleapis.com/envoy.extensions.filters";
 
-/** Builds the bootstrap as plain JSON. */
-export function envoyBootstrap(ports: Readonly<Record<Traffic, PortPair>>, mesh: MeshCertificate): unknown {
+/** Builds the bootstrap as plain JSON; access logs go to `folder`. */
+export function envoyBootstrap(folder: string, ports: Readonly<Record<Traffic, PortPair>>, mesh: MeshCertificate): unknown {
   const transport_socket = mutualTls(mesh);
   return {
     static_resources: {
@@ -30,18 +31,35 @@ export function envoyBootstrap(ports: Readonly<Record<Traffic, PortPair>>, mesh:
         listener("tls-handshake", ports["tls-handshake"].listen, [{ transport_socket, filters: [httpConnectionManager("tls-handshake")] }]),
         listener("tls-download", ports["tls-download"].listen, [{ transport_socket, filters: [tcpProxy("tls-download")] }]),
         listener("tls-upload", ports["tls-upload"].listen, [{ transport_socket, filters: [tcpProxy("tls-upload")] }]),
+        listener("http-chain", ports["http-chain"].listen, [{ filters: [sidecarConnectionManager(folder)] }]),
+        listener("http2", ports.http2.listen, [{ filters: [httpConnectionManager("http2", "HTTP2")] }]),
+        listener("grpc", ports.grpc.listen, [{ filters: [httpConnectionManager("grpc", "HTTP2")] }]),
       ],
-      clusters: Object.entries(ports).map(([name, { upstream }]) => ({
-        name,
-        type: "STATIC",
-        connect_timeout: "5s",
-        // A run opens all of its connections at once; the default limits are for another kind of test.
-        circuit_breakers: { thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }] },
-        load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: address(upstream) } }] }] },
-      })),
+      clusters: [...plainClusters(ports), ...sidecarClusters(ports["http-chain"])],
     },
   };
 }
+
+function plainClusters(ports: Readonly<Record<Traffic, PortPair>>): unknown[] {
+  return Object.entries(ports).map(([name, { upstream }]) => ({
+    name,
+    type: "STATIC",
+    connect_timeout: "5s",
+    // A run opens all of its connections at once; the default limits are for another kind of test.
+    circuit_breakers: { thresholds: [{ max_connections: 4096, max_pending_requests: 4096, max_requests: 4096 }] },
+    load_assignment: { cluster_name: name, endpoints: [{ lb_endpoints: [{ endpoint: { address: address(upstream) } }] }] },
+    ...(name === "http2" || name === "grpc" ? explicitHttp2 : {}),
+  }));
+}
+
+const explicitHttp2 = {
+  typed_extension_protocol_options: {
+    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+      "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+      explicit_http_config: { http2_protocol_options: {} },
+    },
+  },
+};
 
 function listener(name: string, port: number, filterChains: readonly unknown[]): Record<string, unknown> {
   return { name, address: address(port), filter_chains: filterChains };
@@ -73,13 +91,13 @@ function tcpProxy(cluster: string): unknown {
   };
 }
 
-function httpConnectionManager(cluster: string): unknown {
+function httpConnectionManager(cluster: string, codec: "HTTP1" | "HTTP2" = "HTTP1"): unknown {
   return {
     name: "envoy.filters.network.http_connection_manager",
     typed_config: {
       "@type": `${extension}.network.http_connection_manager.v3.HttpConnectionManager`,
       stat_prefix: cluster,
-      codec_type: "HTTP1",
+      codec_type: codec,
       route_config: {
         name: cluster,
         virtual_hosts: [{ name: "all", domains: ["*"], routes: [{ match: { prefix: "/" }, route: { cluster } }] }],

@@ -3,9 +3,10 @@
 import net from "node:net";
 import type { Socket } from "node:net";
 import tls from "node:tls";
-import type { Traffic } from "../benchmark.ts";
+import type { Http2Traffic, Traffic } from "../benchmark.ts";
 import type { LoadEvent, RunLoad } from "./messages.ts";
-import { bulkBlock, bulkByteAt, http1Body, http1LastByte, http1Request, pingPong, serverName } from "./payload.ts";
+import { Http2LoadConnection } from "./http2-connection.ts";
+import { bulkBlock, bulkByteAt, chainRequests, http1Body, http1LastByte, http1Request, pingPong, serverName } from "./payload.ts";
 
 /** What a connection reports to the run it belongs to. */
 interface Run {
@@ -75,7 +76,12 @@ function connect(load: RunLoad, traffic: Exclude<Traffic, "tls-handshake">, run:
   const to = { host: "127.0.0.1", port: load.port };
   switch (traffic) {
     case "http1":
-      return requests(net.connect({ ...to, noDelay: true }), run);
+      return requests(net.connect({ ...to, noDelay: true }), run, [http1Request]);
+    case "http-chain":
+      return requests(net.connect({ ...to, noDelay: true }), run, chainRequests);
+    case "http2":
+    case "grpc":
+      return http2(net.connect({ ...to, noDelay: true }), traffic, load.streams, run);
     case "tcp-rtt":
       return roundTrips(net.connect({ ...to, noDelay: true }), run);
     case "tcp-bulk": {
@@ -89,7 +95,7 @@ function connect(load: RunLoad, traffic: Exclude<Traffic, "tls-handshake">, run:
       return socket.on("data", (chunk: Buffer) => void take(chunk, chunk.length));
     }
     case "tls-request":
-      return requests(mutualTls(load), run);
+      return requests(mutualTls(load), run, [http1Request]);
     case "tls-download": {
       const take = bulk(run);
       return mutualTls(load).on("data", (chunk: Buffer) => void take(chunk, chunk.length));
@@ -151,10 +157,18 @@ function upload(socket: Socket, run: Run): Socket {
   });
 }
 
-function requests(socket: Socket, run: Run): Socket {
+// Every connection asks the whole list again and again, each from another place in it.
+let connectionsOpened = 0;
+
+function requests(socket: Socket, run: Run, list: readonly Buffer[]): Socket {
   let answers = 0;
   let held = "";
-  socket.on(socket instanceof tls.TLSSocket ? "secureConnect" : "connect", () => socket.write(http1Request));
+  let next = (connectionsOpened++ * 7) % list.length;
+  const ask = (): void => {
+    socket.write(list[next]!);
+    if (++next === list.length) next = 0;
+  };
+  socket.on(socket instanceof tls.TLSSocket ? "secureConnect" : "connect", ask);
   return socket.on("data", (chunk) => {
     const whole = chunk[chunk.length - 1] === http1LastByte;
     if (answers % checkEvery === 0) {
@@ -167,8 +181,19 @@ function requests(socket: Socket, run: Run): Socket {
     held = "";
     if (answers++ === 0) run.ready();
     run.units++;
-    socket.write(http1Request);
+    ask();
   });
+}
+
+function http2(socket: Socket, traffic: Http2Traffic, streams: number, run: Run): Socket {
+  let first = true;
+  const answered = (): void => {
+    if (first) run.ready();
+    first = false;
+    run.units++;
+  };
+  void new Http2LoadConnection(socket, traffic, streams, { answered, failed: (reason) => run.failed(reason) });
+  return socket;
 }
 
 function roundTrips(socket: Socket, run: Run): Socket {

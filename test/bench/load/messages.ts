@@ -28,6 +28,8 @@ export interface RunLoad {
   readonly traffic: Traffic;
   readonly port: number;
   readonly connections: number;
+  /** Requests under way at once on each of them. */
+  readonly streams: number;
   readonly durationMs: number;
   readonly certificate: BenchCertificate;
   readonly mesh: MeshCertificate;

@@ -1,4 +1,4 @@
-// The bytes on the wire, prebuilt once and known to both ends, so that a wrong answer is noticed and making or checking
+// The bytes of HTTP/1.1 and TCP on the wire (http2-payload.ts has HTTP/2's), prebuilt once and known to both ends, so that a wrong answer is noticed and making or checking
 // one costs next to nothing beside the proxy.
 import { Buffer } from "node:buffer";
 
@@ -7,6 +7,25 @@ export const serverName = "a.example.com";
 
 /** A GET with the headers that a small client sends. */
 export const http1Request = Buffer.from("GET /bench HTTP/1.1\r\nhost: a.example.com\r\nuser-agent: bench\r\naccept: */*\r\n\r\n");
+
+/** The hosts that a sidecar's chain routes. */
+export const chainHosts: readonly string[] = Array.from({ length: 20 }, (_, i) => `service-${i}.bench.svc.cluster.local`);
+
+/** A request for each host and route of a sidecar's chain, in an order that never asks the same host twice in a row. */
+export const chainRequests: readonly Buffer[] = [
+  { path: "/api/carts?size=10", more: "x-canary: yes\r\n" },
+  { path: "/api/orders/2f1c8e5a", more: "" },
+  { path: "/api/items/4711", more: "origin: https://example.com\r\n" },
+  { path: "/api/users/me", more: "" },
+  { path: "/assets/logo.svg", more: "" },
+].flatMap(({ path, more }) =>
+  chainHosts.map((host) =>
+    Buffer.from(
+      `GET ${path} HTTP/1.1\r\nhost: ${host}\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64) bench/1.0\r\naccept: application/json\r\n` +
+        `accept-encoding: gzip, br\r\naccept-language: en-GB\r\n${more}\r\n`,
+    ),
+  ),
+);
 
 /** The body of every answer. Its last byte occurs nowhere else in an answer, so it marks the end. */
 export const http1Body = `${"isthmus ".repeat(16).trim()}~`;

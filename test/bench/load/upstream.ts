@@ -1,8 +1,9 @@
-// The upstream process: answers HTTP/1.1 requests, echoes, sends bulk data in plain and inside TLS, and takes it. Talks to the bench
+// The upstream process: answers HTTP requests, echoes, sends bulk data in plain and inside TLS, and takes it. Talks to the bench
 // over IPC and ends with it.
 import net from "node:net";
 import type { AddressInfo, Server, Socket } from "node:net";
 import tls from "node:tls";
+import { Http2AnswerConnection } from "./http2-connection.ts";
 import type { StartUpstream, UpstreamStarted } from "./messages.ts";
 import { bulkBlock, bulkByteAt, http1Response } from "./payload.ts";
 
@@ -23,6 +24,9 @@ async function start({ certificate }: StartUpstream): Promise<UpstreamStarted> {
       "tls-request": http1,
       "tls-handshake": http1,
       "tls-download": download,
+      "http-chain": http1,
+      http2: await listen(net.createServer({ noDelay: true }, (socket) => void new Http2AnswerConnection(socket, "http2"))),
+      grpc: await listen(net.createServer({ noDelay: true }, (socket) => void new Http2AnswerConnection(socket, "grpc"))),
       "tls-upload": await listen(net.createServer(takeBulk)),
     },
   };

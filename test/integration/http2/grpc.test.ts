@@ -2,99 +2,11 @@
 // deadlines, a long stream, and the proxy's own answers.
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
-import {
-  Client,
-  credentials,
-  Metadata,
-  Server,
-  ServerCredentials,
-  status,
-  type handleBidiStreamingCall,
-  type handleClientStreamingCall,
-  type handleServerStreamingCall,
-  type handleUnaryCall,
-  type ServiceError,
-} from "@grpc/grpc-js";
+import { Metadata, status } from "@grpc/grpc-js";
 import { makeCa } from "../../support/certs.ts";
+import { chat, collect, echoService, same, spread, startGrpcApp, startGrpcClient, unary } from "../../support/grpc-app.ts";
 import { explicitHttp2 } from "../../support/h2-origin.ts";
 import { bootstrap, cluster, httpListener, startTestProxy, type Ending, type TestProxy } from "../../support/proxy.ts";
-
-const same = (bytes: Buffer): Buffer => bytes;
-const method = (path: string, requestStream: boolean, responseStream: boolean) => ({
-  path,
-  requestStream,
-  responseStream,
-  requestSerialize: same,
-  requestDeserialize: same,
-  responseSerialize: same,
-  responseDeserialize: same,
-});
-const echoService = {
-  unary: method("/test.Echo/Unary", false, false),
-  collect: method("/test.Echo/Collect", true, false),
-  spread: method("/test.Echo/Spread", false, true),
-  chat: method("/test.Echo/Chat", true, true),
-};
-
-interface Seen {
-  /** Waits for the next call that is cancelled. */
-  readonly cancelled: () => Promise<void>;
-  readonly metadata: Metadata[];
-}
-
-/** Echoes; `unary` fails with the status that its message names, `spread` repeats its message as often as it says. */
-async function startApplication(t: Ending): Promise<{ readonly port: number; readonly seen: Seen }> {
-  let cancelled = Promise.withResolvers<void>();
-  const metadata: Metadata[] = [];
-  const unary: handleUnaryCall<Buffer, Buffer> = (call, callback) => {
-    metadata.push(call.metadata);
-    call.on("cancelled", () => cancelled.resolve());
-    const text = call.request.toString();
-    if (text === "never") return;
-    const code = /^fail (\d+)/.exec(text);
-    const trailers = new Metadata();
-    trailers.set("x-trailer", "kept");
-    if (code === null) callback(null, call.request, trailers);
-    else callback({ code: Number(code[1]), details: "as asked é", metadata: trailers });
-  };
-  const collect: handleClientStreamingCall<Buffer, Buffer> = (call, callback) => {
-    let bytes = 0;
-    call.on("data", (piece: Buffer) => (bytes += piece.length));
-    call.on("end", () => callback(null, Buffer.from(String(bytes))));
-  };
-  const spread: handleServerStreamingCall<Buffer, Buffer> = (call) => {
-    const [size, count] = call.request.toString().split(" ").map(Number) as [number, number];
-    const piece = Buffer.alloc(size, "isthmus ");
-    let sent = 0;
-    call.on("cancelled", () => cancelled.resolve());
-    const more = (): void => {
-      while (sent < count) {
-        sent++;
-        if (!call.write(piece)) {
-          call.once("drain", more);
-          return;
-        }
-      }
-      call.end();
-    };
-    more();
-  };
-  const chat: handleBidiStreamingCall<Buffer, Buffer> = (call) => {
-    call.on("data", (piece: Buffer) => call.write(piece));
-    call.on("end", () => call.end());
-  };
-  const server = new Server({ "grpc.max_receive_message_length": -1 });
-  server.addService(echoService, { unary, collect, spread, chat });
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))),
-  );
-  t.after(() => server.forceShutdown());
-  const waitForCancelled = async (): Promise<void> => {
-    await cancelled.promise;
-    cancelled = Promise.withResolvers();
-  };
-  return { port, seen: { cancelled: waitForCancelled, metadata } };
-}
 
 const ca = makeCa("mesh");
 const caller = "spiffe://cluster.local/ns/default/sa/caller";
@@ -140,39 +52,10 @@ async function startSidecars(t: Ending, appPort: number, route: object = {}): Pr
 }
 
 async function startAll(t: Ending, route: object = {}) {
-  const app = await startApplication(t);
+  const app = await startGrpcApp(t);
   const { outbound, inbound } = await startSidecars(t, app.port, route);
-  const client = new Client(`127.0.0.1:${outbound.port("outbound")}`, credentials.createInsecure(), {
-    "grpc.max_receive_message_length": -1,
-    "grpc.max_send_message_length": -1,
-  });
-  t.after(() => client.close());
+  const client = startGrpcClient(t, `127.0.0.1:${outbound.port("outbound")}`);
   return { client, outbound, inbound, seen: app.seen };
-}
-
-interface Answer {
-  readonly code: number;
-  readonly details: string;
-  readonly value: string | undefined;
-  readonly trailer: string | undefined;
-}
-
-function unary(client: Client, message: string, options: object = {}, metadata = new Metadata()): Promise<Answer> {
-  return new Promise((resolve) => {
-    let value: string | undefined;
-    const call = client.makeUnaryRequest(
-      echoService.unary.path,
-      same,
-      same,
-      Buffer.from(message),
-      metadata,
-      options,
-      (_error: ServiceError | null, answer?: Buffer) => (value = answer?.toString()),
-    );
-    call.on("status", (end) =>
-      setImmediate(() => resolve({ code: end.code, details: end.details, value, trailer: end.metadata.get("x-trailer")[0]?.toString() })),
-    );
-  });
 }
 
 suite("gRPC through two sidecars with mutual TLS", () => {
@@ -202,37 +85,16 @@ suite("gRPC through two sidecars with mutual TLS", () => {
   });
 
   test("client streaming", async () => {
-    const { client } = all;
-    const answer = await new Promise<string>((resolve, reject) => {
-      const call = client.makeClientStreamRequest(echoService.collect.path, same, same, new Metadata(), {}, (error, value?: Buffer) =>
-        error ? reject(error) : resolve(String(value)),
-      );
-      for (let i = 0; i < 100; i++) call.write(Buffer.alloc(1000));
-      call.end();
-    });
-    assert.equal(answer, "100000");
+    assert.equal(await collect(all.client, Buffer.alloc(1000), 100), 100_000);
   });
 
   test("100 MB streamed from the server", async () => {
     const { client } = all;
-    const call = client.makeServerStreamRequest(echoService.spread.path, same, same, Buffer.from("1000000 100"));
-    let bytes = 0;
-    for await (const piece of call as AsyncIterable<Buffer>) bytes += piece.length;
-    assert.equal(bytes, 100_000_000);
+    assert.equal(await spread(client, 1_000_000, 100), 100_000_000);
   });
 
   test("bidirectional streaming, message by message", async () => {
-    const { client } = all;
-    const call = client.makeBidiStreamRequest(echoService.chat.path, same, same);
-    for (let i = 0; i < 20; i++) {
-      const echoed = new Promise<Buffer>((resolve) => call.once("data", resolve));
-      call.write(Buffer.from(`message ${i}`));
-      assert.equal((await echoed).toString(), `message ${i}`);
-    }
-    const end = new Promise<number>((resolve) => call.once("status", ({ code }) => resolve(code)));
-    call.end();
-    call.resume();
-    assert.equal(await end, 0);
+    assert.equal(await chat(all.client, 20), 0);
   });
 
   test("cancellation reaches the server", async () => {

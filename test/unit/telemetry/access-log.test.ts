@@ -15,7 +15,7 @@ import { flag } from "../../../src/telemetry/response-flag.ts";
 import { StatsSlab } from "../../../src/telemetry/stats-slab.ts";
 import { StatsReader } from "../../../src/telemetry/stats/stats-reader.ts";
 import { ConnectionInfo, StreamInfo } from "../../../src/telemetry/stream-info.ts";
-import { httpStream } from "./streams.ts";
+import { httpStream, recordOf } from "./streams.ts";
 
 let folder: string;
 let sinks: LogSinks;
@@ -177,8 +177,8 @@ suite("sinks", () => {
   };
 
   test("records are in the file after the flush interval, without closing", async () => {
-    sinks.get(path()).write("one\n");
-    sinks.get(path()).write("two\n");
+    sinks.get(path()).append(recordOf("one\n"));
+    sinks.get(path()).append(recordOf("two\n"));
     assert.equal(written(), "");
     await until(() => written() === "one\ntwo\n");
     slab.flush();
@@ -189,7 +189,7 @@ suite("sinks", () => {
   test("64 KiB are written at once", async () => {
     open({ clock: { ...systemClock, after: () => ({ cancel: () => undefined }) } });
     const record = `${"x".repeat(1023)}\n`;
-    for (let i = 0; i < 64; i++) sinks.get(path()).write(record);
+    for (let i = 0; i < 64; i++) sinks.get(path()).append(recordOf(record));
     await until(() => written().length === 65_536);
   });
 
@@ -200,7 +200,7 @@ suite("sinks", () => {
   test("drops whole records when the file cannot keep up, counts them and says so once", () => {
     open({ maxBufferedBytes: 10 });
     const sink = sinks.get(path());
-    for (const record of ["1234\n", "5678\n", "9\n", "10\n"]) sink.write(record);
+    for (const record of ["1234\n", "5678\n", "9\n", "10\n"]) sink.append(recordOf(record));
     sinks.closeSync();
     slab.flush();
     assert.equal(written(), "1234\n5678\n");
@@ -210,7 +210,7 @@ suite("sinks", () => {
 
   test("goes on in a new file after a reopen", async () => {
     const sink = sinks.get(path());
-    sink.write("old\n");
+    sink.append(recordOf("old\n"));
     await until(() => written() === "old\n");
     renameSync(path(), `${path()}.1`);
     sinks.reopen();
@@ -221,7 +221,7 @@ suite("sinks", () => {
         return false; // not created yet
       }
     });
-    sink.write("new\n");
+    sink.append(recordOf("new\n"));
     await until(() => written() === "new\n");
     assert.equal(readFileSync(`${path()}.1`, "latin1"), "old\n");
   });
@@ -231,12 +231,12 @@ suite("sinks", () => {
     let now = 0;
     open({ clock: { ...systemClock, nowMs: () => (now += 1001) } });
     const sink = sinks.get(path());
-    sink.write("old\n");
+    sink.append(recordOf("old\n"));
     await until(() => written() === "old\n");
     renameSync(path(), `${path()}.1`);
     let lines = 0;
     await until(() => {
-      if (lines++ % 50 === 0) sink.write("new\n");
+      if (lines++ % 50 === 0) sink.append(recordOf("new\n"));
       try {
         return written().startsWith("new\n");
       } catch {
@@ -247,14 +247,14 @@ suite("sinks", () => {
 
   test("a file that cannot be opened costs its records, nothing else", async () => {
     const sink = sinks.get(join(folder, "none", "a.log"));
-    sink.write("lost\n");
+    sink.append(recordOf("lost\n"));
     slab.flush();
     await until(() => reader.value("filesystem.write_dropped") === 1);
     assert.equal(complaints[0]?.[0], "access log cannot be opened, its records are dropped");
   });
 
   test("what waits is written when the thread closes its sinks", async () => {
-    sinks.get(path()).write("last\n");
+    sinks.get(path()).append(recordOf("last\n"));
     await sinks.close(1000);
     assert.equal(written(), "last\n");
   });

@@ -1,4 +1,5 @@
 // Streams to log: one request with every field filled in.
+import { RecordText } from "../../../src/telemetry/access-log/record-text.ts";
 import { flag } from "../../../src/telemetry/response-flag.ts";
 import { ConnectionInfo, StreamInfo } from "../../../src/telemetry/stream-info.ts";
 import type { TlsPeer } from "../../../src/telemetry/stream-info.ts";
@@ -87,4 +88,11 @@ export function httpStream(): StreamInfo {
     dynamicMetadata: new Map([["a", { b: "v", o: { n: 12 } }]]),
   });
   return info;
+}
+
+/** A record as a logger makes it. */
+export function recordOf(text: string): RecordText {
+  const record = new RecordText();
+  record.text(text);
+  return record;
 }

@@ -88,15 +88,25 @@ export class RetryState {
   #askedMs: number | undefined;
   /** Retries that were started. */
   used = 0;
-  /** Hosts tried, for previous_hosts. */
-  readonly tried: Set<Host> | undefined;
+  /** Hosts tried in vain, for previous_hosts. */
+  #tried: Set<Host> | undefined = undefined;
+  #lastHost: Host | undefined = undefined;
 
   constructor(policy: CompiledRetryPolicy, cluster: UpstreamCluster, random: () => number) {
     this.policy = policy;
     this.#cluster = cluster;
     this.#random = random;
     this.#left = policy.model.numRetries;
-    this.tried = policy.model.avoidPreviousHosts ? new Set() : undefined;
+  }
+
+  /** Hosts that the next attempt should not go to; undefined: any may serve. */
+  get tried(): ReadonlySet<Host> | undefined {
+    return this.#tried;
+  }
+
+  /** An attempt goes to a host. */
+  onAttempt(host: Host): void {
+    this.#lastHost = host;
   }
 
   /** An attempt failed before response headers. `requestSent`: bytes of the request went out. */
@@ -147,6 +157,7 @@ export class RetryState {
     }
     this.#left--;
     this.used++;
+    if (this.policy.model.avoidPreviousHosts && this.#lastHost !== undefined) (this.#tried ??= new Set()).add(this.#lastHost);
     stats.upstreamRqRetry.inc();
     return "retry";
   }

@@ -188,7 +188,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     this.#host = host;
-    this.#retry?.tried?.add(host);
+    this.#retry?.onAttempt(host);
     info.upstreamHost = host.addressText;
     info.upstreamMetadata = host.metadata;
     if (this.#action.model.hostRewrite?.kind === "auto" && host.hostname !== "") rewriteHost(stream, this.#by, host.hostname);

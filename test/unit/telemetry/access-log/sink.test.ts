@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
+import { recordOf } from "../streams.ts";
 import { LogSinks } from "../../../../src/telemetry/access-log/sink.ts";
 import { manualClock } from "../../../support/manual-clock.ts";
 import { recordingStats } from "../../../support/recording-stats.ts";
@@ -16,10 +17,10 @@ test("a record that came during a write is written when that write is done, thou
   t.after(() => sinks.closeSync());
   const file = join(folder, "access.log");
   const sink = sinks.get(file);
-  sink.write("first\n");
+  sink.append(recordOf("first\n"));
   clock.advance(1);
   // The first write is under way until the event loop turns.
-  sink.write("second\n");
+  sink.append(recordOf("second\n"));
   clock.advance(1);
   for (let turns = 0; turns < 1000; turns++) {
     if ((await readFile(file, "utf8")) === "first\nsecond\n") return;
