@@ -2,7 +2,7 @@
 // where there are none (network file systems, some containers). Reports once for a burst of changes.
 import { watch as watchFs } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, normalize } from "node:path";
 import type { Clock, Timer } from "../clock.ts";
 
 /** How watching behaves. */
@@ -14,8 +14,11 @@ export interface WatchOptions {
   readonly maxQuietMs?: number;
   /** Time between comparisons; default 500 ms, so that a change is live within a second even without events. */
   readonly pollMs?: number;
-  /** Subscribes to the events of a folder; default node:fs. Failures mean that polling does the work alone. */
-  readonly subscribe?: (folder: string, onEvent: () => void) => { close(): void } | undefined;
+  /**
+   * Subscribes to the events of a folder; default node:fs. `written` is the name of a file whose content changed, where nothing else
+   * did. Failures mean that polling does the work alone.
+   */
+  readonly subscribe?: (folder: string, onEvent: (written?: string) => void) => { close(): void } | undefined;
   /** Default: sizes, times and inodes, folders with all below them. */
   readonly fingerprint?: (paths: readonly string[]) => Promise<Fingerprint>;
 }
@@ -53,6 +56,9 @@ class Watch implements FileWatch {
   readonly #fingerprint: NonNullable<WatchOptions["fingerprint"]>;
   #paths: readonly string[];
   readonly #subscriptions = new Map<string, { close(): void } | undefined>();
+  /** Folders of which every file counts, and the watched files themselves. */
+  #entire: ReadonlySet<string> = new Set();
+  #files: ReadonlySet<string> = new Set();
   #onReady: () => void = () => undefined;
   #known: string | undefined;
   #changedMs: number | undefined;
@@ -109,7 +115,9 @@ class Watch implements FileWatch {
   /** Listens to the watched paths and the folders below them. */
   #listen(below: readonly string[]): void {
     // Folders, not files alone: a file that is replaced by a rename takes its watch with it.
-    const wanted = new Set([...this.#paths.flatMap((path) => [path, dirname(path)]), ...below]);
+    this.#entire = new Set([...this.#paths, ...below]);
+    this.#files = new Set(this.#paths.map((path) => normalize(path)));
+    const wanted = new Set([...this.#entire, ...this.#paths.map((path) => dirname(path))]);
     for (const [folder, subscription] of this.#subscriptions) {
       if (wanted.has(folder)) continue;
       subscription?.close();
@@ -119,7 +127,10 @@ class Watch implements FileWatch {
       if (!this.#subscriptions.has(folder))
         this.#subscriptions.set(
           folder,
-          this.#subscribe(folder, () => this.#compare()),
+          this.#subscribe(folder, (written) => {
+            // An access log beside a bootstrap is written all the time.
+            if (written === undefined || this.#entire.has(folder) || this.#files.has(join(folder, written))) this.#compare();
+          }),
         );
     }
   }
@@ -178,9 +189,11 @@ class Watch implements FileWatch {
   }
 }
 
-function subscribeFs(folder: string, onEvent: () => void): { close(): void } | undefined {
+function subscribeFs(folder: string, onEvent: (written?: string) => void): { close(): void } | undefined {
   try {
-    const watcher = watchFs(folder, { persistent: false }, onEvent);
+    const watcher = watchFs(folder, { persistent: false }, (event, name) =>
+      event === "change" && name !== null ? onEvent(name) : onEvent(),
+    );
     watcher.on("error", () => watcher.close());
     return watcher;
   } catch {

@@ -13,7 +13,7 @@ class Bench {
   closed = 0;
   watched: string[] = [];
   folders: string[] = [];
-  events: (() => void)[] = [];
+  events: ((written?: string) => void)[] = [];
   #now = 0;
   #timers: { at: number; fire: () => void }[] = [];
 
@@ -41,8 +41,8 @@ class Bench {
 
   readonly onChange = (): void => void this.changes++;
 
-  async event(): Promise<void> {
-    for (const event of this.events) event();
+  async event(written?: string): Promise<void> {
+    for (const event of this.events) event(written);
     await settle();
   }
 
@@ -116,6 +116,29 @@ suite("watchFiles", () => {
     await bench.event();
     await bench.advance(2000);
     assert.equal(bench.changes, 0);
+  });
+
+  test("does not look when another file beside a watched one is written", async () => {
+    for (const [watched, written, expected] of [
+      ["/d/f", "access.log", 0],
+      ["/d/f", "f", 1],
+      ["./f", "f", 1],
+      ["/d/f", undefined, 1],
+      ["/d", "any", 1],
+    ] as const) {
+      const bench = new Bench();
+      let looks = 0;
+      const fingerprint: WatchOptions["fingerprint"] = () => {
+        looks++;
+        return Promise.resolve({ text: bench.content, folders: [] });
+      };
+      const watch = watchFiles([watched], bench.onChange, { ...bench.options, fingerprint });
+      await settle();
+      const before = looks;
+      await bench.event(written);
+      assert.equal(Math.min(1, looks - before), expected, `${watched} ${written ?? "unknown"}`);
+      watch.close();
+    }
   });
 
   test("watches the folders of files, so that a replaced file is still seen", () => {
