@@ -362,7 +362,7 @@ export class HttpStream implements RouteRequest {
     const noContent = reply.status === 204 || reply.status < 200 || reply.status === 304;
     if (body !== "" && !noContent) {
       headers.add("content-length", String(body.length));
-      headers.add("content-type", "text/plain");
+      if (!headers.has("content-type")) headers.add("content-type", "text/plain");
     }
     info.responseCode = reply.status;
     if (reply.set !== undefined) setFields(headers, reply.set);

@@ -51,7 +51,9 @@ const engineOf = (stream: unknown): Engine => stream as Engine;
 // The streams' own buffers are never used: the smallest there is.
 const chunkSize = 64;
 // Output is copied from here; one for the thread, for a call ends before another begins.
-const output = Buffer.allocUnsafeSlow(32 * 1024);
+const largeOutput = Buffer.allocUnsafeSlow(32 * 1024);
+// What is decompressed is measured after each of these, as Envoy does.
+const smallOutput = largeOutput.subarray(0, 4096);
 const noBytes = Buffer.alloc(0);
 
 /** Compresses one body. */
@@ -68,7 +70,7 @@ export class Compressor {
   /** What stands for `data` and everything before; with `end`, the rest too. Nothing is held back. */
   push(data: Buffer, end: boolean): Buffer {
     if (data.length === 0 && !end) return noBytes;
-    return run(this.#engine, data, end ? this.#finish : this.#flush, Infinity).bytes;
+    return run(this.#engine, data, end ? this.#finish : this.#flush, largeOutput, Infinity).bytes;
   }
 
   /** Frees the engine; idempotent. */
@@ -122,7 +124,7 @@ export class Decompressor {
   push(data: Buffer): Buffer {
     if (this.#fault !== undefined || data.length === 0) return noBytes;
     // A flush makes every engine give what it has.
-    const { bytes, fault } = run(this.#engine, data, constants.Z_SYNC_FLUSH, data.length * this.#maxRatio);
+    const { bytes, fault } = run(this.#engine, data, constants.Z_SYNC_FLUSH, smallOutput, data.length * this.#maxRatio);
     this.#fault = fault;
     return bytes;
   }
@@ -137,6 +139,7 @@ function run(
   engine: Engine,
   data: Buffer,
   flush: number,
+  output: Buffer,
   maxBytes: number,
 ): { readonly bytes: Buffer; readonly fault: DecompressionFault | undefined } {
   const handle = engine._handle;
@@ -153,11 +156,11 @@ function run(
     const [room = 0, unread = 0] = engine._writeState;
     const size = output.length - room;
     total += size;
+    if (size > 0) pieces.push(Buffer.from(output.subarray(0, size)));
     if (total > maxBytes) {
       fault = "bomb";
       break;
     }
-    if (size > 0) pieces.push(Buffer.from(output.subarray(0, size)));
     from += left - unread;
     left = unread;
     // Room that is left means that there was no more to give.

@@ -30,5 +30,6 @@ export function sanitizeEtag(headers: HeaderMap, weaken: boolean): void {
 export function addVary(headers: HeaderMap): void {
   const vary = headers.get("vary");
   if (vary === undefined || vary === "") headers.set("vary", "Accept-Encoding");
-  else if (!hasToken(vary, "accept-encoding")) headers.set("vary", `${vary}, Accept-Encoding`);
+  // Envoy looks for its own spelling.
+  else if (!vary.split(",").some((member) => member.trim() === "Accept-Encoding")) headers.set("vary", `${vary}, Accept-Encoding`);
 }

@@ -29,8 +29,11 @@ export function countDirection(scope: StatsScope): DirectionStats {
   };
 }
 
-/** Makes them below `scope`. */
-export function countResponses(scope: StatsScope): ResponseStats {
+/**
+ * Makes them: those of either direction below `direction`, those of responses alone below `scope`, which is the same unless
+ * response_direction_config is given.
+ */
+export function countResponses(scope: StatsScope, direction: StatsScope): ResponseStats {
   const used = scope.counter("header_compressor_used");
   const overshadowed = scope.counter("header_compressor_overshadowed");
   const others: Readonly<Record<Exclude<Choice["why"], "chosen">, Counter>> = {
@@ -40,7 +43,7 @@ export function countResponses(scope: StatsScope): ResponseStats {
     header_wildcard: scope.counter("header_wildcard"),
   };
   return {
-    ...countDirection(scope),
+    ...countDirection(direction),
     notCompressedEtag: scope.counter("not_compressed_etag"),
     count: (why, chosen) => (why !== "chosen" ? others[why] : chosen ? used : overshadowed).inc(),
   };

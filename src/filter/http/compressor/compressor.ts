@@ -31,6 +31,7 @@ interface Shared {
 }
 
 const sharedBy = new WeakMap<HttpStream, Shared>();
+const statusField = "x-envoy-compression-status";
 const noBytes = Buffer.alloc(0);
 
 class CompressorFilter implements HttpFilter {
@@ -51,7 +52,7 @@ class CompressorFilter implements HttpFilter {
     this.#responses = new Direction(response);
     const scope: StatsScope = context.scope.scope(`compressor.${library.name}.${statName(library.settings)}`);
     this.#requestStats = countDirection(scope.scope("request"));
-    this.#responseStats = countResponses(response.explicit ? scope.scope("response") : scope);
+    this.#responseStats = countResponses(scope, response.explicit ? scope.scope("response") : scope);
     this.#uncompressible = new Set(response.uncompressibleCodes);
     this.#offer = { coding: library.settings.coding, chooseFirst: config.chooseFirst, suits: (type) => this.#responses.suits(type) };
   }
@@ -61,13 +62,13 @@ class CompressorFilter implements HttpFilter {
     const override = this.#override(stream);
     const state: Compressed = { accept: headers.getAll("accept-encoding"), request: undefined, response: undefined };
     (stream.filterState ??= [])[index] = state;
-    if (this.#config.response.enabled) shareOffer(stream, this.#offer);
+    if (this.#config.response.enabled || override?.enablesResponses === true) shareOffer(stream, this.#offer);
     const { settings } = override?.library ?? this.#config.library;
     if (
       !endStream &&
       this.#config.request.enabled &&
       override?.disabled !== true &&
-      this.#requests.isLongEnough(headers, this.#requestStats) &&
+      this.#requests.isLongEnough(headers.get("content-length"), this.#requestStats) &&
       this.#requests.allowsType(headers) &&
       !isUpgrade(stream) &&
       !headers.has("content-encoding") &&
@@ -76,7 +77,7 @@ class CompressorFilter implements HttpFilter {
       encodeHead(headers, settings);
       this.#requestStats.compressed.inc();
       state.request = new Compressor(settings);
-    } else if (this.#config.request.enabled) this.#requestStats.notCompressed.inc();
+    } else this.#requestStats.notCompressed.inc();
     if (this.#responsesEnabled(override) && (override?.removeAcceptEncoding ?? this.#config.response.removeAcceptEncoding))
       headers.remove("accept-encoding");
     return "continue";
@@ -98,15 +99,28 @@ class CompressorFilter implements HttpFilter {
     const headers = stream.responseHeaders!;
     const override = this.#override(stream);
     const stats = this.#responseStats;
-    const enabled = this.#responsesEnabled(override) && this.#responses.isLongEnough(headers, stats);
-    const compressible = enabled && !isUpgrade(stream) && this.#isCompressible(stream, headers);
-    if (compressible && !endStream && this.#isChosen(stream, headers, state) && isTransferEncodingAllowed(headers) && state !== undefined) {
+    const { statusHeader, weakenEtag } = this.#config.response;
+    // A 204 has no body whose length could be said.
+    const length = stream.info.responseCode === 204 ? undefined : headers.get("content-length");
+    const enabled = this.#responsesEnabled(override);
+    const longEnough = enabled && this.#responses.isLongEnough(length, stats);
+    const obstacle = longEnough ? this.#obstacle(stream, headers) : "ContentLengthTooSmall";
+    const compressible = obstacle === undefined;
+    // What Accept-Encoding came to is counted of incompressible responses too, unless the status is told.
+    const chosen = longEnough && !endStream && (compressible || !statusHeader) && this.#isChosen(stream, headers, state);
+    if (compressible && chosen && isTransferEncodingAllowed(headers) && state !== undefined) {
       const { settings } = override?.library ?? this.#config.library;
-      sanitizeEtag(headers, this.#config.response.weakenEtag);
+      sanitizeEtag(headers, weakenEtag);
+      if (statusHeader) addVary(headers);
       encodeHead(headers, settings);
+      if (statusHeader) headers.add(statusField, `${settings.coding};Compressed;OriginalLength=${length ?? ""}`);
       stats.compressed.inc();
       state.response = new Compressor(settings);
-    } else stats.notCompressed.inc();
+    } else {
+      stats.notCompressed.inc();
+      if (statusHeader && enabled && !endStream && obstacle !== undefined && obstacle !== "")
+        headers.add(statusField, `${this.#offer.coding};${obstacle}`);
+    }
     // Caches have to know also when this client's response is as it was.
     if (compressible) addVary(headers);
     return "continue";
@@ -133,13 +147,16 @@ class CompressorFilter implements HttpFilter {
     return override?.enablesResponses === true || this.#config.response.enabled;
   }
 
-  #isCompressible(stream: HttpStream, headers: HeaderMap): boolean {
-    if (!this.#responses.allowsType(headers) || refusesTransform(headers)) return false;
+  /** Why a response is not to be compressed, in Envoy's word where it has one; undefined where it is. */
+  #obstacle(stream: HttpStream, headers: HeaderMap): string | undefined {
+    if (!this.#responses.allowsType(headers)) return "ContentTypeNotAllowed";
+    if (isUpgrade(stream) || refusesTransform(headers)) return "";
     if (this.#config.response.disableOnEtag && headers.has("etag")) {
       this.#responseStats.notCompressedEtag.inc();
-      return false;
+      return "EtagNotAllowed";
     }
-    return !headers.has("content-encoding") && !this.#uncompressible.has(stream.info.responseCode);
+    if (headers.has("content-encoding")) return "";
+    return this.#uncompressible.has(stream.info.responseCode) ? "StatusCodeNotAllowed" : undefined;
   }
 
   #isChosen(stream: HttpStream, headers: HeaderMap, state: Compressed | undefined): boolean {
@@ -184,7 +201,7 @@ function push(engine: Compressor, data: Buffer, end: boolean, stats: DirectionSt
 
 /** The media type, without parameters. */
 function mediaType(headers: HeaderMap): string {
-  return (headers.get("content-type") ?? "").split(";", 1)[0]!.trim();
+  return (headers.get("content-type") ?? "").split(";", 1)[0]!.trim().toLowerCase();
 }
 
 // A message that says how it is coded for its transfer is not touched.
@@ -200,11 +217,10 @@ class Direction {
 
   constructor(model: CompressedDirection) {
     this.#model = model;
-    this.#types = new Set(model.contentTypes);
+    this.#types = new Set(model.contentTypes.map((type) => type.toLowerCase()));
   }
 
-  isLongEnough(headers: HeaderMap, stats: DirectionStats): boolean {
-    const length = headers.get("content-length");
+  isLongEnough(length: string | undefined, stats: DirectionStats): boolean {
     if (length === undefined || Number(length) >= this.#model.minContentLength) return true;
     stats.contentLengthTooSmall.inc();
     return false;

@@ -3,7 +3,7 @@ import type { DecompressedDirection, DecompressorConfig } from "../../../envoy/h
 import type { FilterStatus, HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import type { Counter, StatsScope } from "../../../telemetry/stats.ts";
-import { Decompressor } from "../../../wire/content-coding.ts";
+import { type DecompressionFault, Decompressor } from "../../../wire/content-coding.ts";
 import type { HeaderMap } from "../../../wire/header-map.ts";
 
 /** The decompressor filter. */
@@ -31,11 +31,11 @@ interface DirectionStats {
   readonly compressedBytes: Counter;
 }
 
-// What Envoy's statistics call a coding, and a body that is none of it.
+// What Envoy's statistics call a coding, a body that is none of it, and one that grows too much.
 const statNames = {
-  gzip: ["gzip", "zlib_data_error"],
-  br: ["brotli", "brotli_error"],
-  zstd: ["zstd", "zstd_generic_error"],
+  gzip: { library: "gzip", corrupt: "zlib_data_error", bomb: "zlib_data_error" },
+  br: { library: "brotli", corrupt: "brotli_error", bomb: "brotli_output_overflow" },
+  zstd: { library: "zstd", corrupt: "zstd_generic_error", bomb: "zstd_generic_error" },
 } as const;
 
 function countDirection(scope: StatsScope): DirectionStats {
@@ -51,17 +51,18 @@ class DecompressorFilter implements HttpFilter {
   readonly #config: DecompressorConfig;
   readonly #requestStats: DirectionStats;
   readonly #responseStats: DirectionStats;
-  readonly #faults: Counter;
+  readonly #faults: Readonly<Record<DecompressionFault, Counter>>;
   readonly #trailerPrefix: string;
 
   constructor(config: DecompressorConfig, context: HttpFilterContext) {
     this.#config = config;
     const { name, settings } = config.library;
-    const [library, fault] = statNames[settings.coding];
+    const { library, corrupt, bomb } = statNames[settings.coding];
     const scope = context.scope.scope(`decompressor.${name}.${library}`);
     this.#requestStats = countDirection(scope.scope("request"));
     this.#responseStats = countDirection(scope.scope("response"));
-    this.#faults = scope.counter(`decompressor_library.${fault}`);
+    const faults = scope.scope("decompressor_library");
+    this.#faults = { corrupt: faults.counter(corrupt), bomb: faults.counter(bomb) };
     this.#trailerPrefix = `x-envoy-decompressor-${name.toLowerCase()}`;
   }
 
@@ -138,7 +139,8 @@ class DecompressorFilter implements HttpFilter {
   #push(stream: HttpStream, body: Body, data: Buffer, end: boolean, stats: DirectionStats): Buffer {
     const before = body.engine.fault;
     const bytes = body.engine.push(data);
-    if (before === undefined && body.engine.fault !== undefined) this.#faults.inc();
+    const { fault } = body.engine;
+    if (before === undefined && fault !== undefined) this.#faults[fault].inc();
     body.compressedBytes += data.length;
     body.uncompressedBytes += bytes.length;
     stats.compressedBytes.add(data.length);

@@ -2,6 +2,7 @@
 import type { RateLimitConfig, RateLimitPerRoute } from "../../../envoy/http-filter/ratelimit.ts";
 import type { RateLimitPolicy } from "../../../envoy/route/rate-limit.ts";
 import type { FilterStatus, HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
+import { isGrpc } from "../../../http/grpc.ts";
 import { compileLevel } from "../../../http/route/header-mutator.ts";
 import { perRoute } from "../../../http/route/per-route.ts";
 import { compileRateLimits, type Descriptor, type DescriptorsOf } from "../../../http/route/rate-limit.ts";
@@ -174,25 +175,23 @@ class RateLimitFilter implements HttpFilter {
       for (const [name, value] of requestHeaders) stream.headers.add(name, value);
       return true;
     }
-    this.#refuse(stream, asked, answer, headers);
+    this.#refuse(stream, answer, headers);
     return false;
   }
 
-  #refuse(stream: HttpStream, asked: Asked, answer: RateLimitAnswer, headers: readonly ServiceHeader[]): void {
+  #refuse(stream: HttpStream, answer: RateLimitAnswer, headers: readonly ServiceHeader[]): void {
     const { status, asResourceExhausted } = this.#config;
     const added = new HeaderMap();
     for (const [name, value] of headers) added.add(name, value);
     this.#refusalHeaders?.apply(added, stream.info);
-    // Behind what the reply itself says, its content type apart, which is the service's to choose.
-    const type = added.get("content-type");
-    added.remove("content-type");
-    asked.responseHeaders = added.names.map((name, i) => [name, added.values[i]!] as const);
+    // The body's type is the service's to choose, where there is a body.
+    if (answer.body === "" || isGrpc(stream.headers)) added.remove("content-type");
     stream.sendLocalReply({
       status,
       body: answer.body,
       details: "request_rate_limited",
       flags: flag.RL,
-      ...(type === undefined ? {} : { set: [{ name: "content-type", value: type }] }),
+      headers: added.names.map((name, i) => [name, added.values[i]!] as const),
       ...(asResourceExhausted ? { grpcStatus: 8 } : {}),
     });
   }
