@@ -102,10 +102,13 @@ export type DecompressionFault = "corrupt" | "bomb";
 export class Decompressor {
   readonly #engine: Engine;
   readonly #maxRatio: number;
+  readonly #flush: number;
   #fault: DecompressionFault | undefined;
 
   constructor({ coding, windowBits, maxRatio }: DecompressorSettings) {
     this.#maxRatio = maxRatio;
+    // Not the end, which would make a body that goes on a fault.
+    [this.#flush] = flushes[coding];
     this.#engine = engineOf(
       coding === "gzip"
         ? createGunzip({ chunkSize, ...(windowBits === undefined ? {} : { windowBits }) })
@@ -123,8 +126,7 @@ export class Decompressor {
   /** What `data` stands for, as far as it is good and within its bound. */
   push(data: Buffer): Buffer {
     if (this.#fault !== undefined || data.length === 0) return noBytes;
-    // A flush makes every engine give what it has.
-    const { bytes, fault } = run(this.#engine, data, constants.Z_SYNC_FLUSH, smallOutput, data.length * this.#maxRatio);
+    const { bytes, fault } = run(this.#engine, data, this.#flush, smallOutput, data.length * this.#maxRatio);
     this.#fault = fault;
     return bytes;
   }
