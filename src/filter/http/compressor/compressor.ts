@@ -62,7 +62,7 @@ class CompressorFilter implements HttpFilter {
     const override = this.#override(stream);
     const state: Compressed = { accept: headers.getAll("accept-encoding"), request: undefined, response: undefined };
     (stream.filterState ??= [])[index] = state;
-    if (this.#config.response.enabled || override?.enablesResponses === true) shareOffer(stream, this.#offer);
+    if (this.#config.response.enabled || override?.enablesResponses === true) shareOffer(stream, this.#offerOf(override));
     const { settings } = override?.library ?? this.#config.library;
     if (
       !endStream &&
@@ -107,7 +107,7 @@ class CompressorFilter implements HttpFilter {
     const obstacle = longEnough ? this.#obstacle(stream, headers) : "ContentLengthTooSmall";
     const compressible = obstacle === undefined;
     // What Accept-Encoding came to is counted of incompressible responses too, unless the status is told.
-    const chosen = longEnough && !endStream && (compressible || !statusHeader) && this.#isChosen(stream, headers, state);
+    const chosen = longEnough && !endStream && (compressible || !statusHeader) && this.#isChosen(stream, headers, state, override);
     if (compressible && chosen && isTransferEncodingAllowed(headers) && state !== undefined) {
       const { settings } = override?.library ?? this.#config.library;
       sanitizeEtag(headers, weakenEtag);
@@ -119,7 +119,7 @@ class CompressorFilter implements HttpFilter {
     } else {
       stats.notCompressed.inc();
       if (statusHeader && enabled && !endStream && obstacle !== undefined && obstacle !== "")
-        headers.add(statusField, `${this.#offer.coding};${obstacle}`);
+        headers.add(statusField, `${this.#offerOf(override).coding};${obstacle}`);
     }
     // Caches have to know also when this client's response is as it was.
     if (compressible) addVary(headers);
@@ -159,10 +159,15 @@ class CompressorFilter implements HttpFilter {
     return this.#uncompressible.has(stream.info.responseCode) ? "StatusCodeNotAllowed" : undefined;
   }
 
-  #isChosen(stream: HttpStream, headers: HeaderMap, state: Compressed | undefined): boolean {
+  #offerOf(override: CompressorPerRoute | undefined): Offer {
+    const coding = override?.library?.settings.coding;
+    return coding === undefined ? this.#offer : { ...this.#offer, coding };
+  }
+
+  #isChosen(stream: HttpStream, headers: HeaderMap, state: Compressed | undefined, override: CompressorPerRoute | undefined): boolean {
     const shared = sharedBy.get(stream);
     const choice = (shared !== undefined && (shared.choice ??= chooseCoding(state?.accept, shared.offers, mediaType(headers)))) || nothing;
-    const chosen = choice.coding === this.#config.library.settings.coding;
+    const chosen = choice.coding === this.#offerOf(override).coding;
     this.#responseStats.count(choice.why, chosen);
     return chosen;
   }

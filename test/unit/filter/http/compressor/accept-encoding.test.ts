@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { chooseCoding, type Offer } from "../../../../../src/filter/http/compressor/accept-encoding.ts";
 
-const any = (): boolean => true;
-const gzip: Offer = { coding: "gzip", suits: any, chooseFirst: false };
-const br: Offer = { coding: "br", suits: any, chooseFirst: false };
+const everything = (): boolean => true;
+const gzip: Offer = { coding: "gzip", suits: everything, chooseFirst: false };
+const br: Offer = { coding: "br", suits: everything, chooseFirst: false };
 
 // As the real Envoy decides with the same two compressors.
 suite("of gzip and br, in this order", () => {
