@@ -22,13 +22,16 @@ export function callGrpc(cluster: UpstreamCluster, request: GrpcRequest, options
   return callOverPool(cluster, call, { ...options, onDone: (result) => options.onDone(readReply(result)) }, grpcPoolOf);
 }
 
+// A server knows the deadline too, and may be the first to say that it passed.
+const deadlineExceeded = "4";
+
 function readReply(result: CallResult): CallResult {
   if (result.kind === "failed") return result;
   const { status, headers, trailers, body } = result;
   if (status !== 200) return failedCall(`HTTP status ${status}`);
   // A failure may come as one block of headers, without a message.
   const grpcStatus = trailers?.get("grpc-status") ?? headers.get("grpc-status");
-  if (grpcStatus !== "0") return failedCall(`grpc-status ${grpcStatus ?? "is missing"}`);
+  if (grpcStatus !== "0") return failedCall(`grpc-status ${grpcStatus ?? "is missing"}`, grpcStatus === deadlineExceeded);
   const whole = body.length >= framePrefixBytes && body[0] === 0 && body.readUInt32BE(1) === body.length - framePrefixBytes;
   if (!whole) return failedCall("the response is no single message");
   return { kind: "response", status, headers: new HeaderMap(), body: body.subarray(framePrefixBytes), trailers: undefined };
