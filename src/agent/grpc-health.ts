@@ -1,8 +1,15 @@
 // grpc.health.v1.Health/Check as a client, over HTTP/2 without TLS: kubelet's gRPC probe. Two fields of protobuf need no library.
-import { connect as connectHttp2 } from "node:http2";
-import type { IncomingHttpHeaders } from "node:http2";
 import { connect } from "node:net";
-import type { TcpNetConnectOpts } from "node:net";
+import type { Socket, TcpNetConnectOpts } from "node:net";
+import { systemClock } from "../clock.ts";
+import { defaultHttp2Options } from "../envoy/http2-options.ts";
+import { createHttp2Stats } from "../net/http2/http2-stats.ts";
+import { Http2Session, type SessionOptions, type SessionOwner } from "../net/http2/session.ts";
+import type { Http2StreamHandler } from "../net/http2/stream.ts";
+import { noStats } from "../telemetry/stats.ts";
+import { encodeGrpcFrame, grpcHeaders } from "../wire/grpc-frame.ts";
+import { h2Error } from "../wire/http2/frame.ts";
+import { ProtoWriter } from "../wire/protobuf.ts";
 
 /** A reply is a few bytes; more is no health service. */
 const maxReplyBytes = 4_096;
@@ -12,56 +19,89 @@ const serving = 1;
 export function checkGrpcHealth(target: TcpNetConnectOpts, service: string, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const host = (target.host ?? "").includes(":") ? `[${target.host}]` : target.host;
-    const session = connectHttp2(`http://${host}:${target.port}`, { createConnection: () => connect(target) });
+    const socket = connect(target);
     let settled = false;
     const settle = (outcome: boolean | Error): void => {
       if (settled) return;
       settled = true;
       clearTimeout(deadline);
-      session.destroy();
+      socket.destroy();
       if (typeof outcome === "boolean") resolve(outcome);
       else reject(outcome);
     };
     const deadline = setTimeout(() => settle(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-    session.on("error", settle);
-    const stream = session.request({
-      ":method": "POST",
-      ":path": "/grpc.health.v1.Health/Check",
-      "content-type": "application/grpc",
-      te: "trailers",
-    });
-    const chunks: Buffer[] = [];
-    let grpcStatus: string | undefined;
-    const readStatus = (headers: IncomingHttpHeaders): void => void (grpcStatus = headers["grpc-status"]?.toString() ?? grpcStatus);
-    stream.on("error", settle);
-    stream.on("response", readStatus);
-    stream.on("trailers", readStatus);
-    stream.on("data", (chunk: Buffer) => {
-      chunks.push(chunk);
-      if (chunks.reduce((sum, { length }) => sum + length, 0) > maxReplyBytes) settle(new Error("the answer is no health reply"));
-    });
-    stream.on("end", () => {
-      if (grpcStatus !== undefined && grpcStatus !== "0") settle(new Error(`gRPC status ${grpcStatus}`));
-      else settle(statusOf(Buffer.concat(chunks)) === serving);
-    });
-    stream.end(healthRequest(service));
+    socket.on("error", settle);
+    socket.on("close", () => settle(new Error("the connection closed without an answer")));
+    socket.on("connect", () => ask(socket, `${host}:${target.port}`, service, settle));
   });
 }
 
-// A gRPC frame (flag, length) around HealthCheckRequest, whose field 1 is the service.
-function healthRequest(service: string): Buffer {
-  const name = Buffer.from(service);
-  const message = name.length === 0 ? Buffer.alloc(0) : Buffer.concat([Buffer.from([0x0a]), varint(name.length), name]);
-  const frame = Buffer.alloc(5);
-  frame.writeUInt32BE(message.length, 1);
-  return Buffer.concat([frame, message]);
+const options: SessionOptions = {
+  ...defaultHttp2Options,
+  floods: defaultHttp2Options,
+  role: "client",
+  malformedEndsStream: true,
+  messages: { maxBytes: 60 * 1024, maxHeaders: 100, underscores: "ALLOW" },
+};
+
+function ask(socket: Socket, authority: string, service: string, settle: (outcome: boolean | Error) => void): void {
+  const owner: SessionOwner = {
+    onRequest: (stream) => stream.release(h2Error.refusedStream),
+    onRefusedRequest: () => undefined,
+    onStreamClosed: () => undefined,
+    onSettings: () => undefined,
+    onGoaway: () => undefined,
+    onFailed: (details) => settle(new Error(details)),
+  };
+  const session = new Http2Session(socket, false, options, owner, createHttp2Stats(noStats), noStats.counter(""), systemClock);
+  socket.on("data", (chunk: Buffer) => session.read(chunk));
+  socket.on("drain", () => session.onDrain());
+  socket.on("close", () => session.close());
+  const stream = session.openStream();
+  stream.handler = healthReply(settle);
+  const { encoder } = session;
+  encoder.begin();
+  for (const [name, value] of [
+    [":method", "POST"],
+    [":scheme", "http"],
+    [":path", "/grpc.health.v1.Health/Check"],
+    [":authority", authority],
+  ] as const)
+    encoder.field(name, value);
+  const { names, values } = grpcHeaders();
+  names.forEach((name, i) => encoder.field(name, values[i]!));
+  stream.sendHead(false);
+  stream.sendData(encodeGrpcFrame(new ProtoWriter().text(1, service).finish()), true);
 }
 
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest > 0x7f; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
-  return Buffer.from([...bytes, rest]);
+// Hears one reply: its message's only field, unless a status says that there is none.
+function healthReply(settle: (outcome: boolean | Error) => void): Http2StreamHandler {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  let grpcStatus: string | undefined;
+  const end = (): void => {
+    if (grpcStatus !== undefined && grpcStatus !== "0") settle(new Error(`gRPC status ${grpcStatus}`));
+    else settle(statusOf(Buffer.concat(pieces)) === serving);
+  };
+  return {
+    onHead: ({ headers }, endStream) => {
+      grpcStatus = headers.get("grpc-status");
+      if (endStream) end();
+    },
+    onData: (data, endStream) => {
+      bytes += data.length;
+      if (bytes > maxReplyBytes) return settle(new Error("the answer is no health reply"));
+      pieces.push(Buffer.from(data));
+      if (endStream) end();
+    },
+    onTrailers: (trailers) => {
+      grpcStatus = trailers.get("grpc-status") ?? grpcStatus;
+      end();
+    },
+    onReset: () => settle(new Error("the call was reset")),
+    onReadDone: () => undefined,
+    onWritable: () => undefined,
+  };
 }
 
 // HealthCheckResponse has one field, the status; zero is left out on the wire.

@@ -10,6 +10,9 @@ import { decodeFault, isInertFault } from "./http-filter/fault.ts";
 import { decodeGrpcStats } from "./http-filter/grpc-stats.ts";
 import { decodeHeaderMutation, decodeHeaderMutationPerRoute } from "./http-filter/header-mutation.ts";
 import { decodeHealthCheckFilter } from "./http-filter/health-check.ts";
+import { decodeCompressor, decodeCompressorPerRoute } from "./http-filter/compressor.ts";
+import { decodeDecompressor } from "./http-filter/decompressor.ts";
+import { decodeGrpcWeb } from "./http-filter/grpc-web.ts";
 import { decodeHttpConnectionManager } from "./listener/http-connection-manager-decoder.ts";
 import { decodeIstioAlpn } from "./http-filter/istio-alpn.ts";
 import { decodeIstioStats, istioStatsExtension } from "./http-filter/istio-stats.ts";
@@ -24,6 +27,7 @@ import {
   decodeUpstreamCodec,
 } from "./listener/listener-filters.ts";
 import { decodeLocalRateLimit, isInertLocalRateLimit } from "./http-filter/local-ratelimit.ts";
+import { decodeRateLimit, decodeRateLimitPerRoute } from "./http-filter/ratelimit.ts";
 import { decodeHttpRbac, decodeHttpRbacPerRoute, decodeNetworkRbac } from "./http-filter/rbac-decoder.ts";
 import { decodeRouter } from "./http-filter/router.ts";
 import { decodeSetMetadata } from "./http-filter/set-metadata.ts";
@@ -182,9 +186,10 @@ const rows: readonly Extension[] = [
   refused("http filter", "envoy.filters.http.ext_proc", "envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor", rewrites, [
     "envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute",
   ]),
-  refused("http filter", "envoy.filters.http.ratelimit", "envoy.extensions.filters.http.ratelimit.v3.RateLimit", decides, [
-    "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute",
-  ]),
+  honoured("http filter", "envoy.filters.http.ratelimit", "envoy.extensions.filters.http.ratelimit.v3.RateLimit", {
+    decode: decodeRateLimit,
+    perRoute: { "envoy.extensions.filters.http.ratelimit.v3.RateLimitPerRoute": decodeRateLimitPerRoute },
+  }),
   refused("http filter", "envoy.filters.http.basic_auth", "envoy.extensions.filters.http.basic_auth.v3.BasicAuth", decides, [
     "envoy.extensions.filters.http.basic_auth.v3.BasicAuthPerRoute",
   ]),
@@ -198,18 +203,21 @@ const rows: readonly Extension[] = [
   ]),
   refused("http filter", "envoy.filters.http.wasm", "envoy.extensions.filters.http.wasm.v3.Wasm", rewrites),
   refused("http filter", "envoy.filters.http.golang", "envoy.extensions.filters.http.golang.v3alpha.Config", rewrites),
-  refused("http filter", "envoy.filters.http.compressor", "envoy.extensions.filters.http.compressor.v3.Compressor", rewrites, [
-    "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute",
-  ]),
-  refused("http filter", "envoy.filters.http.decompressor", "envoy.extensions.filters.http.decompressor.v3.Decompressor", rewrites),
   honoured("http filter", "envoy.filters.http.header_mutation", "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation", {
     decode: decodeHeaderMutation,
     perRoute: { "envoy.extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute": decodeHeaderMutationPerRoute },
   }),
-  refused("http filter", "envoy.filters.http.grpc_web", "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb", rewrites),
   honoured("http filter", "envoy.filters.http.health_check", "envoy.extensions.filters.http.health_check.v3.HealthCheck", {
     decode: decodeHealthCheckFilter,
   }),
+  honoured("http filter", "envoy.filters.http.compressor", "envoy.extensions.filters.http.compressor.v3.Compressor", {
+    decode: decodeCompressor,
+    perRoute: { "envoy.extensions.filters.http.compressor.v3.CompressorPerRoute": decodeCompressorPerRoute },
+  }),
+  honoured("http filter", "envoy.filters.http.decompressor", "envoy.extensions.filters.http.decompressor.v3.Decompressor", {
+    decode: decodeDecompressor,
+  }),
+  honoured("http filter", "envoy.filters.http.grpc_web", "envoy.extensions.filters.http.grpc_web.v3.GrpcWeb", { decode: decodeGrpcWeb }),
   refused("http filter", "envoy.filters.http.set_filter_state", "envoy.extensions.filters.http.set_filter_state.v3.Config", rewrites),
 ];
 

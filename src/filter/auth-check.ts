@@ -1,6 +1,8 @@
 // The messages of Envoy's service.auth.v3.Authorization, as the HTTP and the network ext_authz filters send and read them.
 import type { ConnectionInfo, IpPort } from "../telemetry/stream-info.ts";
-import { type ProtoField, ProtoWriter, readProto } from "../wire/protobuf.ts";
+import { isHeaderName, isHeaderValue } from "../wire/header-text.ts";
+import { readStruct } from "../wire/proto-struct.ts";
+import { lastBytes as last, type ProtoField, ProtoWriter, readProto } from "../wire/protobuf.ts";
 
 /** Method of the service. */
 export const checkPath = "/envoy.service.auth.v3.Authorization/Check";
@@ -125,10 +127,6 @@ export function decodeCheckResponse(bytes: Buffer): CheckAnswer | undefined {
   };
 }
 
-const none = Buffer.alloc(0);
-const last = (fields: readonly ProtoField[] | undefined, field: number): Buffer =>
-  fields?.findLast((each) => each.field === field)?.bytes ?? none;
-
 // Values of HeaderValueOption.append_action under which a field is put beside what is there.
 const appendIfExistsOrAdd = 0;
 
@@ -148,50 +146,4 @@ function headersOf(fields: readonly ProtoField[], number: number, byAction = fal
     const action = option.findLast((each) => each.field === 3)?.value ?? appendIfExistsOrAdd;
     return [{ name, value, append: wrapped ?? (byAction && action === appendIfExistsOrAdd) }];
   });
-}
-
-// Pseudo-headers and those that frame a message are never an authorizer's to set.
-const reserved: ReadonlySet<string> = new Set(["host", "content-length", "transfer-encoding", "connection"]);
-
-/** True for a name that an authorizer may set. */
-export function isHeaderName(name: string): boolean {
-  return /^[a-z0-9!#$%&'*+.^_`|~-]+$/.test(name) && !reserved.has(name);
-}
-
-/** True for a value that can stand in a header. */
-export function isHeaderValue(value: string): boolean {
-  // oxlint-disable-next-line no-control-regex
-  return !/[\x00-\x08\x0a-\x1f\x7f]/.test(value);
-}
-
-// As deep as a policy could ask; deeper is left out, so that bytes cannot exhaust the stack.
-const maxStructDepth = 32;
-
-/** google.protobuf.Struct. */
-function readStruct(bytes: Buffer, depth = 0): Readonly<Record<string, unknown>> {
-  const out: [string, unknown][] = [];
-  for (const { field, bytes: entry } of readProto(bytes) ?? []) {
-    const pair = field === 1 ? readProto(entry) : undefined;
-    if (pair !== undefined) out.push([last(pair, 1).toString("utf8"), readValue(last(pair, 2), depth)]);
-  }
-  return Object.fromEntries(out);
-}
-
-function readValue(bytes: Buffer, depth: number): unknown {
-  const field = readProto(bytes)?.at(-1);
-  if (field === undefined || depth >= maxStructDepth) return null;
-  switch (field.field) {
-    case 2:
-      return field.bytes.length === 8 ? field.bytes.readDoubleLE(0) : null;
-    case 3:
-      return field.bytes.toString("utf8");
-    case 4:
-      return field.value !== 0;
-    case 5:
-      return readStruct(field.bytes, depth + 1);
-    case 6:
-      return (readProto(field.bytes) ?? []).filter((item) => item.field === 1).map((item) => readValue(item.bytes, depth + 1));
-    default:
-      return null;
-  }
 }

@@ -12,9 +12,13 @@ import { fault } from "./http/fault/fault.ts";
 import { grpcStats } from "./http/grpc-stats/grpc-stats.ts";
 import { headerMutation } from "./http/header-mutation/header-mutation.ts";
 import { healthCheck } from "./http/health-check/health-check.ts";
+import { compressor } from "./http/compressor/compressor.ts";
+import { decompressor } from "./http/decompressor/decompressor.ts";
+import { grpcWeb } from "./http/grpc-web/grpc-web.ts";
 import { istioAlpn } from "./http/istio-alpn/istio-alpn.ts";
 import { jwtAuthn } from "./http/jwt-authn/jwt-authn.ts";
 import { localRateLimit } from "./http/local-ratelimit/local-ratelimit.ts";
+import { rateLimit } from "./http/ratelimit/ratelimit.ts";
 import { rbac } from "./http/rbac/rbac.ts";
 import { script } from "./http/script/script.ts";
 import { createRouter } from "./http/router/router.ts";
@@ -53,6 +57,10 @@ export const httpFilters = byExtension<HttpFilterSpec>([
   healthCheck,
   script,
   setMetadata,
+  compressor,
+  decompressor,
+  grpcWeb,
+  rateLimit,
 ]);
 
 /** Network filters. */

@@ -17,13 +17,18 @@ export interface HttpFilter {
    * @param index where this filter's state lives: `stream.filterState[index]`
    */
   onRequestHeaders?(stream: HttpStream, endStream: boolean, index: number): FilterStatus;
-  /** A piece of the request body; returns what goes on to the next filter (the same buffer, another, or an empty one). */
+  /**
+   * A piece of the request body; returns what goes on to the next filter (the same buffer, another, or an empty one). Called for a
+   * stream whose route disables the filter too, which such a stream has no state of.
+   */
   onRequestData?(stream: HttpStream, data: Buffer, endStream: boolean, index: number): Buffer;
-  onRequestTrailers?(stream: HttpStream, trailers: HeaderMap, index: number): void;
+  /** May change the trailers; what it returns goes before them, as the body's last bytes. */
+  onRequestTrailers?(stream: HttpStream, trailers: HeaderMap, index: number): Buffer | undefined;
   /** Response headers of the upstream or of a local reply (`stream.responseHeaders`, `stream.info.responseCode`). Reverse order. */
   onResponseHeaders?(stream: HttpStream, endStream: boolean, index: number): FilterStatus;
   onResponseData?(stream: HttpStream, data: Buffer, endStream: boolean, index: number): Buffer;
-  onResponseTrailers?(stream: HttpStream, trailers: HeaderMap, index: number): void;
+  /** As `onRequestTrailers`; a response whose trailers a filter emptied has none. */
+  onResponseTrailers?(stream: HttpStream, trailers: HeaderMap, index: number): Buffer | undefined;
   /** The stream is over, however it ended: release what was held. Called once, before the access log is written. */
   onComplete?(stream: HttpStream, index: number): void;
   /** The filter's chain is gone, and its streams with it. */

@@ -82,6 +82,9 @@ export class HttpStream implements RouteRequest {
   #heldTrailers: HeaderMap | undefined = undefined;
   /** Called after each piece of request body that is held back, and when it is complete; a filter that wants to see it sets this. */
   onHeldBody: (() => void) | undefined = undefined;
+  /** False where local replies are not gRPC's although the request has become gRPC on its way. */
+  grpcReplies: false | undefined = undefined;
+  #added: HeaderMap | undefined = undefined;
   #stoppedAt = -1;
   #responseStoppedAt = -1;
   #heldResponse: { data: Buffer[]; bytes: number; trailers: HeaderMap | undefined; end: boolean; headersEnd: boolean } | undefined =
@@ -221,16 +224,32 @@ export class HttpStream implements RouteRequest {
   }
 
   #passData(terminal: TerminalFilter, data: Buffer, endStream: boolean): void {
-    let bytes = data;
     const filters = this.manager.requestDataFilters;
+    if (filters.length === 0) terminal.onRequestData(data, endStream);
+    else this.#filterRequestData(terminal, data, endStream, -1);
+  }
+
+  /** `after`: only filters behind this index see the bytes. */
+  #filterRequestData(terminal: TerminalFilter, data: Buffer, endStream: boolean, after: number): void {
+    let bytes = data;
+    let end = endStream;
+    let trailersFrom = -1;
     // What a filter does with the bytes is its own affair.
-    if (filters.length > 0) keepReadBuffer();
-    for (let i = 0; i < filters.length; i++) {
-      const { filter, index } = filters[i]!;
-      bytes = filter.onRequestData!(this, bytes, endStream, index);
+    keepReadBuffer();
+    for (const { filter, index } of this.manager.requestDataFilters) {
+      if (index <= after) continue;
+      bytes = filter.onRequestData!(this, bytes, end, index);
       if (this.responseStarted || this.#done) return;
+      if (end && this.#added !== undefined) {
+        end = false;
+        trailersFrom = index;
+      }
     }
-    terminal.onRequestData(bytes, endStream);
+    terminal.onRequestData(bytes, end);
+    const trailers = this.#added;
+    if (trailers === undefined || this.#done) return;
+    this.#added = undefined;
+    this.#filterRequestTrailers(terminal, trailers, trailersFrom);
   }
 
   /** An event of its own moved bytes. */
@@ -255,8 +274,22 @@ export class HttpStream implements RouteRequest {
   }
 
   #passTrailers(terminal: TerminalFilter, trailers: HeaderMap): void {
-    for (const { filter, index } of this.manager.requestTrailerFilters) filter.onRequestTrailers!(this, trailers, index);
+    this.#filterRequestTrailers(terminal, trailers, -1);
+  }
+
+  #filterRequestTrailers(terminal: TerminalFilter, trailers: HeaderMap, after: number): void {
+    for (const { filter, index } of this.manager.requestTrailerFilters) {
+      if (index <= after) continue;
+      const bytes = filter.onRequestTrailers!(this, trailers, index);
+      if (bytes !== undefined && bytes.length > 0) this.#filterRequestData(terminal, bytes, false, index);
+      if (this.responseStarted || this.#done) return;
+    }
     terminal.onRequestTrailers(trailers);
+  }
+
+  /** Trailers of a filter's own behind a message that has none: to be called in a data hook whose piece is the last. */
+  addTrailers(): HeaderMap {
+    return (this.#added ??= new HeaderMap());
   }
 
   /** Bytes of request body held back while a filter holds the stream. */
@@ -312,7 +345,7 @@ export class HttpStream implements RouteRequest {
     if (reply.close || !this.requestComplete) this.closeAfterResponse = true;
     const headers = new HeaderMap();
     if (reply.headers !== undefined) for (const [name, value] of reply.headers) headers.add(name, value);
-    if (isGrpc(this.headers)) {
+    if (this.grpcReplies !== false && isGrpc(this.headers)) {
       headers.add("content-type", "application/grpc");
       headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
       if (reply.body !== "") headers.add("grpc-message", encodeGrpcMessage(reply.body));
@@ -329,7 +362,7 @@ export class HttpStream implements RouteRequest {
     const noContent = reply.status === 204 || reply.status < 200 || reply.status === 304;
     if (body !== "" && !noContent) {
       headers.add("content-length", String(body.length));
-      headers.add("content-type", "text/plain");
+      if (!headers.has("content-type")) headers.add("content-type", "text/plain");
     }
     info.responseCode = reply.status;
     if (reply.set !== undefined) setFields(headers, reply.set);
@@ -460,15 +493,37 @@ export class HttpStream implements RouteRequest {
       this.onBufferedResponse();
       return true;
     }
+    const ok = this.#filterResponseData(data, endStream, Infinity);
+    if (endStream) this.#finishResponse();
+    return ok;
+  }
+
+  /** `before`: only filters in front of this index see the bytes. */
+  #filterResponseData(data: Buffer, endStream: boolean, before: number): boolean {
     let bytes = data;
+    let end = endStream;
+    let trailersFrom = 0;
     const filters = this.manager.responseDataFilters;
     if (filters.length > 0) keepReadBuffer();
-    for (let i = filters.length - 1; i >= 0; i--) bytes = filters[i]!.filter.onResponseData!(this, bytes, endStream, filters[i]!.index);
+    for (let i = filters.length - 1; i >= 0; i--) {
+      const { filter, index } = filters[i]!;
+      if (index >= before) continue;
+      bytes = filter.onResponseData!(this, bytes, end, index);
+      if (this.#done) return true;
+      if (end && this.#added !== undefined) {
+        end = false;
+        trailersFrom = index;
+      }
+    }
     this.timers.touch(this.nowMs);
     this.info.bytesSent += bytes.length;
     this.info.grpcMessages?.response.count(bytes);
-    const ok = bytes.length === 0 && !endStream ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, endStream);
-    if (endStream) this.#finishResponse();
+    const ok = bytes.length === 0 && !end ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, end);
+    const trailers = this.#added;
+    if (trailers !== undefined) {
+      this.#added = undefined;
+      this.#filterResponseTrailers(trailers, trailersFrom);
+    }
     return ok;
   }
 
@@ -482,13 +537,23 @@ export class HttpStream implements RouteRequest {
       this.onBufferedResponse?.();
       return;
     }
-    for (let i = this.manager.responseTrailerFilters.length - 1; i >= 0; i--) {
-      const { filter, index } = this.manager.responseTrailerFilters[i]!;
-      filter.onResponseTrailers!(this, trailers, index);
+    this.#filterResponseTrailers(trailers, Infinity);
+    if (!this.#done) this.#finishResponse();
+  }
+
+  #filterResponseTrailers(trailers: HeaderMap, before: number): void {
+    const filters = this.manager.responseTrailerFilters;
+    for (let i = filters.length - 1; i >= 0; i--) {
+      const { filter, index } = filters[i]!;
+      if (index >= before) continue;
+      const bytes = filter.onResponseTrailers!(this, trailers, index);
+      if (bytes !== undefined && bytes.length > 0) this.#filterResponseData(bytes, false, index);
+      if (this.#done) return;
     }
     this.info.responseTrailers = trailers;
-    this.codec.encodeTrailers(trailers);
-    this.#finishResponse();
+    // A filter may have put them elsewhere.
+    if (trailers.size === 0 && filters.length > 0) this.codec.encodeData(empty, true);
+    else this.codec.encodeTrailers(trailers);
   }
 
   /** The terminal filter worked off one upstream read. */

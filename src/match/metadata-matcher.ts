@@ -14,8 +14,8 @@ export function compileMetadataMatcher({ filter, path, value, invert }: Metadata
   return (metadata) => test(valueAt(metadata?.get(filter), path)) !== invert;
 }
 
-/** Own members only: a claim called `constructor` is there when the token has it. */
-function valueAt(from: unknown, path: readonly string[]): unknown {
+/** What stands at a path in metadata. Own members only: a claim called `constructor` is there when the token has it. */
+export function valueAt(from: unknown, path: readonly string[]): unknown {
   let value = from;
   for (const key of path) {
     if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, key)) return undefined;

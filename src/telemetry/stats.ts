@@ -27,3 +27,19 @@ export interface StatsScope {
   /** A scope whose names start with `prefix.` (dots of the prefix itself are kept as they are). */
   scope(prefix: string): StatsScope;
 }
+
+const noInstrument: Counter & Gauge & Histogram = {
+  inc: () => undefined,
+  dec: () => undefined,
+  add: () => undefined,
+  set: () => undefined,
+  record: () => undefined,
+};
+
+/** Instruments that nobody reads, for connections that belong to no traffic. */
+export const noStats: StatsScope = {
+  counter: () => noInstrument,
+  gauge: () => noInstrument,
+  histogram: () => noInstrument,
+  scope: () => noStats,
+};

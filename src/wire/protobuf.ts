@@ -94,3 +94,13 @@ export function readProto(bytes: Buffer): readonly ProtoField[] | undefined {
   }
   return fields;
 }
+
+/** The bytes of a field as it stands last, which is the one that counts; none when it is absent. */
+export function lastBytes(fields: readonly ProtoField[] | undefined, field: number): Buffer {
+  return fields?.findLast((each) => each.field === field)?.bytes ?? noBytes;
+}
+
+/** As `lastBytes`, for a varint; 0 when it is absent. */
+export function lastInteger(fields: readonly ProtoField[] | undefined, field: number): number {
+  return fields?.findLast((each) => each.field === field)?.value ?? 0;
+}

@@ -2,8 +2,10 @@
 // or a connection may go on.
 import type { Decoder } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
-import { bool, duration, headerName, integer, list, nonEmpty, onlyTrue, record, text, uint32 } from "../decode/scalars.ts";
+import { bool, duration, headerName, list, nonEmpty, onlyTrue, record, text, uint32 } from "../decode/scalars.ts";
+import { type GrpcService, grpcService } from "../grpc-service.ts";
 import { decodeMetadataMatcher, type MetadataMatcher } from "../metadata-matcher.ts";
+import { decodeHttpStatus } from "../http-status.ts";
 import { decodeStringMatcher, type StringMatcher } from "../string-matcher.ts";
 
 /** Headers by name: any of the matchers. Empty: none. */
@@ -27,12 +29,8 @@ export interface HttpAuthorizationService {
 }
 
 /** A server of service.auth.v3.Authorization. */
-export interface GrpcAuthorizationService {
+export interface GrpcAuthorizationService extends GrpcService {
   readonly kind: "grpc";
-  readonly cluster: string;
-  readonly authority: string;
-  /** 0 = none. */
-  readonly timeoutMs: number;
 }
 
 /** with_request_body. */
@@ -144,28 +142,10 @@ const decodeHttpService: Decoder<HttpAuthorizationService> = message(
   strict,
 );
 
-const decodeEnvoyGrpc = message(
-  "envoy.config.core.v3.GrpcService.EnvoyGrpc",
-  (m) => {
-    const cluster = m.required("cluster_name", nonEmpty);
-    return { cluster, authority: m.field("authority", text, cluster) };
-  },
-  strict,
-);
-
-const decodeGrpcService: Decoder<GrpcAuthorizationService> = message(
-  "envoy.config.core.v3.GrpcService",
-  (m) => {
-    m.refuse("Google's gRPC client; give envoy_grpc", "google_grpc");
-    m.refuse("metadata of calls", "initial_metadata");
-    return {
-      kind: "grpc" as const,
-      ...m.required("envoy_grpc", decodeEnvoyGrpc),
-      timeoutMs: m.field("timeout", duration, defaultTimeoutMs),
-    };
-  },
-  strict,
-);
+const decodeGrpcService: Decoder<GrpcAuthorizationService> = (json, at) => ({
+  kind: "grpc",
+  ...grpcService(defaultTimeoutMs)(json, at),
+});
 
 // Envoy's, where a gRPC service gives none.
 const defaultTimeoutMs = 200;
@@ -180,41 +160,6 @@ const decodeBody = message(
   strict,
 );
 
-const statusCode: Decoder<number> = (json, at) => (typeof json === "string" ? namedStatus(json, at) : integer(100, 599)(json, at));
-
-const namedStatus: Decoder<number> = (json, at) => {
-  const code = typeof json === "string" && Object.hasOwn(statusNames, json) ? statusNames[json] : undefined;
-  if (code === undefined) at.error("expected a member of envoy.type.v3.StatusCode or its number");
-  return code ?? defaultStatus;
-};
-
-const defaultStatus = 403;
-
-// The members of envoy.type.v3.StatusCode that one may want a refusal to have; every other is given by number.
-const statusNames: Readonly<Record<string, number>> = {
-  OK: 200,
-  BadRequest: 400,
-  Unauthorized: 401,
-  PaymentRequired: 402,
-  Forbidden: 403,
-  NotFound: 404,
-  MethodNotAllowed: 405,
-  RequestTimeout: 408,
-  Conflict: 409,
-  Gone: 410,
-  UnprocessableEntity: 422,
-  Locked: 423,
-  FailedDependency: 424,
-  TooManyRequests: 429,
-  InternalServerError: 500,
-  NotImplemented: 501,
-  BadGateway: 502,
-  ServiceUnavailable: 503,
-  GatewayTimeout: 504,
-};
-
-const decodeStatus = message("envoy.type.v3.HttpStatus", (m) => m.required("code", statusCode), strict);
-
 function common(m: Fields): Pick<ExtAuthzConfig, "failureModeAllow" | "enabledMetadata"> {
   m.accept("transport_api_version");
   return {
@@ -222,6 +167,8 @@ function common(m: Fields): Pick<ExtAuthzConfig, "failureModeAllow" | "enabledMe
     enabledMetadata: m.field("filter_enabled_metadata", decodeMetadataMatcher, undefined),
   };
 }
+
+const defaultStatus = 403;
 
 /** extensions.filters.http.ext_authz.v3.ExtAuthz. */
 export const decodeExtAuthz: Decoder<ExtAuthzConfig> = message(
@@ -243,7 +190,7 @@ export const decodeExtAuthz: Decoder<ExtAuthzConfig> = message(
       statPrefix: m.field("stat_prefix", text, ""),
       ...common(m),
       failureModeAllowHeaderAdd: m.field("failure_mode_allow_header_add", bool, false),
-      statusOnError: m.field("status_on_error", decodeStatus, defaultStatus),
+      statusOnError: m.field("status_on_error", decodeHttpStatus, defaultStatus),
       body: m.field("with_request_body", decodeBody, undefined),
       clearRouteCache: m.field("clear_route_cache", bool, false),
       allowedHeaders: m.field("allowed_headers", decodeNames, []),

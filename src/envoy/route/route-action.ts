@@ -1,4 +1,5 @@
 // Decoders of what a route does: forward, redirect, answer directly.
+import { decodeRateLimitPolicies } from "./rate-limit.ts";
 import { decodeLbMetadata } from "../address.ts";
 import { decodeDataSource } from "../data-source.ts";
 import type { Decoder } from "../decode/cursor.ts";
@@ -97,6 +98,8 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       priority: m.field("priority", priority, "DEFAULT"),
       ...m.field("upgrade_configs", decodeUpgrades, { upgrades: {} }),
       includeAttemptCount,
+      ...m.maybe("rateLimits", "rate_limits", decodeRateLimitPolicies),
+      ...m.maybe("includeVhRateLimits", "include_vh_rate_limits", bool),
     };
   });
 }

@@ -6,6 +6,7 @@ import { KeptClaims, KeptMap } from "../../kept-list.ts";
 import { remembered, rememberedEntries } from "../decode/remembered.ts";
 import { bool, enumeration, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodePerFilterConfig } from "../listener/filter-config.ts";
+import { decodeRateLimitPolicies } from "./rate-limit.ts";
 import { decodeHeaderMutations } from "./header-mutations.ts";
 import type { Route, RouteActionModel, RouteConfiguration, VirtualHost } from "./route.ts";
 import { decodeDirectResponseAction, decodeForwardAction, decodeRedirectAction } from "./route-action.ts";
@@ -68,6 +69,7 @@ const decodeVirtualHost: Decoder<VirtualHost> = message("envoy.config.route.v3.V
     includeAttemptCountInResponse: m.field("include_attempt_count_in_response", bool, false),
     ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
     mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
+    ...m.maybe("rateLimits", "rate_limits", decodeRateLimitPolicies),
     typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),
   };
 });

@@ -2,6 +2,7 @@
 import type { Metadata } from "../address.ts";
 import type { MetadataMatcher } from "../metadata-matcher.ts";
 import type { HeaderMatcher, PathMatcher, QueryParameterMatcher, StringMatcher } from "../string-matcher.ts";
+import type { RateLimitPolicy } from "./rate-limit.ts";
 
 /** core.v3.HeaderValueOption. `value` may hold `%COMMAND%` operators. `key` is lower case. */
 export interface HeaderValueOption {
@@ -151,6 +152,10 @@ export interface ForwardAction {
   /** connect_config of the CONNECT upgrade: its bytes go to the upstream as they are, without HTTP around them. */
   readonly connect?: ConnectConfig;
   readonly includeAttemptCount: boolean;
+  /** What requests count as; absent: nothing. */
+  readonly rateLimits?: readonly RateLimitPolicy[];
+  /** The virtual host's rate limits count beside these. */
+  readonly includeVhRateLimits?: boolean;
 }
 
 /** route.v3.RedirectAction. */
@@ -229,6 +234,8 @@ export interface VirtualHost {
   readonly retryPolicy?: RetryPolicy;
   /** Of routes that have none of their own. */
   readonly mirrors: readonly MirrorPolicy[];
+  /** Of routes without their own. */
+  readonly rateLimits?: readonly RateLimitPolicy[];
   readonly typedPerFilterConfig: PerFilterConfig;
 }
 

@@ -98,6 +98,7 @@ const mayRefuse: ReadonlyMap<string, string> = new Map([
   ["envoy.filters.http.jwt_authn", "JWT"],
   ["envoy.filters.http.ext_authz", "external authorization"],
   ["envoy.filters.http.local_ratelimit", "local rate limit"],
+  ["envoy.filters.http.ratelimit", "rate limit"],
 ]);
 
 function warnOfFilters({ httpFilters }: HttpConnectionManagerConfig, story: Narrative): void {

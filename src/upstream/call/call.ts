@@ -9,7 +9,13 @@ export const maxResponseBytes = 1 << 20;
 
 /** How a call went. */
 export type CallResult =
-  | { readonly kind: "response"; readonly status: number; readonly headers: HeaderMap; readonly body: Buffer }
+  | {
+      readonly kind: "response";
+      readonly status: number;
+      readonly headers: HeaderMap;
+      readonly body: Buffer;
+      readonly trailers: HeaderMap | undefined;
+    }
   | { readonly kind: "failed"; readonly reason: string; readonly timedOut: boolean };
 
 /** What a call needs beside its request. */

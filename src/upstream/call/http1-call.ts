@@ -1,13 +1,9 @@
-// One request of the proxy's own, through the pool of a cluster's host, in the protocol that the cluster speaks: TLS, circuit breakers and statistics are the
-// cluster's, as for any request.
-import type { Timer } from "../../clock.ts";
-import type { ProxyError } from "../../error.ts";
-import { HeaderMap } from "../../wire/header-map.ts";
-import type { Head } from "../../wire/http1-head.ts";
+// One request of the proxy's own, in the protocol that the cluster speaks.
+import type { HeaderMap } from "../../wire/header-map.ts";
 import type { UpstreamCluster } from "../cluster.ts";
-import type { HttpPool, PoolWaiter, ResponseHandler, UpstreamExchange } from "../pool/exchange.ts";
 import { poolOf } from "../pool/pool-of.ts";
-import { type Call, type CallOptions, type CallResult, failedCall, faultReason, maxResponseBytes, ownCall } from "./call.ts";
+import type { Call, CallOptions } from "./call.ts";
+import { callOverPool, type PoolChoice } from "./pool-call.ts";
 
 /** A request; `headers` come without host and content-length. */
 export interface Http1Request {
@@ -18,148 +14,12 @@ export interface Http1Request {
   readonly body: Buffer;
 }
 
+const protocol = "HTTP/1.1";
+const choose: PoolChoice = (host, cluster, clock) => poolOf(host, cluster, protocol, undefined, "", undefined, undefined, clock);
+
 /** Sends a request to a host of the cluster. */
 export function callHttp1(cluster: UpstreamCluster, request: Http1Request, options: CallOptions): Call {
-  const call = new Http1Call(cluster, request, options);
-  call.start();
-  return call;
-}
-
-const noBytes = Buffer.alloc(0);
-// Where a cluster keeps its caller's protocol, this is the caller's.
-const protocol = "HTTP/1.1";
-
-class Http1Call implements Call, PoolWaiter, ResponseHandler {
-  readonly #cluster: UpstreamCluster;
-  readonly #request: Http1Request;
-  readonly #options: CallOptions;
-  readonly #pieces: Buffer[] = [];
-  #bytes = 0;
-  #timer: Timer | undefined;
-  #pool: HttpPool | undefined;
-  #client: UpstreamExchange | undefined;
-  #counted = false;
-  #head: { readonly status: number; readonly headers: HeaderMap } | undefined;
-  #done = false;
-
-  constructor(cluster: UpstreamCluster, request: Http1Request, options: CallOptions) {
-    this.#cluster = cluster;
-    this.#request = request;
-    this.#options = options;
-  }
-
-  start(): void {
-    const { clock, timeoutMs } = this.#options;
-    const cluster = this.#cluster;
-    const host = cluster.pick(ownCall);
-    if (host === undefined) {
-      cluster.stats.upstreamCxNoneHealthy.inc();
-      return this.#finish(failedCall("no healthy upstream"));
-    }
-    if (cluster.resources.default.requests >= cluster.model.circuitBreakers.default.maxRequests) {
-      cluster.stats.upstreamRqPendingOverflow.inc();
-      return this.#finish(failedCall("upstream_overflow"));
-    }
-    if (timeoutMs > 0) this.#timer = clock.after(timeoutMs, () => this.#onTimeout());
-    const pool = poolOf(host, cluster, protocol, undefined, "", undefined, undefined, clock);
-    this.#pool = pool;
-    const client = pool.acquire(this);
-    if (client !== undefined) this.onPoolReady(client);
-  }
-
-  cancel(): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#release(true);
-  }
-
-  onPoolReady(client: UpstreamExchange): void {
-    const { method, path, authority, body } = this.#request;
-    const { stats, resources } = this.#cluster;
-    this.#pool = undefined;
-    this.#client = client;
-    this.#counted = true;
-    resources.default.requests++;
-    client.host.activeRequests++;
-    client.host.onResult("connected");
-    stats.upstreamRqTotal.inc();
-    stats.upstreamRqActive.inc();
-    const headers = this.#request.headers.clone();
-    headers.add("content-length", String(body.length));
-    const scheme = this.#cluster.model.transportSocket.kind === "tls" ? "https" : "http";
-    const head = { method, path, authority, scheme, headers, upgrade: "", expectContinue: false, info: { protocol } };
-    client.send(this, head, body.length === 0);
-    if (body.length > 0) client.write(body, true);
-    client.flush();
-  }
-
-  onPoolFailure(error: ProxyError): void {
-    this.#pool = undefined;
-    this.#finish(failedCall(faultReason(error)));
-  }
-
-  onInformational(): void {}
-
-  onResponseHead(head: Head, endStream: boolean): void {
-    this.#head = { status: head.status, headers: head.headers };
-    this.#client?.host.onResult(head.status);
-    this.#cluster.stats.response(head.status);
-    // A tunnel nobody asked for never ends by itself.
-    if (head.status === 101) this.#finish(failedCall("upstream_protocol_error"), true);
-    else if (endStream) this.#complete();
-  }
-
-  onResponseData(data: Buffer, endStream: boolean): void {
-    this.#bytes += data.length;
-    if (this.#bytes > maxResponseBytes) return this.#finish(failedCall("the response is too large"), true);
-    // The connection's buffer is read into again.
-    if (data.length > 0) this.#pieces.push(Buffer.from(data));
-    if (endStream) this.#complete();
-  }
-
-  onResponseTrailers(): void {
-    this.#complete();
-  }
-
-  onResponseReset(error: ProxyError): void {
-    this.#client = undefined;
-    this.#finish(failedCall(faultReason(error)));
-  }
-
-  onReadDone(): void {}
-  onWritable(): void {}
-
-  #onTimeout(): void {
-    this.#cluster.stats.upstreamRqTimeout.inc();
-    this.#client?.host.onResult("timeout");
-    this.#finish(failedCall("timeout", true), true);
-  }
-
-  #complete(): void {
-    const { status = 0, headers = new HeaderMap() } = this.#head ?? {};
-    const body = this.#pieces.length === 0 ? noBytes : Buffer.concat(this.#pieces);
-    this.#finish({ kind: "response", status, headers, body });
-  }
-
-  #finish(result: CallResult, abort = false): void {
-    if (this.#done) return;
-    this.#done = true;
-    this.#release(abort);
-    this.#options.onDone(result);
-  }
-
-  #release(abort: boolean): void {
-    this.#timer?.cancel();
-    this.#pool?.cancel(this);
-    this.#pool = undefined;
-    if (this.#counted) {
-      this.#counted = false;
-      this.#cluster.resources.default.requests--;
-      this.#cluster.stats.upstreamRqActive.dec();
-      if (this.#client !== undefined) this.#client.host.activeRequests--;
-    }
-    const client = this.#client;
-    this.#client = undefined;
-    if (abort) client?.abort();
-  }
+  const headers = request.headers.clone();
+  headers.add("content-length", String(request.body.length));
+  return callOverPool(cluster, { ...request, headers, protocol }, options, choose);
 }

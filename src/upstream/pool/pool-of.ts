@@ -55,6 +55,21 @@ export function poolOf(
   return pool;
 }
 
+// No ALPN offer has this key.
+const grpcKey = "grpc";
+
+/** The pool of a host for gRPC calls of the proxy's own: HTTP/2 also where requests to the cluster are not. */
+export function grpcPoolOf(host: Host, cluster: UpstreamCluster, clock: Clock): HttpPool {
+  const { protocol } = cluster.model.http;
+  if (protocol === "http2" || protocol === "downstream") return poolOf(host, cluster, "HTTP/2", undefined, "", undefined, undefined, clock);
+  const pools = (host.pools ??= new Map());
+  const known = pools.get(grpcKey) as HttpPool | undefined;
+  if (known !== undefined) return known;
+  const pool = new Http2Pool(host, cluster, { allowHalfOpen: false, alpnFallback: ["h2"] }, clock);
+  pools.set(grpcKey, pool);
+  return pool;
+}
+
 function createPool(
   host: Host,
   cluster: UpstreamCluster,

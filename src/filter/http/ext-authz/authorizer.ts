@@ -12,15 +12,8 @@ import { type Call, type CallResult, failedCall } from "../../../upstream/call/c
 import { callGrpc } from "../../../upstream/call/grpc-call.ts";
 import { callHttp1 } from "../../../upstream/call/http1-call.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
-import {
-  type AnsweredHeader,
-  type CheckAnswer,
-  checkPath,
-  decodeCheckResponse,
-  encodeCheckRequest,
-  isHeaderName,
-  isHeaderValue,
-} from "../../auth-check.ts";
+import { type AnsweredHeader, type CheckAnswer, checkPath, decodeCheckResponse, encodeCheckRequest } from "../../auth-check.ts";
+import { isHeaderName, isHeaderValue } from "../../../wire/header-text.ts";
 
 /** What the server said, or that it said nothing. */
 export type Answer = CheckAnswer | { readonly kind: "error"; readonly reason: string; readonly timedOut: boolean };

@@ -90,7 +90,7 @@ class GrpcStatsFilter implements HttpFilter {
     return "continue";
   }
 
-  onResponseTrailers(stream: HttpStream, trailers: HeaderMap, index: number): void {
+  onResponseTrailers(stream: HttpStream, trailers: HeaderMap, index: number): undefined {
     const call = stream.filterState?.[index] as Call | undefined;
     if (call !== undefined) this.#ended(stream, call, trailers, true);
   }

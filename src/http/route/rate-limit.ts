@@ -1,0 +1,132 @@
+// Rate limit policies to descriptors: what a request counts as. For every filter that limits by descriptor.
+import type { MetadataKey, RateLimitAction, RateLimitPolicy } from "../../envoy/route/rate-limit.ts";
+import { compileHeaderMatcher } from "../../match/header-matcher.ts";
+import { parseIp } from "../../match/cidr.ts";
+import { valueAt } from "../../match/metadata-matcher.ts";
+import { compileQueryMatcher } from "../../match/query-matcher.ts";
+import type { HttpStream } from "../stream.ts";
+
+/** One key and value of a descriptor. */
+export interface DescriptorEntry {
+  readonly key: string;
+  /** Latin1. */
+  readonly value: string;
+}
+
+/** A limit that the request itself brought along. */
+export interface LimitOverride {
+  readonly requestsPerUnit: number;
+  /** Number of envoy.type.v3.RateLimitUnit. */
+  readonly unit: number;
+}
+
+/** extensions.common.ratelimit.v3.RateLimitDescriptor. */
+export interface Descriptor {
+  readonly entries: readonly DescriptorEntry[];
+  readonly limit: LimitOverride | undefined;
+}
+
+/** The descriptors of a stream by some policies; those that lack an entry are left out. */
+export type DescriptorsOf = (stream: HttpStream) => readonly Descriptor[];
+
+// An entry, nothing where the action is passed over, or undefined where the descriptor is none.
+type EntryOf = (stream: HttpStream) => DescriptorEntry | "skip" | undefined;
+
+/** Compiles policies of one stage. */
+export function compileRateLimits(policies: readonly RateLimitPolicy[], stage: number): DescriptorsOf {
+  const all = policies.filter((policy) => policy.stage === stage).map((policy) => compilePolicy(policy));
+  return (stream) => all.flatMap((descriptorOf) => descriptorOf(stream) ?? []);
+}
+
+function compilePolicy({ actions, limit }: RateLimitPolicy): (stream: HttpStream) => Descriptor | undefined {
+  const entries = actions.map((action) => compileAction(action));
+  return (stream) => {
+    const found: DescriptorEntry[] = [];
+    for (const entryOf of entries) {
+      const entry = entryOf(stream);
+      if (entry === undefined) return undefined;
+      if (entry !== "skip") found.push(entry);
+    }
+    return { entries: found, limit: limit && limitIn(stream, limit) };
+  };
+}
+
+function compileAction(action: RateLimitAction): EntryOf {
+  switch (action.kind) {
+    case "destinationCluster":
+      return ({ target }) => ({ key: "destination_cluster", value: target?.name ?? "" });
+    case "remoteAddress":
+      return ({ info }) => ({ key: "remote_address", value: info.remote.ip });
+    case "maskedRemoteAddress":
+      return ({ info }) => maskedAddress(info.remote.ip, action);
+    case "requestHeader":
+      return (stream) => {
+        const value = headerOf(stream, action.header);
+        return value === undefined ? (action.skipIfAbsent ? "skip" : undefined) : { key: action.key, value };
+      };
+    case "genericKey":
+      return () => action;
+    case "headerMatch": {
+      const tests = action.headers.map(compileHeaderMatcher);
+      return (stream) => (tests.every((test) => test(stream)) === action.expectMatch ? action : undefined);
+    }
+    case "queryMatch": {
+      const tests = action.parameters.map(compileQueryMatcher);
+      return ({ path }) => {
+        const at = path.indexOf("?");
+        const query = at < 0 ? "" : path.slice(at + 1);
+        return tests.every((test) => test(query)) === action.expectMatch ? action : undefined;
+      };
+    }
+    case "metadata":
+      return (stream) => {
+        const { filter, path } = action.metadataKey;
+        const from = action.source === "DYNAMIC" ? stream.info.dynamicMetadata?.get(filter) : stream.route?.model?.metadata[filter];
+        const found = valueAt(from, path);
+        const value = typeof found === "string" && found !== "" ? found : action.defaultValue;
+        return value === "" ? (action.skipIfAbsent ? "skip" : undefined) : { key: action.key, value };
+      };
+  }
+}
+
+function headerOf(stream: HttpStream, name: string): string | undefined {
+  switch (name) {
+    case ":path":
+      return stream.path;
+    case ":method":
+      return stream.method;
+    case ":authority":
+    case "host":
+      return stream.authority;
+    case ":scheme":
+      return stream.scheme;
+    default:
+      return stream.headers.get(name);
+  }
+}
+
+const units: Readonly<Record<string, number>> = { UNKNOWN: 0, SECOND: 1, MINUTE: 2, HOUR: 3, DAY: 4, MONTH: 5, YEAR: 6 };
+
+function limitIn(stream: HttpStream, key: MetadataKey): LimitOverride | undefined {
+  const found = valueAt(stream.info.dynamicMetadata?.get(key.filter), key.path);
+  if (typeof found !== "object" || found === null) return undefined;
+  const { requests_per_unit: requests, unit } = found as Readonly<Record<string, unknown>>;
+  if (typeof requests !== "number" || typeof unit !== "string" || !Object.hasOwn(units, unit)) return undefined;
+  return { requestsPerUnit: requests, unit: units[unit]! };
+}
+
+function maskedAddress(ip: string, { v4Bits, v6Bits }: { readonly v4Bits: number; readonly v6Bits: number }): DescriptorEntry | undefined {
+  const words = parseIp(ip);
+  if (words === undefined) return undefined;
+  const bits = words.length === 1 ? v4Bits : v6Bits;
+  const masked = words.map((word, i) => {
+    const kept = Math.min(32, Math.max(0, bits - 32 * i));
+    return kept === 0 ? 0 : (word & (-1 << (32 - kept))) >>> 0;
+  });
+  const text = masked.length === 1 ? dotted(masked[0]!) : new URL(`http://[${colons(masked)}]/`).hostname.slice(1, -1);
+  return { key: "masked_remote_address", value: `${text}/${bits}` };
+}
+
+const dotted = (word: number): string => [24, 16, 8, 0].map((shift) => (word >>> shift) & 0xff).join(".");
+const colons = (words: readonly number[]): string =>
+  words.flatMap((word) => [word >>> 16, word & 0xffff].map((half) => half.toString(16))).join(":");
