@@ -1,0 +1,71 @@
+// Runs the live cases: the real Envoy and isthmus answer the same bytes from the same bootstrap at the same time.
+import { cases } from "./live/cases/all.ts";
+import type { LiveCase } from "./live/case.ts";
+import { exchange, type Seen } from "./live/exchange.ts";
+import { exchangeFrames } from "./live/h2-exchange.ts";
+import { startOrigins } from "./live/origins.ts";
+import { type RunningProxy, startEnvoy, startIsthmus } from "./live/proxies.ts";
+import { liveBootstrap } from "./live/resources.ts";
+
+/** A case and what each proxy did, as normalised text. */
+export interface LiveOutcome {
+  readonly name: string;
+  readonly envoy: string;
+  readonly isthmus: string;
+}
+
+/** How long records of a case are waited for, and then for those that nobody expected. */
+const recordsMs = 1000;
+const unexpectedMs = 25;
+
+/** Runs every case, or those whose name contains `only`. */
+export async function runLive(only = ""): Promise<readonly LiveOutcome[]> {
+  const origins = await startOrigins();
+  const bootstrap = liveBootstrap(origins);
+  const running: RunningProxy[] = [];
+  try {
+    for (const start of [startEnvoy, startIsthmus]) running.push(await start(bootstrap));
+    const selected = cases.filter(({ name }) => name.includes(only));
+    const [envoy, isthmus] = await Promise.all(running.map((proxy) => runAll(proxy, selected)));
+    return selected.map(({ name }, index) => ({ name, envoy: envoy![index]!, isthmus: isthmus![index]! }));
+  } finally {
+    for (const proxy of running) await proxy.stop();
+    origins.close();
+  }
+}
+
+async function runAll(proxy: RunningProxy, selected: readonly LiveCase[]): Promise<readonly string[]> {
+  const results: string[] = [];
+  for (const each of selected) {
+    const before = (await proxy.log()).length;
+    const run = each.kind === "h2" ? exchangeFrames : exchange;
+    const seen = await run(proxy.port(each.listener), each);
+    const records = await recordsAfter(proxy, before, each.records);
+    results.push(describe(seen, records));
+  }
+  return results;
+}
+
+async function recordsAfter(proxy: RunningProxy, before: number, expected: number): Promise<readonly string[]> {
+  for (const deadline = Date.now() + recordsMs; Date.now() < deadline;) {
+    if ((await proxy.log()).length - before >= expected) break;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  await new Promise((resolve) => setTimeout(resolve, unexpectedMs));
+  return (await proxy.log()).slice(before);
+}
+
+function describe({ received, ended }: Seen, records: readonly string[]): string {
+  return [normalise(received.replaceAll("\r\n", "\n")), `connection ${ended}`, ...records.map((record) => `log ${record}`).sort()].join("\n");
+}
+
+// What no two runs have in common: dates, durations, generated ids, ports, and cookies' hashes.
+function normalise(text: string): string {
+  return text
+    .replace(/^(date: ).*$/gim, "$1<date>")
+    .replace(/^(x-envoy-upstream-service-time: )\d+$/gim, "$1<ms>")
+    .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "<uuid>")
+    .replace(/^(x-forwarded-port: )\d+$/gim, "$1<port>")
+    .replace(/(127\.0\.0\.1:)\d+/g, "$1<port>")
+    .replace(/stick="?[0-9a-f]{8,}"?/g, "stick=<hash>");
+}

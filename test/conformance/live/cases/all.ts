@@ -1,0 +1,28 @@
+// Every live case.
+import type { LiveCase } from "../case.ts";
+import { connectionCases } from "./connection.ts";
+import { filterCases } from "./filters.ts";
+import { grpcCases } from "./grpc.ts";
+import { headerCases } from "./headers.ts";
+import { http1Cases } from "./http1.ts";
+import { http2Cases } from "./http2.ts";
+import { pathCases } from "./paths.ts";
+import { resilienceCases } from "./resilience.ts";
+import { responseCases } from "./responses.ts";
+import { routeCases } from "./routes.ts";
+import { tcpCases } from "./tcp.ts";
+
+/** In the order they run. */
+export const cases: readonly LiveCase[] = [
+  ...http1Cases,
+  ...headerCases,
+  ...pathCases,
+  ...routeCases,
+  ...responseCases,
+  ...resilienceCases,
+  ...filterCases,
+  ...http2Cases,
+  ...grpcCases,
+  ...connectionCases,
+  ...tcpCases,
+];

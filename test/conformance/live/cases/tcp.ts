@@ -1,0 +1,10 @@
+// tcp_proxy: connections that are answered with nothing but how they end.
+import { type LiveCase, tcp } from "../case.ts";
+
+export const tcpCases: readonly LiveCase[] = [
+  tcp("tcp: half-close travels through", "echo", ["ping"], { fin: true }),
+  tcp("tcp: idle timeout", "echo", ["ping"]),
+  tcp("tcp: refused twice", "refused", []),
+  tcp("tcp: no endpoints", "empty", []),
+  tcp("tcp: denied by network rbac", "denied", ["x"]),
+];
