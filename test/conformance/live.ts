@@ -56,16 +56,27 @@ async function recordsAfter(proxy: RunningProxy, before: number, expected: numbe
 }
 
 function describe({ received, ended }: Seen, records: readonly string[]): string {
-  return [normalise(received.replaceAll("\r\n", "\n")), `connection ${ended}`, ...records.map((record) => `log ${record}`).sort()].join("\n");
+  // An HTTP/2 connection that ends for an error may or may not say so first: Envoy often does not, which a client cannot count on.
+  const told = ended === "closed" ? received.replace(/^stream 0\nGOAWAY [1-9]\d*\n?/, "") : received;
+  return [normalise(told.replaceAll("\r\n", "\n")), `connection ${ended}`, ...records.map((record) => `log ${record}`).sort()].join("\n");
 }
 
-// What no two runs have in common: dates, durations, generated ids, ports, and cookies' hashes.
+// What no two runs have in common: dates, durations, generated ids, ports, and cookies' hashes. Fields of different names
+// stand in alphabetical order, as their order says nothing (RFC 9110 section 5.3); those of one name stay as they were.
 function normalise(text: string): string {
   return text
     .replace(/^(date: ).*$/gim, "$1<date>")
     .replace(/^(x-envoy-upstream-service-time: )\d+$/gim, "$1<ms>")
+    .replace(/^(x-envoy-expected-rq-timeout-ms: )(\d+)$/gim, (_, name: string, ms: string) => name + String(Math.ceil(Number(ms) / 100) * 100))
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "<uuid>")
     .replace(/^(x-forwarded-port: )\d+$/gim, "$1<port>")
     .replace(/(127\.0\.0\.1:)\d+/g, "$1<port>")
-    .replace(/stick="?[0-9a-f]{8,}"?/g, "stick=<hash>");
+    .replace(/stick="?[0-9a-f]{8,}"?/g, "stick=<hash>")
+    .replace(/(?:^:?[!-9;-~]+: ?.*\n){2,}/gm, (lines) => sortFields(lines.trimEnd().split("\n")).join("\n") + "\n");
+}
+
+const fieldName = (line: string): string => line.slice(0, line.indexOf(":", 1)).toLowerCase();
+
+function sortFields(lines: readonly string[]): readonly string[] {
+  return [...lines].sort((left, right) => (fieldName(left) < fieldName(right) ? -1 : fieldName(left) > fieldName(right) ? 1 : 0));
 }

@@ -12,7 +12,9 @@ export interface Seen {
 }
 
 /** A case in which nothing is answered takes this long. */
-const patienceMs = 1500;
+const patienceMs = 1000;
+/** How long an announced end is waited for: Envoy closes a second later when the client says no more. */
+const closeMs = 2000;
 /** How long a connection that need not end is watched after its answer. */
 const lingerMs = 60;
 
@@ -53,7 +55,7 @@ export async function exchange(port: number, { send, replies, kind, fin }: LiveC
     if (kind === "h1") await until(() => responsesIn(received, head).count >= replies, patienceMs);
     else await until(() => false, patienceMs);
     const { count, close } = responsesIn(received, head);
-    if (!ended && count >= replies) await until(() => false, close ? patienceMs : lingerMs);
+    if (!ended && count >= replies) await until(() => false, close ? closeMs : lingerMs);
     return { received, ended: ended ? "closed" : "open" };
   } finally {
     socket.destroy();

@@ -37,7 +37,9 @@ export function data(id: number, text: string, endStream = true): Buffer {
   return frame(frameType.data, endStream ? flags.endStream : 0, id, Buffer.from(text, "latin1"));
 }
 
-const patienceMs = 1500;
+const patienceMs = 1000;
+/** How long a connection is watched after its last answer. */
+const lingerMs = 40;
 
 /** Runs an h2 case; `received` has a line for each thing that came. */
 export async function exchangeFrames(port: number, { frames, replies }: LiveCase): Promise<Seen> {
@@ -64,7 +66,7 @@ export async function exchangeFrames(port: number, { frames, replies }: LiveCase
     };
     const streamOver = (): void => {
       over++;
-      if (over >= replies) finish();
+      if (over === replies) setTimeout(finish, lingerMs);
     };
     socket.on("error", end).on("end", end).on("close", end);
     socket.on("data", (chunk: Buffer) => {

@@ -36,6 +36,7 @@ export const filterCases: readonly LiveCase[] = [
   get("rate limit: second is refused", "/limit/plain", [], 2),
   get("rate limit: status and headers of one's own", "/limit/status", [], 2),
   get("rate limit: not enforced", "/limit/shadow", [], 2),
-  get("rate limit: draft headers count down", "/limit/drafted", [], 3),
+  get("rate limit: draft headers count down", "/limit/drafted"),
+  get("rate limit: draft headers count down to the refusal", "/limit/drafted", [], 2),
   get("rate limit: resource exhausted, HTTP", "/limit/grpc", [], 2),
 ];

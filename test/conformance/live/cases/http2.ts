@@ -90,7 +90,7 @@ export const http2Cases: readonly LiveCase[] = [
   bad("authority in capitals", replaced(":authority", "LAB")),
   bad("CONNECT without a route for it", [[":method", "CONNECT"], [":authority", "lab:80"]]),
   bad("CONNECT with a path", [[":method", "CONNECT"], [":authority", "lab"], [":path", "/x"]]),
-  h2("extended CONNECT for websocket", () => [headers(1, websocket, false), data(1, "ping")]),
+  h2("extended CONNECT for websocket", () => [headers(1, websocket, false), data(1, "ping", false)]),
   h2("extended CONNECT for a protocol nobody allowed", () => [headers(1, websocket.map(([key, value]) => [key, key === ":protocol" ? "foo" : value] as const))]),
   bad("101 headers", [...base, ...Array.from({ length: 98 }, (_, index) => [`x-${index}`, "v"] as const)]),
   bad("61 KiB of headers", [...base, ...Array.from({ length: 4 }, (_, index) => [`x-${index}`, "v".repeat(15_600)] as const)]),
