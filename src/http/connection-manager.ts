@@ -241,6 +241,7 @@ export class HttpManager {
       return false;
     }
     if (stream.upgrade !== "" && !this.#upgradeAllowed(stream)) {
+      stream.replyMutator = stream.route?.responseHeaders;
       stream.sendLocalReply(replies.upgradeFailed);
       return false;
     }
@@ -263,6 +264,11 @@ export class HttpManager {
     const path = normalizePath(stream.path, this.#pathOptions);
     if (path.kind === "reject") {
       stream.sendLocalReply(replies.pathNormalizationFailed);
+      return false;
+    }
+    if (path.kind === "escaped") {
+      info.path = path.path;
+      stream.sendLocalReply(replies.escapedSlashesRefused);
       return false;
     }
     if (path.kind === "redirect") {

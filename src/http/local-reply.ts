@@ -25,6 +25,11 @@ export interface LocalReply {
 export const headErrorReplies: Readonly<Record<HeadError, LocalReply>> = {
   codec_error: refused(400, "Bad Request", "http1.codec_error"),
   invalid_characters: refused(400, "Bad Request", "http1.invalid_characters"),
+  invalid_url: refused(400, "Bad Request", "http1.invalid_url"),
+  invalid_scheme: refused(400, "Bad Request", "http1.invalid_scheme"),
+  invalid_authority: refused(400, "Bad Request", "http.invalid_authority"),
+  connection_header_rejected: refused(400, "Bad Request", "http1.connection_header_rejected"),
+  body_disallowed: refused(400, "Bad Request", "http1.body_disallowed"),
   invalid_transfer_encoding: refused(501, "Not Implemented", "http1.invalid_transfer_encoding"),
   content_length_and_chunked_not_allowed: refused(400, "Bad Request", "http1.content_length_and_chunked_not_allowed"),
   headers_too_large: refused(431, "Request Header Fields Too Large", "http1.headers_too_large"),
@@ -46,6 +51,8 @@ export function plainReply(status: number, details: string, flags = 0, close = f
 export const replies = {
   missingHost: plainReply(400, "missing_host_header", 0, true),
   absolutePathRejected: plainReply(404, "absolute_path_rejected"),
+  /** Well understood and not wanted: the connection can go on. */
+  escapedSlashesRefused: plainReply(400, "path_normalization_failed"),
   pathNormalizationFailed: plainReply(400, "path_normalization_failed", 0, true),
   routeNotFound: plainReply(404, "route_not_found", flag.NR),
   connectRouteNotFound: plainReply(404, "route_not_found", flag.NR, true),

@@ -12,8 +12,8 @@ export interface PathOptions {
   readonly escapedSlashesAction: EscapedSlashesAction;
 }
 
-/** The path to go on with; `reject` is a 400 and `redirect` a 307 to `path`, both with details path_normalization_failed. */
-export type PathVerdict = { readonly kind: "ok" | "redirect"; readonly path: string } | { readonly kind: "reject" };
+/** The path to go on with; `reject` and `escaped` are a 400 and `redirect` a 307 to `path`, both with details path_normalization_failed. */
+export type PathVerdict = { readonly kind: "ok" | "redirect" | "escaped"; readonly path: string } | { readonly kind: "reject" };
 
 /** Normalises a request target in origin form; the query stays as it is. */
 export function normalizePath(target: string, options: PathOptions): PathVerdict {
@@ -30,7 +30,7 @@ export function normalizePath(target: string, options: PathOptions): PathVerdict
   if (options.escapedSlashesAction !== "KEEP_UNCHANGED") {
     const unescaped = unescapeSlashes(path);
     if (unescaped !== path) {
-      if (options.escapedSlashesAction === "REJECT_REQUEST") return rejected;
+      if (options.escapedSlashesAction === "REJECT_REQUEST") return { kind: "escaped", path: unescaped + suffix };
       if (options.escapedSlashesAction === "UNESCAPE_AND_REDIRECT") kind = "redirect";
       path = unescaped;
     }

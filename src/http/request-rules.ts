@@ -68,7 +68,7 @@ export function createRequestRules(config: HttpConnectionManagerConfig, deps: Pi
 
   const requestId = (headers: HeaderMap): void => {
     const force = useRemoteAddress && !config.preserveExternalRequestId;
-    if (force || !headers.has("x-request-id")) headers.set("x-request-id", createRequestId());
+    if (force || (headers.get("x-request-id") ?? "") === "") headers.set("x-request-id", createRequestId());
   };
 
   return {

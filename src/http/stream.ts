@@ -407,8 +407,10 @@ export class HttpStream implements RouteRequest {
       }
       if (this.#done) return;
     }
-    this.manager.prepareResponse(this, this.responseHeaders!);
     const { info } = this;
+    // An HTTP/1 client that has its answer need not be waited for to send the rest (as in Envoy).
+    if (!this.requestComplete && info.responseCode !== 101 && info.protocol !== "HTTP/2") this.closeAfterResponse = true;
+    this.manager.prepareResponse(this, this.responseHeaders!);
     info.firstDownstreamTxMs = this.nowMs;
     this.codec.encodeHeaders(this, info.responseCode, this.responseHeaders!, endStream);
     if (endStream) this.#finishResponse();

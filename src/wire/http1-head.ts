@@ -7,6 +7,11 @@ import { fieldKind, knownFields, type KnownField } from "./known-fields.ts";
 export type HeadError =
   | "codec_error"
   | "invalid_characters"
+  | "invalid_url"
+  | "invalid_scheme"
+  | "invalid_authority"
+  | "connection_header_rejected"
+  | "body_disallowed"
   | "invalid_transfer_encoding"
   | "content_length_and_chunked_not_allowed"
   | "headers_too_large"
@@ -57,10 +62,13 @@ const methods = new Set(
 const longestMethod = 11;
 
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const blankEnds = /^[ \t]+|[ \t]+$/g;
 const target = /^[\x21-\x7e]+$/;
 // Anything a field value must not hold, and a CR that does not end a line.
 // oxlint-disable-next-line no-control-regex
 const forbidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)/;
+// What a CONNECT names: never a path, always a port.
+const hostAndPort = /^(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
 const decimal = /^[0-9]{1,15}$/;
 
 /**
@@ -142,7 +150,8 @@ function parseRequestLine(head: Head, text: string, stop: number): HeadError | u
     return target.test(head.target) && !head.target.startsWith("HTTP/") ? "low_version" : "codec_error";
   }
   head.target = text.slice(first + 1, last);
-  if (!validTarget(head.method, head.target)) return "codec_error";
+  const targetError = targetErrorOf(head.method, head.target);
+  if (targetError !== undefined) return targetError;
   const version = text.slice(last + 1, stop);
   if (version === "HTTP/1.1") return undefined;
   if (version === "HTTP/1.0") {
@@ -152,12 +161,16 @@ function parseRequestLine(head: Head, text: string, stop: number): HeadError | u
   return /^HTTP\/[0-9]\.[0-9]$/.test(version) ? "low_version" : "codec_error";
 }
 
-function validTarget(method: string, text: string): boolean {
-  if (!target.test(text)) return false;
-  if (text.charCodeAt(0) === 47) return true;
-  if (method === "CONNECT") return true;
-  if (text === "*") return method === "OPTIONS";
-  return /^[A-Za-z][A-Za-z0-9+.-]*:\/\/[^/?#]/.test(text);
+function targetErrorOf(method: string, text: string): HeadError | undefined {
+  // oxlint-disable-next-line no-control-regex
+  if (!target.test(text)) return /^[\x01-\x7f]+$/.test(text) && !/[ \t\f]/.test(text) ? "invalid_characters" : "codec_error";
+  if (method === "CONNECT") return hostAndPort.test(text) ? undefined : "invalid_url";
+  if (text.charCodeAt(0) === 47) return undefined;
+  if (text === "*") return method === "OPTIONS" ? undefined : "invalid_url";
+  const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text);
+  if (scheme === null) return "codec_error";
+  if (!/^https?$/i.test(scheme[1]!)) return "invalid_scheme";
+  return /^[^/?#]/.test(text.slice(scheme[0].length)) ? undefined : "invalid_url";
 }
 
 /** Fills in fields from `text[at..]`; undefined when the head is complete and fine. */
@@ -184,12 +197,13 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
     }
     const lead = text.charCodeAt(at);
     if (lead === 32 || lead === 9) {
-      // obs-fold: continue the previous value, joined by one space (RFC 9112 section 5.2). Fields that frame the message
+      // obs-fold: continue the previous value (RFC 9112 section 5.2). Fields that frame the message
       // must not be continued: what another parser makes of them is anybody's guess.
       if (previous === undefined || (previous.kind !== fieldKind.keep && previous.kind !== fieldKind.join)) return "codec_error";
       if (++count > limits.maxHeaders) return "too_many_headers";
-      const more = trim(text, at, lineEnd);
-      if (names.length > 0) values[values.length - 1] = `${values[values.length - 1]!} ${more}`.trim();
+      // The white space it starts with stays, the line end goes.
+      const more = text.slice(at, lineEnd);
+      if (names.length > 0) values[values.length - 1] = `${values[values.length - 1]!}${more}`.replace(blankEnds, "");
       at = next;
       continue;
     }
@@ -280,21 +294,38 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
     if (!decimal.test(lengths)) return "codec_error";
     head.contentLength = Number(lengths);
   }
-  if (nominated !== undefined) applyConnection(head, nominated, upgrade);
-  return undefined;
+  if (head.host !== undefined && head.status === 0 && !isAuthority(head.host)) return "invalid_authority";
+  if (head.method === "CONNECT" && (head.chunked || head.contentLength > 0)) return "body_disallowed";
+  return nominated === undefined ? undefined : applyConnection(head, nominated, upgrade);
+}
+
+/**
+ * Whether a text has nothing but the characters of an authority (RFC 3986 section 3.2, user information included); what they
+ * mean is not looked at, and the empty text is one.
+ */
+export function isAuthority(text: string): boolean {
+  return /^[A-Za-z0-9._~%!$&'()*+,;=:@[\]-]*$/.test(text);
 }
 
 // RFC 9110 section 7.6.1: fields named in Connection end here.
-function applyConnection(head: Head, value: string, upgrade: string): void {
+function applyConnection(head: Head, value: string, upgrade: string): HeadError | undefined {
   for (const part of value.toLowerCase().split(",")) {
     const option = part.trim();
     if (option === "close") head.connectionClose = true;
     else if (option === "keep-alive") head.connectionKeepAlive = true;
     else if (option === "upgrade") head.upgrade = upgrade.toLowerCase();
-    // `te` is filtered where it is read; content-length and host are no hop-by-hop fields, whatever a sender claims.
+    else if (head.status === 0 && (option.startsWith(":") || option.startsWith("x-forwarded-"))) {
+      // Whoever has these taken off hides where a request comes from, and pseudo-fields are nobody's to name (as in Envoy).
+      if (neverNominated.has(option) || option.startsWith(":")) return "connection_header_rejected";
+      head.headers.remove(option);
+    } else if (option === "host" && head.status === 0) head.host = undefined;
+    // `te` is filtered where it is read; content-length is no hop-by-hop field, whatever a sender claims.
     else if (option !== "" && option !== "te" && option !== "content-length" && head.status === 0) head.headers.remove(option);
   }
+  return undefined;
 }
+
+const neverNominated = new Set(["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 
 function trim(text: string, from: number, to: number): string {
   let start = from;

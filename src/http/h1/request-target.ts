@@ -15,7 +15,10 @@ export function readTarget(head: Head): RequestTarget {
   if (target.charCodeAt(0) === 47 || target === "*") return { path: target, authority: host };
   const start = target.indexOf("//") + 2;
   const length = target.slice(start).search(/[/?#]/);
-  if (length < 0) return { path: "/", authority: target.slice(start) };
-  const rest = target.slice(start + length);
-  return { path: rest.startsWith("/") ? rest : `/${rest}`, authority: target.slice(start, start + length) };
+  // User information is no part of where a request goes (RFC 9110 section 4.2.4).
+  if (length < 0) return { path: "/", authority: withoutUser(target.slice(start)) };
+  // A query without a path stays one: the connection manager refuses it.
+  return { path: target.slice(start + length), authority: withoutUser(target.slice(start, start + length)) };
 }
+
+const withoutUser = (authority: string): string => authority.slice(authority.lastIndexOf("@") + 1);

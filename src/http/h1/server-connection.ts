@@ -7,6 +7,7 @@ import { Http1Writer } from "../../net/http1-writer.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
 import { LazyDeadline } from "../../net/deadline.ts";
 import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
+import { flag } from "../../telemetry/response-flag.ts";
 import { StreamInfo } from "../../telemetry/stream-info.ts";
 import { HeaderMap } from "../../wire/header-map.ts";
 import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
@@ -298,6 +299,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     if (at < buffer.length) this.#rest = buffer.subarray(at);
     const { data, done, trailers, failed } = this.#body;
     if (failed) {
+      stream.info.bytesReceived += data?.length ?? 0;
       this.#rest = empty;
       this.#manager.stats.downstreamCxProtocolError.inc();
       this.#abnormal = true;
@@ -336,7 +338,23 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     this.#beginClose(true);
   }
 
+  /** The record of a request whose head did not come in whole. */
+  #logCutOff(): void {
+    if (this.#stream !== undefined || this.#closing || (this.#rest.length === 0 && this.#pieceBytes === 0)) return;
+    const { clock, stats } = this.#manager;
+    const info = new StreamInfo(this.#info, clock.wallMs(), clock.nowMs());
+    info.protocol = "HTTP/1.1";
+    info.responseCodeDetails = "downstream_remote_disconnect";
+    info.flags = flag.DC;
+    info.endMs = clock.nowMs();
+    stats.downstreamRqTotal.inc();
+    stats.downstreamRqCompleted.inc();
+    stats.downstreamRqRxReset.inc();
+    this.#manager.log(info);
+  }
+
   #onEnd(): void {
+    this.#logCutOff();
     const stream = this.#stream;
     // As in Envoy, a client that stops sending has gone: nobody waits for the response.
     if (stream !== undefined) {
@@ -350,6 +368,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
 
   #onClose(): void {
     if (this.#closed) return;
+    this.#logCutOff();
     this.#closed = true;
     this.#closing = true;
     const { stats } = this.#manager;

@@ -163,7 +163,7 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     const info = new StreamInfo(this.#info, clock.wallMs(), clock.nowMs());
     info.protocol = "HTTP/2";
     info.responseCodeDetails = `http2.${error}`;
-    const limit = error === "header_list_size_too_large" || error === "too_many_headers";
+    const limit = error === "header_list_size_too_large" || error === "too_many_headers" || error === "unexpected_underscore";
     info.flags = limit ? flag.DR : flag.DPE;
     info.endMs = clock.nowMs();
     stats.downstreamRqTotal.inc();

@@ -64,6 +64,8 @@ export interface SessionOwner {
 }
 
 const noBytes = Buffer.alloc(0);
+/** Refusals by the configuration: the client broke no rule of the protocol. */
+const onlyThisStream: ReadonlySet<MessageError> = new Set(["header_list_size_too_large", "too_many_headers", "unexpected_underscore"]);
 
 /** A connection. */
 export class Http2Session implements FrameSink, KeepaliveOwner {
@@ -243,7 +245,8 @@ export class Http2Session implements FrameSink, KeepaliveOwner {
       stream.expectedBytes -= bytes;
       if (stream.expectedBytes < 0 || (endStream && stream.expectedBytes !== 0)) {
         this.#creditConnection(bytes);
-        return this.#malformed(stream, "violation.of.messaging.rule");
+        this.#countMalformed("violation.of.messaging.rule");
+        return this.#streamError(id, h2Error.protocolError);
       }
     }
     this.#touch(stream);
@@ -332,7 +335,7 @@ export class Http2Session implements FrameSink, KeepaliveOwner {
   #refuseRequest(id: number, error: MessageError): void {
     this.#countMalformed(error);
     this.#owner.onRefusedRequest(error);
-    if (error === "header_list_size_too_large" || error === "too_many_headers") return this.#writeReset(id, h2Error.internalError);
+    if (onlyThisStream.has(error)) return this.#writeReset(id, h2Error.internalError);
     if (this.options.malformedEndsStream) this.#writeReset(id, h2Error.protocolError);
     else this.fail(h2Error.protocolError, `http2.${error}`);
   }

@@ -126,8 +126,8 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
         ? (i) => oneLine(i.responseCodeDetails) || undefined
         : { error: "takes no argument but ALLOW_WHITESPACES" },
   CONNECTION_TERMINATION_DETAILS: text((i) => i.connectionTerminationDetails),
-  RESPONSE_FLAGS: plain((i) => (i.flags === 0 ? undefined : formatFlags(i.flags, flagOrder(i)))),
-  RESPONSE_FLAGS_LONG: plain((i) => (i.flags === 0 ? undefined : longFlagNames(i.flags, flagOrder(i)))),
+  RESPONSE_FLAGS: plain((i) => (i.flags === 0 ? "-" : formatFlags(i.flags, flagOrder(i)))),
+  RESPONSE_FLAGS_LONG: plain((i) => (i.flags === 0 ? "-" : longFlagNames(i.flags, flagOrder(i)))),
   BYTES_RECEIVED: plain((i) => i.bytesReceived),
   BYTES_SENT: plain((i) => i.bytesSent),
   DURATION: plain(

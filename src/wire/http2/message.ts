@@ -1,6 +1,6 @@
 // Turns the fields of a header block into a message head (RFC 9113 section 8): requests, responses and trailers, with what
 // makes each of them malformed. One reader a connection, used block after block.
-import { Head } from "../http1-head.ts";
+import { Head, isAuthority } from "../http1-head.ts";
 import { h2Kind, type HpackField } from "../hpack/field.ts";
 import type { FieldSink } from "../hpack/decoder.ts";
 
@@ -137,6 +137,7 @@ export class MessageReader implements FieldSink {
     } else if (kind === h2Kind.path) {
       repeated = this.#path !== undefined;
       this.#path = value;
+      if (!/^[\x21-\x7e]+$/.test(value)) this.#error = "invalid.header.field";
       head.target = value;
     } else if (kind === h2Kind.scheme) {
       repeated = this.#scheme !== undefined;
@@ -144,12 +145,14 @@ export class MessageReader implements FieldSink {
     } else if (kind === h2Kind.authority) {
       repeated = this.#authority !== undefined;
       this.#authority = value;
+      // User information has no place in HTTP/2 (RFC 9113 section 8.3.1).
+      if (!isAuthority(value) || value.includes("@")) this.#error = "invalid.header.field";
     } else {
       repeated = head.upgrade !== "";
       head.upgrade = value.toLowerCase();
       if (value === "") this.#error = "invalid.header.field";
     }
-    if (misplaced || repeated) this.#error ??= "violation.of.messaging.rule";
+    if (misplaced || repeated) this.#error ??= "invalid.header.field";
   }
 
   /** The head, or why there is none. */
@@ -170,13 +173,12 @@ export class MessageReader implements FieldSink {
       return this.#scheme === undefined && this.#path === undefined && host !== undefined;
     }
     if (upgrade !== "" && method !== "CONNECT") return false;
-    return method !== "" && this.#scheme !== undefined && this.#scheme !== "" && validPath(this.#path, method);
+    return method !== "" && host !== undefined && this.#scheme !== undefined && this.#scheme !== "" && validPath(this.#path, method);
   }
 }
 
 // What an HTTP/1 request line can carry, since the request may go on as one.
 function validPath(path: string | undefined, method: string): boolean {
-  if (path === undefined || path === "") return false;
   if (path === "*") return method === "OPTIONS";
-  return /^[\x21-\x7e]+$/.test(path);
+  return path !== undefined && path.startsWith("/");
 }

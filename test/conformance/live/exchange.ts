@@ -12,9 +12,9 @@ export interface Seen {
 }
 
 /** A case in which nothing is answered takes this long. */
-const patienceMs = 1000;
-/** How long an announced end is waited for: Envoy closes a second later when the client says no more. */
-const closeMs = 2000;
+const patienceMs = 900;
+/** How long an announced end is waited for: delayed_close_timeout after the last byte. */
+const closeMs = 900;
 /** How long a connection that need not end is watched after its answer. */
 const lingerMs = 60;
 

@@ -37,7 +37,8 @@ export function data(id: number, text: string, endStream = true): Buffer {
   return frame(frameType.data, endStream ? flags.endStream : 0, id, Buffer.from(text, "latin1"));
 }
 
-const patienceMs = 1000;
+/** A connection that Envoy closes for an error ends delayed_close_timeout later. */
+const patienceMs = 900;
 /** How long a connection is watched after its last answer. */
 const lingerMs = 40;
 

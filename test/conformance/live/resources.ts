@@ -47,6 +47,8 @@ function manager(name: string, routes: object, options: object = {}): object {
         typed_config: {
           "@type": `${v3}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
           stat_prefix: name,
+          // A refused connection is closed this much later: the default of 1 s would only make cases slow.
+          delayed_close_timeout: "0.15s",
           access_log: accessLog,
           normalize_path: true,
           http_filters: [router],

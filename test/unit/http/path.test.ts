@@ -74,7 +74,7 @@ const optionCases: readonly (readonly [
   ["//a///b", true, true, "UNESCAPE_AND_REDIRECT", { kind: "ok", path: "/a/b" }],
   ["/a%2Fb?q=1", true, true, "UNESCAPE_AND_REDIRECT", { kind: "redirect", path: "/a/b?q=1" }],
   ["/a%5Cb", true, true, "UNESCAPE_AND_REDIRECT", { kind: "redirect", path: "/a/b" }],
-  ["/a%2Fb", true, false, "REJECT_REQUEST", { kind: "reject" }],
+  ["/a%2Fb", true, false, "REJECT_REQUEST", { kind: "escaped", path: "/a/b" }],
   ["/a?b=%2F", true, false, "REJECT_REQUEST", { kind: "ok", path: "/a?b=%2F" }],
   ["/a/..%2f../b", true, false, "UNESCAPE_AND_FORWARD", { kind: "ok", path: "/b" }],
   ["/a%2f%2Fb//", true, true, "UNESCAPE_AND_FORWARD", { kind: "ok", path: "/a/b/" }],

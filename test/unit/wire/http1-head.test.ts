@@ -64,7 +64,7 @@ const accepted: readonly (readonly [string, string, readonly string[]])[] = [
   ["lower-cases names and keeps values", `${line}X-Custom-CASE: Keep\r\n\r\n`, ["x-custom-case: Keep"]],
   ["trims blanks around values", `${line}X-S:   a b \t \r\n\r\n`, ["x-s: a b"]],
   ["keeps an empty value", `${line}X-E:\r\n\r\n`, ["x-e: "]],
-  ["joins an obs-fold by one space", `${line}X-F: a\r\n  b\r\n\r\n`, ["x-f: a b"]],
+  ["joins an obs-fold by its white space", `${line}X-F: a\r\n\t b\r\n\r\n`, ["x-f: a\t b"]],
   ["takes bare LF as a line end", "GET /x HTTP/1.1\nA: b\n\n", ["a: b"]],
   ["keeps repeated fields apart", `${line}X-D: 1\r\nX-D: 2\r\n\r\n`, ["x-d: 1", "x-d: 2"]],
   ["joins a repeated accept", `${line}Accept: a\r\nAccept: b\r\n\r\n`, ["accept: a,b"]],

@@ -30,6 +30,7 @@ export interface RouterDeps extends MirrorDeps {
 }
 
 const nothing = Buffer.alloc(0);
+const hashing: ReadonlySet<string> = new Set(["RING_HASH", "MAGLEV"]);
 const overflow = new ProxyError("upstream_overflow", { side: "upstream" });
 const protocolError = new ProxyError("upstream_protocol_error", { side: "upstream" });
 
@@ -137,7 +138,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (model.idleTimeoutMs !== undefined) timers.setIdle(model.idleTimeoutMs, stream.nowMs);
     this.#applyMaxDuration();
     timers.attempt = this;
-    if (this.#action.hash !== undefined) {
+    // Another balancer asks for no hash, and a cookie for it would be issued for nothing.
+    if (this.#action.hash !== undefined && hashing.has(this.#cluster.model.lbPolicy.kind)) {
       const { hash, setCookie } = this.#action.hash(stream, stream.info, this.#deps.random);
       this.hash = hash;
       this.#setCookie = setCookie;
@@ -366,7 +368,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#replay.drop();
     info.responseCodeDetails = "via_upstream";
     if (stream.upgrade !== "" && !(stream.upgrade === "connect" && endStream)) {
-      this.#respondToUpgrade(head);
+      this.#respondToUpgrade(head, endStream);
       return;
     }
     this.#finishResponseHeaders(status, headers, now);
@@ -379,7 +381,9 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     // Header formatters may ask for it.
     info.responseCode = status;
     if (!this.#deps.suppressEnvoyHeaders) {
-      headers.set("x-envoy-upstream-service-time", String(this.#completeMs > 0 ? Math.max(Math.round(now - this.#completeMs), 0) : 0));
+      // What answers before it has the whole request is not being waited for.
+      if (this.#completeMs > 0) headers.set("x-envoy-upstream-service-time", String(Math.max(Math.round(now - this.#completeMs), 0)));
+      else headers.remove("x-envoy-upstream-service-time");
       if (this.#route.includeAttemptCountInResponse) headers.set("x-envoy-attempt-count", String(info.attemptCount));
     }
     if (this.#setCookie !== undefined) headers.add("set-cookie", this.#setCookie);
@@ -387,8 +391,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#route.responseHeaders?.apply(headers, info);
   }
 
-  /** Only a 101 opens the tunnel (CVE-2024-23326); anything else is the answer, without its body. */
-  #respondToUpgrade(head: Head): void {
+  /** Only a 101 opens the tunnel (CVE-2024-23326); another answer that is no error goes on without its body. */
+  #respondToUpgrade(head: Head, endStream: boolean): void {
     const stream = this.#stream;
     const { headers, status } = head;
     if (stream.upgrade === "connect") return this.#respondToConnect(status, headers);
@@ -399,14 +403,23 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       answer.add("connection", "Upgrade");
       for (let i = 0; i < headers.size; i++) answer.add(headers.names[i]!, headers.values[i]!);
       stream.timers.response.clear();
+      this.#finishResponseHeaders(status, answer, stream.nowMs);
       stream.respondHeaders(101, answer, false);
       stream.codec.startTunnel();
       return;
     }
+    stream.closeAfterResponse = true;
+    if (status >= 400) {
+      this.#finishResponseHeaders(status, headers, stream.nowMs);
+      if (endStream) this.#end();
+      stream.respondHeaders(status, headers, endStream);
+      return;
+    }
     stream.info.responseCodeDetails = "websocket_handshake_unsuccessful";
+    stream.info.responseCode = status;
+    this.#route.responseHeaders?.apply(headers, stream.info);
     headers.remove("content-length");
     headers.remove("content-type");
-    stream.closeAfterResponse = true;
     const client = this.#client;
     this.#end();
     client?.abort();
@@ -550,8 +563,11 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
 
   #reply(reply: LocalReply): void {
+    const { attemptCount } = this.#stream.info;
     this.#end();
-    this.#stream.sendLocalReply(reply);
+    const counted = attemptCount > 0 && this.#route.includeAttemptCountInResponse && !this.#deps.suppressEnvoyHeaders;
+    const headers = [...(reply.headers ?? []), ["x-envoy-attempt-count", String(attemptCount)] as const];
+    this.#stream.sendLocalReply(counted ? { ...reply, headers } : reply);
   }
 
   onStreamReset(): void {

@@ -9,6 +9,8 @@ export const headerCases: readonly LiveCase[] = [
   get("header: Connection lists what does not exist and close", "/e", ["Connection: x-none, close"]),
   get("header: Connection names Host", "/e", ["Connection: host"]),
   get("header: Connection names a pseudo-header", "/e", ["Connection: :authority"]),
+  get("header: Connection names X-Forwarded-For", "/e", ["Connection: x-forwarded-for", "X-Forwarded-For: 1.1.1.1"]),
+  get("header: Connection names X-Forwarded-Port", "/e", ["Connection: x-forwarded-port", "X-Forwarded-Port: 1"]),
   get("header: Connection in two lines", "/e", ["Connection: x-a", "x-a: 1", "Connection: x-b", "x-b: 2"]),
   get("header: TE with trailers and more", "/e", ["TE: trailers, deflate;q=0.5"]),
   get("header: Keep-Alive and Proxy-Connection", "/e", ["Keep-Alive: timeout=5", "Proxy-Connection: keep-alive"]),

@@ -13,6 +13,7 @@ export const responseCases: readonly LiveCase[] = [
   raw("response: HTTP/1.0 client, chunked origin", "GET /chunked HTTP/1.0\r\n\r\n", { listener: "http10" }),
   raw("response: trailers where enabled", "GET /trailers HTTP/1.1\r\nHost: lab\r\nTE: trailers\r\n\r\n", { listener: "http10" }),
   get("response: trailers of an HTTP/2 origin are dropped", "/up/h2/x"),
+  raw("response: before the request is complete", request("POST", "/up/h2/x", ["Content-Length: 6"], "abc")),
   get("response: 100 KiB through", "/o/bytes/100000"),
   get("response: 999", "/o/status/999"),
   get("response: 1000", "/o/status/1000"),

@@ -10,7 +10,7 @@ const cases: readonly (readonly [string, string, string | undefined, string, str
   ["CONNECT", "lab:80", "other", "lab:80", "lab:80"],
   ["GET", "http://lab/abs?q", "other", "/abs?q", "lab"],
   ["GET", "https://lab:8443", undefined, "/", "lab:8443"],
-  ["GET", "http://lab?q=/x", "other", "/?q=/x", "lab"],
+  ["GET", "http://lab?q=/x", "other", "?q=/x", "lab"],
 ];
 for (const [method, target, host, path, authority] of cases) {
   test(`${method} ${target} with Host ${host ?? "absent"}`, () => {
