@@ -1,11 +1,14 @@
 // Holds the share of recorded behaviour that isthmus reproduces at or above its floor.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import { listProblems, listedDifferences } from "./differences.ts";
 import { reasonOf } from "./known-differences.ts";
 import { normalise } from "./normalise.ts";
+import { runLive } from "./live.ts";
+import { liveProblem } from "./live/proxies.ts";
 import { translateProblem, wireProblem } from "./reference.ts";
 import { resourceTypes, runTranslate, translateFloor } from "./translate.ts";
-import { runWire, wireFloor } from "./wire.ts";
+import { recordedNames, runWire, wireFloor } from "./wire.ts";
 
 suite("conformance", () => {
   test("answers recorded wire cases as Envoy does", { skip: wireProblem() ?? false }, async (t) => {
@@ -14,6 +17,32 @@ suite("conformance", () => {
     assert.ok(total > 0, details);
     assert.equal(proxyLog, "", "the proxy served nothing");
     assert.ok(agreed >= wireFloor, `${agreed} of ${total} agree, the floor is ${wireFloor}; differing: ${differing.join("; ")}`);
+    assert.deepEqual(listProblems(listedDifferences("wire"), differing, new Set(recordedNames())), []);
+  });
+
+  test("answers live cases as Envoy does", { skip: liveProblem ?? false }, async (t) => {
+    const outcomes = await runLive();
+    const differing = outcomes.filter(({ envoy, isthmus }) => envoy !== isthmus);
+    t.diagnostic(`${outcomes.length - differing.length} of ${outcomes.length} cases agree`);
+    for (const { name, envoy, isthmus } of differing.filter(({ name }) => !listedDifferences("live").has(name)))
+      t.diagnostic(`${name}\n--- envoy\n${envoy}\n--- isthmus\n${isthmus}`);
+    const names = outcomes.map(({ name }) => name);
+    assert.equal(new Set(names).size, names.length, "two cases have one name");
+    assert.ok(names.length >= 150);
+    const problems = listProblems(
+      listedDifferences("live"),
+      differing.map(({ name }) => name),
+      new Set(names),
+    );
+    assert.deepEqual(problems, []);
+  });
+
+  test("the list of differences is held against what differs, both ways", () => {
+    const ran = new Set(["a", "b", "c"]);
+    assert.deepEqual(listProblems(new Set(["a"]), ["a"], ran), []);
+    assert.equal(listProblems(new Set(), ["a"], ran).length, 1);
+    assert.equal(listProblems(new Set(["a"]), [], ran).length, 1);
+    assert.equal(listProblems(new Set(["d"]), [], ran).length, 1);
   });
 
   test("translates recorded meshes as Istio does", { skip: translateProblem() ?? false }, (t) => {

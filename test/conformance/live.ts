@@ -60,7 +60,9 @@ function describe({ received, ended }: Seen, records: readonly string[]): string
   const told = ended === "closed" ? received.replace(/^stream 0\nGOAWAY [1-9]\d*\n?/, "") : received;
   // A server may reset a stream that it has answered whole while the request is still coming (RFC 9113 section 8.1).
   const answered = told.replaceAll("END_STREAM\nRST_STREAM 0", "END_STREAM");
-  return [normalise(answered.replaceAll("\r\n", "\n")), `connection ${ended}`, ...records.map((record) => `log ${record}`).sort()].join("\n");
+  return [normalise(answered.replaceAll("\r\n", "\n")), `connection ${ended}`, ...records.map((record) => `log ${record}`).sort()].join(
+    "\n",
+  );
 }
 
 // What no two runs have in common: dates, durations, generated ids, ports, and cookies' hashes. Fields of different names
@@ -69,7 +71,10 @@ function normalise(text: string): string {
   return text
     .replace(/^(date: ).*$/gim, "$1<date>")
     .replace(/^(x-envoy-upstream-service-time: )\d+$/gim, "$1<ms>")
-    .replace(/^(x-envoy-expected-rq-timeout-ms: )(\d+)$/gim, (_, name: string, ms: string) => name + String(Math.ceil(Number(ms) / 100) * 100))
+    .replace(
+      /^(x-envoy-expected-rq-timeout-ms: )(\d+)$/gim,
+      (_, name: string, ms: string) => name + String(Math.ceil(Number(ms) / 100) * 100),
+    )
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "<uuid>")
     .replace(/^(x-forwarded-port: )\d+$/gim, "$1<port>")
     .replace(/(127\.0\.0\.1:)\d+/g, "$1<port>")

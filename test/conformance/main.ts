@@ -1,8 +1,12 @@
-// npm run conformance [-- wire|translate] [--only PART] [--details]
-// wire (the default): recorded Envoy cases over real sockets. translate: recorded control-plane output per scenario and node.
+// npm run conformance [-- wire|live|translate] [--only PART] [--details]
+// wire: recorded Envoy cases over real sockets. live: cases that the real Envoy answers in the same run. Without a name both of
+// these. translate: recorded control-plane output per scenario and node.
 // Prints why it skips where the recordings or the rights are missing; exit code 1 below the floor.
 import { parseArgs } from "node:util";
+import { listedDifferences } from "./differences.ts";
 import { notCompared, reasonOf } from "./known-differences.ts";
+import { runLive } from "./live.ts";
+import { liveProblem } from "./live/proxies.ts";
 import { translateProblem, wireProblem } from "./reference.ts";
 import { resourceTypes, runTranslate, translateFloor } from "./translate.ts";
 import { runWire, wireFloor } from "./wire.ts";
@@ -11,12 +15,13 @@ const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: { only: { type: "string" }, details: { type: "boolean", default: false } },
 });
-const [mode = "wire"] = positionals;
-if (mode === "wire") await wire();
-else if (mode === "translate") translate();
-else {
-  process.stderr.write(`unknown suite ${mode}; there are wire and translate\n`);
-  process.exitCode = 2;
+const suites: Readonly<Record<string, () => Promise<void> | void>> = { wire, live, translate };
+for (const name of positionals.length === 0 ? ["wire", "live"] : positionals) {
+  const suite = suites[name];
+  if (suite === undefined) {
+    process.stderr.write(`unknown suite ${name}; there are ${Object.keys(suites).join(", ")}\n`);
+    process.exitCode = 2;
+  } else await suite();
 }
 
 async function wire(): Promise<void> {
@@ -31,6 +36,19 @@ async function wire(): Promise<void> {
   if (result.proxyLog !== "") print(`the proxy served nothing:\n${result.proxyLog.trimEnd()}`);
   print(`${result.agreed} of ${result.total} cases agree`);
   if (values.only === undefined && result.agreed < wireFloor) fail(`fewer than the floor of ${wireFloor}`);
+}
+
+async function live(): Promise<void> {
+  if (liveProblem !== undefined) return print(`skipped: ${liveProblem}`);
+  const outcomes = await runLive(values.only);
+  const differing = outcomes.filter(({ envoy, isthmus }) => envoy !== isthmus);
+  const listed = listedDifferences("live");
+  for (const { name, envoy, isthmus } of differing) {
+    print(`${name}${listed.has(name) ? "" : "   NOT LISTED in differences.md"}`);
+    if (values.details) print(`--- envoy\n${envoy}\n--- isthmus\n${isthmus}\n`);
+  }
+  print(`${outcomes.length - differing.length} of ${outcomes.length} cases agree`);
+  if (differing.some(({ name }) => !listed.has(name))) fail("a difference without a reason");
 }
 
 function translate(): void {

@@ -7,7 +7,7 @@ import path from "node:path";
 import { isthmusProgram, referenceFolder } from "./reference.ts";
 
 /** Cases that must agree at least; raised with each gain, never lowered. */
-export const wireFloor = 261;
+export const wireFloor = 264;
 
 /** The whole suite takes about two minutes; a proxy that hangs on every case, fifteen. */
 const deadlineMs = 15 * 60_000;
@@ -45,6 +45,12 @@ export async function runWire(only?: string): Promise<WireResult> {
   } finally {
     fs.rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** Names of the recorded cases. */
+export function recordedNames(): readonly string[] {
+  const file = path.join(referenceFolder, "behaviours", "recordings", "static.json");
+  return (JSON.parse(fs.readFileSync(file, "utf8")) as { name: string }[]).map(({ name }) => name);
 }
 
 // The suite leads a process group of its own, so that whatever a broken proxy leaves behind is ended with it.

@@ -71,7 +71,8 @@ const answers: Readonly<Record<string, (socket: net.Socket, got: Received) => vo
   "set-cookie": (socket) => void socket.write(simple("200 OK", "c", "set-cookie: a=1\r\nset-cookie: b=2\r\nx-m: 1\r\nX-M: 2\r\n")),
   spaces: (socket) => void socket.write(simple("200 OK", "s", "x-s:   a  b \t\r\nx-e:\r\n")),
   fold: (socket) => void socket.write(simple("200 OK", "f", "x-f: a\r\n b\r\n")),
-  grpc: (socket) => void socket.write(simple("200 OK", "", "grpc-status: 5\r\ngrpc-message: gone\r\n").replace("text/plain", "application/grpc")),
+  grpc: (socket) =>
+    void socket.write(simple("200 OK", "", "grpc-status: 5\r\ngrpc-message: gone\r\n").replace("text/plain", "application/grpc")),
   websocket: (socket) => {
     socket.removeAllListeners("data");
     socket.write("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: x\r\n\r\nhello");
@@ -136,7 +137,11 @@ function answerStream(stream: http2.ServerHttp2Stream, headers: http2.IncomingHt
     return stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "5" }, { endStream: true });
   stream.respond({ ":status": 200, "content-type": headers["content-type"] ?? "text/plain" }, { waitForTrailers: true });
   stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0", "x-tr": "v" }));
-  stream.end(Object.entries(headers).map(([name, value]) => `${name}: ${String(value)}`).join("\n"));
+  stream.end(
+    Object.entries(headers)
+      .map(([name, value]) => `${name}: ${String(value)}`)
+      .join("\n"),
+  );
 }
 
 /** Starts all of them on free loopback ports. `onRequest` is told of each complete HTTP/1.1 request. */
@@ -163,7 +168,10 @@ export async function startOrigins(onRequest: (got: Received) => void = () => un
   );
   const silent = await listen(net.createServer((socket) => void socket.resume()));
   const echo = await listen(
-    net.createServer({ allowHalfOpen: true }, (socket) => void socket.on("data", (chunk: Buffer) => socket.write(chunk)).on("end", () => socket.end("bye"))),
+    net.createServer(
+      { allowHalfOpen: true },
+      (socket) => void socket.on("data", (chunk: Buffer) => socket.write(chunk)).on("end", () => socket.end("bye")),
+    ),
   );
   const streams = http2.createServer();
   streams.on("session", (session) => session.on("error", () => undefined)).on("stream", answerStream);

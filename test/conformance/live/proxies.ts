@@ -55,7 +55,19 @@ export async function startEnvoy(bootstrap: object): Promise<RunningProxy> {
   const adminFile = join(folder, "admin");
   const child = spawn(
     envoy.path,
-    ["-c", file, "--concurrency", "1", "-l", "error", "--disable-hot-restart", "--file-flush-interval-msec", "5", "--admin-address-path", adminFile],
+    [
+      "-c",
+      file,
+      "--concurrency",
+      "1",
+      "-l",
+      "error",
+      "--disable-hot-restart",
+      "--file-flush-interval-msec",
+      "5",
+      "--admin-address-path",
+      adminFile,
+    ],
     { stdio: ["ignore", "ignore", "pipe"] },
   );
   let output = "";
@@ -84,7 +96,10 @@ async function listenerPorts(adminFile: string): Promise<ReadonlyMap<string, num
     const base = `http://${await readFile(adminFile, "utf8")}`;
     if ((await fetch(`${base}/ready`)).status !== 200) return undefined;
     const { listener_statuses: listeners } = (await (await fetch(`${base}/listeners?format=json`)).json()) as {
-      readonly listener_statuses: readonly { readonly name: string; readonly local_address: { readonly socket_address: { readonly port_value: number } } }[];
+      readonly listener_statuses: readonly {
+        readonly name: string;
+        readonly local_address: { readonly socket_address: { readonly port_value: number } };
+      }[];
     };
     return new Map(listeners.map(({ name, local_address }) => [name, local_address.socket_address.port_value]));
   } catch {

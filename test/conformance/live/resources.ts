@@ -96,7 +96,12 @@ const mainRoutes: readonly object[] = [
     },
     ...direct("template"),
   },
-  prefix("/m", direct("and"), { headers: [{ name: "x-a", string_match: { exact: "1" } }, { name: "x-b", present_match: true }] }),
+  prefix("/m", direct("and"), {
+    headers: [
+      { name: "x-a", string_match: { exact: "1" } },
+      { name: "x-b", present_match: true },
+    ],
+  }),
   prefix("/m", direct("h-prefix-ci"), exactHeader("x-c", { string_match: { prefix: "Ab", ignore_case: true } })),
   prefix("/m", direct("h-contains"), exactHeader("x-d", { string_match: { contains: "mid" } })),
   prefix("/m", direct("h-regex"), exactHeader("x-e", { string_match: { safe_regex: { regex: "v[0-9]+" } } })),
@@ -129,12 +134,17 @@ const mainRoutes: readonly object[] = [
   prefix("/rd/host-port", { redirect: { host_redirect: "other", port_redirect: 8080 } }),
   prefix("/rd/see", { redirect: { path_redirect: "/there?x=1", response_code: "SEE_OTHER" } }),
   prefix("/rd/prefix", { redirect: { prefix_rewrite: "/rp", response_code: "TEMPORARY_REDIRECT" } }),
-  prefix("/rd/regex/", { redirect: { regex_rewrite: { pattern: { regex: "^/rd/regex/(.*)$" }, substitution: "/x/\\1" }, strip_query: true } }),
+  prefix("/rd/regex/", {
+    redirect: { regex_rewrite: { pattern: { regex: "^/rd/regex/(.*)$" }, substitution: "/x/\\1" }, strip_query: true },
+  }),
   prefix("/rd/add", { redirect: { https_redirect: true }, response_headers_to_add: [header("x-added", "on redirect")] }),
   // direct responses
   prefix("/dr/500", direct("broken", 500)),
   prefix("/dr/empty", { direct_response: { status: 204 } }),
-  prefix("/dr/headers", { ...direct("h"), response_headers_to_add: [header("x-d", "%REQ(x-in)%"), header("content-type", "text/x", "OVERWRITE_IF_EXISTS_OR_ADD")] }),
+  prefix("/dr/headers", {
+    ...direct("h"),
+    response_headers_to_add: [header("x-d", "%REQ(x-in)%"), header("content-type", "text/x", "OVERWRITE_IF_EXISTS_OR_ADD")],
+  }),
   // header mutation
   {
     ...prefix("/hm/request", to("http")),
@@ -163,7 +173,12 @@ const mainRoutes: readonly object[] = [
       route: {
         weighted_clusters: {
           clusters: [
-            { name: "http", weight: 1, request_headers_to_add: [header("x-cluster", "http")], response_headers_to_add: [header("x-from", "http")] },
+            {
+              name: "http",
+              weight: 1,
+              request_headers_to_add: [header("x-cluster", "http")],
+              response_headers_to_add: [header("x-from", "http")],
+            },
             { name: "empty", weight: 0 },
           ],
         },
@@ -178,22 +193,40 @@ const mainRoutes: readonly object[] = [
   prefix("/re/reset/", to("http", retry("reset", 2))),
   prefix("/re/4xx/", to("http", retry("retriable-4xx", 1))),
   prefix("/re/codes/", to("http", retry("retriable-status-codes", 1, { retriable_status_codes: [404, 429] }))),
-  prefix("/re/header/", to("http", retry("retriable-headers", 1, { retriable_headers: [{ name: "content-length", string_match: { exact: "9" } }] }))),
+  prefix(
+    "/re/header/",
+    to("http", retry("retriable-headers", 1, { retriable_headers: [{ name: "content-length", string_match: { exact: "9" } }] })),
+  ),
   prefix("/re/connect", to("refused", retry("connect-failure", 1))),
   prefix("/re/none/", to("http", { prefix_rewrite: "/" })),
   prefix("/to/route", to("silent", { timeout: "0.2s" })),
-  prefix("/to/try", to("silent", { timeout: "0.8s", retry_policy: { retry_on: "5xx", num_retries: 1, per_try_timeout: "0.15s", retry_back_off: { base_interval: "0.005s" } } })),
+  prefix(
+    "/to/try",
+    to("silent", {
+      timeout: "0.8s",
+      retry_policy: { retry_on: "5xx", num_retries: 1, per_try_timeout: "0.15s", retry_back_off: { base_interval: "0.005s" } },
+    }),
+  ),
   prefix("/to/idle", to("silent", { timeout: "0s", idle_timeout: "0.2s" })),
   prefix("/to/stream", to("silent", { timeout: "0s", max_stream_duration: { max_stream_duration: "0.2s" } })),
-  prefix("/to/grpc", to("silent", { timeout: "0s", max_stream_duration: { grpc_timeout_header_max: "0.3s", grpc_timeout_header_offset: "0.02s" } })),
+  prefix(
+    "/to/grpc",
+    to("silent", { timeout: "0s", max_stream_duration: { grpc_timeout_header_max: "0.3s", grpc_timeout_header_offset: "0.02s" } }),
+  ),
   prefix("/up/none", to("empty")),
   prefix("/up/unknown", to("nowhere")),
   prefix("/up/unknown-500", to("nowhere", { cluster_not_found_response_code: "INTERNAL_SERVER_ERROR" })),
   prefix("/up/refused", to("refused")),
   prefix("/up/busy", to("narrow")),
   prefix("/up/h2/", to("http2", { prefix_rewrite: "/" })),
-  prefix("/ir/", to("http", { prefix_rewrite: "/", internal_redirect_policy: { max_internal_redirects: 1, redirect_response_codes: [302] } })),
-  prefix("/hash", to("http", { hash_policy: [{ cookie: { name: "stick", ttl: "60s", path: "/p", attributes: [{ name: "SameSite", value: "Lax" }] } }] })),
+  prefix(
+    "/ir/",
+    to("http", { prefix_rewrite: "/", internal_redirect_policy: { max_internal_redirects: 1, redirect_response_codes: [302] } }),
+  ),
+  prefix(
+    "/hash",
+    to("http", { hash_policy: [{ cookie: { name: "stick", ttl: "60s", path: "/p", attributes: [{ name: "SameSite", value: "Lax" }] } }] }),
+  ),
   prefix("/ws/", to("http", { prefix_rewrite: "/", upgrade_configs: [{ upgrade_type: "websocket" }] })),
   prefix("/grpc-only", direct("grpc"), { grpc: {} }),
   prefix("/o/", to("http", { prefix_rewrite: "/" })),
@@ -217,14 +250,20 @@ const mainHosts: readonly object[] = [
 
 const everything = (action: object = to("http")): readonly object[] => [{ name: "all", domains: ["*"], routes: [prefix("/", action)] }];
 
-const policy = (permission: object, principal: object = { any: true }): object => ({ p: { permissions: [permission], principals: [principal] } });
+const policy = (permission: object, principal: object = { any: true }): object => ({
+  p: { permissions: [permission], principals: [principal] },
+});
 const perRouteRbac = (action: string, policies: object): object => ({
   typed_per_filter_config: {
     "envoy.filters.http.rbac": { "@type": `${v3}.extensions.filters.http.rbac.v3.RBACPerRoute`, rbac: { rules: { action, policies } } },
   },
 });
 const fault = (config: object): object => ({ "@type": `${v3}.extensions.filters.http.fault.v3.HTTPFault`, ...config });
-const limit = (config: object): object => ({ "@type": `${v3}.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`, stat_prefix: "l", ...config });
+const limit = (config: object): object => ({
+  "@type": `${v3}.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`,
+  stat_prefix: "l",
+  ...config,
+});
 const always = { default_value: percent(100) };
 const cors = (config: object): object => ({ "@type": `${v3}.extensions.filters.http.cors.v3.CorsPolicy`, ...config });
 const routeFilter = (name: string, config: object): object => ({ typed_per_filter_config: { [`envoy.filters.http.${name}`]: config } });
@@ -233,24 +272,125 @@ const oneToken = { max_tokens: 1, tokens_per_fill: 1, fill_interval: "600s" };
 
 /** Routes of listener filters. */
 const filterRoutes: readonly object[] = [
-  prefix("/cors/some", { ...direct("c"), ...routeFilter("cors", cors({ allow_origin_string_match: [{ suffix: ".ok.test" }, { safe_regex: { regex: "https://r[0-9]" } }], allow_methods: "GET, PUT", allow_headers: "x-a,x-b", expose_headers: "x-c", max_age: "60" })) }),
-  prefix("/cors/any", { ...direct("c"), ...routeFilter("cors", cors({ allow_origin_string_match: [{ safe_regex: { regex: ".*" } }], allow_credentials: true })) }),
-  prefix("/cors/upstream", { ...to("http", { prefix_rewrite: "/" }), ...routeFilter("cors", cors({ allow_origin_string_match: [{ exact: "https://a" }], forward_not_matching_preflights: false })) }),
-  prefix("/cors/private", { ...direct("c"), ...routeFilter("cors", cors({ allow_origin_string_match: [{ exact: "https://a" }], allow_private_network_access: true })) }),
-  prefix("/rbac/method", { ...direct("r"), ...perRouteRbac("ALLOW", policy({ header: { name: ":method", string_match: { exact: "GET" } } })) }),
+  prefix("/cors/some", {
+    ...direct("c"),
+    ...routeFilter(
+      "cors",
+      cors({
+        allow_origin_string_match: [{ suffix: ".ok.test" }, { safe_regex: { regex: "https://r[0-9]" } }],
+        allow_methods: "GET, PUT",
+        allow_headers: "x-a,x-b",
+        expose_headers: "x-c",
+        max_age: "60",
+      }),
+    ),
+  }),
+  prefix("/cors/any", {
+    ...direct("c"),
+    ...routeFilter("cors", cors({ allow_origin_string_match: [{ safe_regex: { regex: ".*" } }], allow_credentials: true })),
+  }),
+  prefix("/cors/upstream", {
+    ...to("http", { prefix_rewrite: "/" }),
+    ...routeFilter("cors", cors({ allow_origin_string_match: [{ exact: "https://a" }], forward_not_matching_preflights: false })),
+  }),
+  prefix("/cors/private", {
+    ...direct("c"),
+    ...routeFilter("cors", cors({ allow_origin_string_match: [{ exact: "https://a" }], allow_private_network_access: true })),
+  }),
+  prefix("/rbac/method", {
+    ...direct("r"),
+    ...perRouteRbac("ALLOW", policy({ header: { name: ":method", string_match: { exact: "GET" } } })),
+  }),
   prefix("/rbac/path", { ...direct("r"), ...perRouteRbac("DENY", policy({ url_path: { path: { prefix: "/rbac/path/secret" } } })) }),
-  prefix("/rbac/not", { ...direct("r"), ...perRouteRbac("ALLOW", policy({ not_rule: { header: { name: "x-bad", present_match: true } } })) }),
-  prefix("/rbac/ip", { ...direct("r"), ...perRouteRbac("ALLOW", policy({ any: true }, { direct_remote_ip: { address_prefix: "10.0.0.0", prefix_len: 8 } })) }),
-  prefix("/rbac/cert", { ...direct("r"), ...perRouteRbac("ALLOW", policy({ any: true }, { authenticated: { principal_name: { exact: "x" } } })) }),
-  prefix("/rbac/and", { ...direct("r"), ...perRouteRbac("DENY", policy({ and_rules: { rules: [{ header: { name: "x-a", string_match: { exact: "1" } } }, { or_rules: { rules: [{ url_path: { path: { suffix: "y" } } }, { header: { name: "x-z", present_match: true } }] } }] } })) }),
+  prefix("/rbac/not", {
+    ...direct("r"),
+    ...perRouteRbac("ALLOW", policy({ not_rule: { header: { name: "x-bad", present_match: true } } })),
+  }),
+  prefix("/rbac/ip", {
+    ...direct("r"),
+    ...perRouteRbac("ALLOW", policy({ any: true }, { direct_remote_ip: { address_prefix: "10.0.0.0", prefix_len: 8 } })),
+  }),
+  prefix("/rbac/cert", {
+    ...direct("r"),
+    ...perRouteRbac("ALLOW", policy({ any: true }, { authenticated: { principal_name: { exact: "x" } } })),
+  }),
+  prefix("/rbac/and", {
+    ...direct("r"),
+    ...perRouteRbac(
+      "DENY",
+      policy({
+        and_rules: {
+          rules: [
+            { header: { name: "x-a", string_match: { exact: "1" } } },
+            { or_rules: { rules: [{ url_path: { path: { suffix: "y" } } }, { header: { name: "x-z", present_match: true } }] } },
+          ],
+        },
+      }),
+    ),
+  }),
   prefix("/fault/abort", { ...direct("f"), ...routeFilter("fault", fault({ abort: { http_status: 418, percentage: percent(100) } })) }),
-  prefix("/fault/match", { ...direct("f"), ...routeFilter("fault", fault({ abort: { http_status: 503, percentage: percent(100) }, headers: [{ name: "x-f", string_match: { exact: "1" } }] })) }),
-  prefix("/fault/delay", { ...to("http"), ...routeFilter("fault", fault({ delay: { fixed_delay: "0.1s", percentage: percent(100) }, abort: { grpc_status: 14, percentage: percent(100) } })) }),
-  prefix("/limit/plain", { ...direct("l"), ...routeFilter("local_ratelimit", limit({ token_bucket: oneToken, filter_enabled: always, filter_enforced: always })) }),
-  prefix("/limit/status", { ...direct("l"), ...routeFilter("local_ratelimit", limit({ token_bucket: oneToken, filter_enabled: always, filter_enforced: always, status: { code: 503 }, response_headers_to_add: [header("x-limited", "yes")] })) }),
-  prefix("/limit/shadow", { ...to("http"), ...routeFilter("local_ratelimit", limit({ token_bucket: oneToken, filter_enabled: always, filter_enforced: { default_value: percent(0) }, request_headers_to_add_when_not_enforced: [header("x-over", "1")] })) }),
-  prefix("/limit/grpc", { ...direct("l"), ...routeFilter("local_ratelimit", limit({ token_bucket: oneToken, filter_enabled: always, filter_enforced: always, rate_limited_as_resource_exhausted: true })) }),
-  prefix("/limit/drafted", { ...direct("l"), ...routeFilter("local_ratelimit", limit({ token_bucket: { max_tokens: 2, tokens_per_fill: 2, fill_interval: "600s" }, filter_enabled: always, filter_enforced: always, enable_x_ratelimit_headers: "DRAFT_VERSION_03" })) }),
+  prefix("/fault/match", {
+    ...direct("f"),
+    ...routeFilter(
+      "fault",
+      fault({ abort: { http_status: 503, percentage: percent(100) }, headers: [{ name: "x-f", string_match: { exact: "1" } }] }),
+    ),
+  }),
+  prefix("/fault/delay", {
+    ...to("http"),
+    ...routeFilter(
+      "fault",
+      fault({ delay: { fixed_delay: "0.1s", percentage: percent(100) }, abort: { grpc_status: 14, percentage: percent(100) } }),
+    ),
+  }),
+  prefix("/limit/plain", {
+    ...direct("l"),
+    ...routeFilter("local_ratelimit", limit({ token_bucket: oneToken, filter_enabled: always, filter_enforced: always })),
+  }),
+  prefix("/limit/status", {
+    ...direct("l"),
+    ...routeFilter(
+      "local_ratelimit",
+      limit({
+        token_bucket: oneToken,
+        filter_enabled: always,
+        filter_enforced: always,
+        status: { code: 503 },
+        response_headers_to_add: [header("x-limited", "yes")],
+      }),
+    ),
+  }),
+  prefix("/limit/shadow", {
+    ...to("http"),
+    ...routeFilter(
+      "local_ratelimit",
+      limit({
+        token_bucket: oneToken,
+        filter_enabled: always,
+        filter_enforced: { default_value: percent(0) },
+        request_headers_to_add_when_not_enforced: [header("x-over", "1")],
+      }),
+    ),
+  }),
+  prefix("/limit/grpc", {
+    ...direct("l"),
+    ...routeFilter(
+      "local_ratelimit",
+      limit({ token_bucket: oneToken, filter_enabled: always, filter_enforced: always, rate_limited_as_resource_exhausted: true }),
+    ),
+  }),
+  prefix("/limit/drafted", {
+    ...direct("l"),
+    ...routeFilter(
+      "local_ratelimit",
+      limit({
+        token_bucket: { max_tokens: 2, tokens_per_fill: 2, fill_interval: "600s" },
+        filter_enabled: always,
+        filter_enforced: always,
+        enable_x_ratelimit_headers: "DRAFT_VERSION_03",
+      }),
+    ),
+  }),
   prefix("/", to("http")),
 ];
 
@@ -320,7 +460,12 @@ export function liveBootstrap(origins: Origins): object {
           manager("http10", everything(), {
             normalize_path: false,
             server_header_transformation: "PASS_THROUGH",
-            http_protocol_options: { accept_http_10: true, default_host_for_http_10: "ten", enable_trailers: true, header_key_format: { proper_case_words: {} } },
+            http_protocol_options: {
+              accept_http_10: true,
+              default_host_for_http_10: "ten",
+              enable_trailers: true,
+              header_key_format: { proper_case_words: {} },
+            },
           }),
         ),
         listener(
@@ -337,7 +482,10 @@ export function liveBootstrap(origins: Origins): object {
             http_filters: [
               filter("cors", { "@type": `${v3}.extensions.filters.http.cors.v3.Cors` }),
               filter("fault", fault({})),
-              filter("rbac", { "@type": `${v3}.extensions.filters.http.rbac.v3.RBAC`, rules: { action: "ALLOW", policies: policy({ any: true }) } }),
+              filter("rbac", {
+                "@type": `${v3}.extensions.filters.http.rbac.v3.RBAC`,
+                rules: { action: "ALLOW", policies: policy({ any: true }) },
+              }),
               filter("local_ratelimit", limit({})),
               router,
             ],
@@ -352,12 +500,19 @@ export function liveBootstrap(origins: Origins): object {
                 name: "all",
                 domains: ["*"],
                 routes: [
-                  { name: "connect", match: { connect_matcher: {} }, route: { cluster: "http", upgrade_configs: [{ upgrade_type: "CONNECT" }] } },
+                  {
+                    name: "connect",
+                    match: { connect_matcher: {} },
+                    route: { cluster: "http", upgrade_configs: [{ upgrade_type: "CONNECT" }] },
+                  },
                   prefix("/", to("http")),
                 ],
               },
             ],
-            { upgrade_configs: [{ upgrade_type: "CONNECT" }, { upgrade_type: "websocket" }], http2_protocol_options: { allow_connect: true } },
+            {
+              upgrade_configs: [{ upgrade_type: "CONNECT" }, { upgrade_type: "websocket" }],
+              http2_protocol_options: { allow_connect: true },
+            },
           ),
         ),
         listener("echo", tcp("echo", "echo", { idle_timeout: "0.4s" })),
@@ -368,7 +523,11 @@ export function liveBootstrap(origins: Origins): object {
           tcp("denied", "echo", {}, [
             {
               name: "envoy.filters.network.rbac",
-              typed_config: { "@type": `${v3}.extensions.filters.network.rbac.v3.RBAC`, stat_prefix: "r", rules: { action: "DENY", policies: policy({ any: true }) } },
+              typed_config: {
+                "@type": `${v3}.extensions.filters.network.rbac.v3.RBAC`,
+                stat_prefix: "r",
+                rules: { action: "DENY", policies: policy({ any: true }) },
+              },
             },
           ]),
         ),
@@ -380,7 +539,9 @@ export function liveBootstrap(origins: Origins): object {
         cluster("echo", origins.echo),
         cluster("refused", origins.refused),
         cluster("empty", undefined),
-        cluster("narrow", origins.silent, { circuit_breakers: { thresholds: [{ max_connections: 1, max_pending_requests: 1, max_requests: 0 }] } }),
+        cluster("narrow", origins.silent, {
+          circuit_breakers: { thresholds: [{ max_connections: 1, max_pending_requests: 1, max_requests: 0 }] },
+        }),
       ],
     },
   };

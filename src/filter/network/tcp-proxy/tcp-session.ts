@@ -200,7 +200,7 @@ export class TcpSession implements DialHandler, LbContext {
   #refuse(flags: number, details: SniRefusal | "" = ""): void {
     const { socket, initialBytes } = this.#connection;
     this.#close(flags, details);
-    // One turn of the event loop later, so that bytes the client sent with its connect are known when FIN or RST is chosen.
+    // One turn of the event loop later, when bytes that have come are known.
     setImmediate(closeRefused, socket, initialBytes);
   }
 
@@ -234,9 +234,23 @@ export class TcpSession implements DialHandler, LbContext {
   }
 }
 
-// As Envoy: RST when bytes of the client are dropped, FIN when it had sent none. Bytes that are still in the kernel make the
-// kernel choose RST by itself.
+// What a client sends with its connect is here within this time, also when both sides are busy.
+const firstBytesMs = 20;
+
+// As Envoy: RST when bytes of the client are dropped, FIN when it had sent none. A refusal can be faster than a client that
+// speaks first; it would see the one or the other by chance if its bytes were not waited for.
 function closeRefused(socket: Socket, initialBytes: Buffer | undefined): void {
-  if (initialBytes !== undefined || socket.readableLength > 0) resetSocket(socket);
-  else socket.destroy();
+  if (socket.destroyed) return;
+  if (initialBytes !== undefined || socket.readableLength > 0) return resetSocket(socket);
+  const decide = (): void => {
+    clearTimeout(timer);
+    socket.off("readable", decide).off("end", decide);
+    if (socket.readableLength > 0) resetSocket(socket);
+    else socket.destroy();
+  };
+  const timer = setTimeout(decide, firstBytesMs);
+  socket
+    .on("readable", decide)
+    .on("end", decide)
+    .once("close", () => clearTimeout(timer));
 }

@@ -8,12 +8,26 @@ const preflight = (name: string, target: string, lines: readonly string[]): Live
 
 export const filterCases: readonly LiveCase[] = [
   preflight("cors: preflight by suffix", "/cors/some", ["Origin: https://a.ok.test", "Access-Control-Request-Method: PUT"]),
-  preflight("cors: preflight by regex has to match all of the origin", "/cors/some", ["Origin: https://r1.evil", "Access-Control-Request-Method: PUT"]),
-  preflight("cors: preflight by regex", "/cors/some", ["Origin: https://r1", "Access-Control-Request-Method: FROB", "Access-Control-Request-Headers: x-z"]),
+  preflight("cors: preflight by regex has to match all of the origin", "/cors/some", [
+    "Origin: https://r1.evil",
+    "Access-Control-Request-Method: PUT",
+  ]),
+  preflight("cors: preflight by regex", "/cors/some", [
+    "Origin: https://r1",
+    "Access-Control-Request-Method: FROB",
+    "Access-Control-Request-Headers: x-z",
+  ]),
   preflight("cors: preflight with an empty method", "/cors/some", ["Origin: https://r1", "Access-Control-Request-Method:"]),
   preflight("cors: preflight with credentials for any origin", "/cors/any", ["Origin: null", "Access-Control-Request-Method: GET"]),
-  preflight("cors: preflight that does not match is not forwarded", "/cors/upstream", ["Origin: https://b", "Access-Control-Request-Method: GET"]),
-  preflight("cors: preflight for a private network", "/cors/private", ["Origin: https://a", "Access-Control-Request-Method: GET", "Access-Control-Request-Private-Network: true"]),
+  preflight("cors: preflight that does not match is not forwarded", "/cors/upstream", [
+    "Origin: https://b",
+    "Access-Control-Request-Method: GET",
+  ]),
+  preflight("cors: preflight for a private network", "/cors/private", [
+    "Origin: https://a",
+    "Access-Control-Request-Method: GET",
+    "Access-Control-Request-Private-Network: true",
+  ]),
   get("cors: simple request", "/cors/some", ["Origin: https://a.ok.test"]),
   get("cors: simple request with credentials", "/cors/any", ["Origin: https://x"]),
   get("cors: simple request of another origin", "/cors/some", ["Origin: https://bad"]),

@@ -5,7 +5,9 @@ import { data, type Field, headers } from "../h2-exchange.ts";
 const call = (path: string, ...more: readonly Field[]): readonly Buffer[] => [
   headers(
     1,
-    [...fields(path, ["content-type", "application/grpc"], ["te", "trailers"], ...more)].map(([key, value]) => [key, key === ":method" ? "POST" : value] as const),
+    [...fields(path, ["content-type", "application/grpc"], ["te", "trailers"], ...more)].map(
+      ([key, value]) => [key, key === ":method" ? "POST" : value] as const,
+    ),
     false,
   ),
   data(1, "\0\0\0\0\0"),
@@ -25,7 +27,10 @@ export const grpcCases: readonly LiveCase[] = [
   grpc("stream duration", "/to/stream"),
   grpc("grpc-timeout 100m", "/to/grpc", [["grpc-timeout", "100m"]]),
   grpc("grpc-timeout above the maximum", "/to/grpc", [["grpc-timeout", "9H"]]),
-  grpc("grpc-timeout malformed", "/to/grpc", [["grpc-timeout", "1x"], ["x-envoy-upstream-rq-timeout-ms", "200"]]),
+  grpc("grpc-timeout malformed", "/to/grpc", [
+    ["grpc-timeout", "1x"],
+    ["x-envoy-upstream-rq-timeout-ms", "200"],
+  ]),
   grpc("origin closes", "/o/close"),
   grpc("origin says 404 in text", "/o/status/404"),
   grpc("origin says 503 in text", "/o/status/503"),
@@ -41,5 +46,9 @@ export const grpcCases: readonly LiveCase[] = [
   grpc("rbac", "/rbac/path/secret", [], { listener: "filters" }),
   grpc("rate limit", "/limit/plain", [], { listener: "filters" }),
   grpc("rate limit as resource exhausted", "/limit/grpc", [], { listener: "filters" }),
-  grpc("too many headers", "/e", Array.from({ length: 100 }, (_, index) => [`x-${index}`, "v"] as const)),
+  grpc(
+    "too many headers",
+    "/e",
+    Array.from({ length: 100 }, (_, index) => [`x-${index}`, "v"] as const),
+  ),
 ];

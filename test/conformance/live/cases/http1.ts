@@ -8,9 +8,17 @@ const post = (name: string, lines: readonly string[], body: string, more: object
 const headerLines = (count: number): readonly string[] => Array.from({ length: count }, (_, index) => `x-${index}: v`);
 
 export const http1Cases: readonly LiveCase[] = [
-  raw("http1: head in three pieces, cut inside a name and inside CRLFCRLF", ["GET /e HTTP/1.1\r\nHo", 20, "st: lab\r\nx-a: 1\r\n\r", 20, "\n"]),
+  raw("http1: head in three pieces, cut inside a name and inside CRLFCRLF", [
+    "GET /e HTTP/1.1\r\nHo",
+    20,
+    "st: lab\r\nx-a: 1\r\n\r",
+    20,
+    "\n",
+  ]),
   post("body in two pieces", ["Content-Length: 6"], "", { send: [request("POST", "/e", ["Content-Length: 6"], "abc"), 20, "def"] }),
-  post("chunk size and chunk in pieces", [], "", { send: [request("POST", "/e", [chunked], "1"), 20, "0\r\n0123456789", 20, "abcdef\r\n0\r", 20, "\n\r\n"] }),
+  post("chunk size and chunk in pieces", [], "", {
+    send: [request("POST", "/e", [chunked], "1"), 20, "0\r\n0123456789", 20, "abcdef\r\n0\r", 20, "\n\r\n"],
+  }),
   post("chunk sizes with leading zeros and capitals", [chunked], "000A\r\n0123456789\r\n00\r\n\r\n"),
   post("chunk size of 17 hex digits", [chunked], "00000000000000001\r\na\r\n0\r\n\r\n"),
   post("chunk size beyond 64 bits", [chunked], "10000000000000000\r\na\r\n0\r\n\r\n"),
@@ -29,7 +37,10 @@ export const http1Cases: readonly LiveCase[] = [
   post("Transfer-Encoding empty", ["Transfer-Encoding:"], ""),
   post("Transfer-Encoding with vertical tab", ["Transfer-Encoding: \x0bchunked"], "1\r\na\r\n0\r\n\r\n"),
   post("Transfer-Encoding: chunked, gzip", ["Transfer-Encoding: chunked, gzip"], "1\r\na\r\n0\r\n\r\n"),
-  post("Transfer-Encoding in HTTP/1.0", [], "", { send: [`POST /e HTTP/1.0\r\nHost: lab\r\n${chunked}\r\n\r\n1\r\na\r\n0\r\n\r\n`], listener: "http10" }),
+  post("Transfer-Encoding in HTTP/1.0", [], "", {
+    send: [`POST /e HTTP/1.0\r\nHost: lab\r\n${chunked}\r\n\r\n1\r\na\r\n0\r\n\r\n`],
+    listener: "http10",
+  }),
   post("Content-Length and chunked where allowed", ["Content-Length: 3", chunked], "1\r\na\r\n0\r\n\r\n", { listener: "reject" }),
   post("Content-Length with leading zeros", ["Content-Length: 003"], "abc"),
   post("Content-Length with plus", ["Content-Length: +3"], "abc"),
@@ -37,11 +48,16 @@ export const http1Cases: readonly LiveCase[] = [
   post("Content-Length empty", ["Content-Length:"], ""),
   post("Content-Length 3, 4", ["Content-Length: 3, 4"], "abcd"),
   post("Content-Length with inner space", ["Content-Length: 1 2"], "abc"),
-  post("body behind a request without framing is a second request", [], "GET /second HTTP/1.1\r\nHost: lab\r\n\r\n", { replies: 2, records: 2 }),
+  post("body behind a request without framing is a second request", [], "GET /second HTTP/1.1\r\nHost: lab\r\n\r\n", {
+    replies: 2,
+    records: 2,
+  }),
   raw("http1: garbage after a good request", request("GET", "/e") + "\0\0\0\r\n\r\n", { replies: 2, records: 2 }),
   raw("http1: CRLFs between requests", request("GET", "/e?1") + "\r\n\r\n" + request("GET", "/e?2"), { replies: 2, records: 2 }),
   raw("http1: pipelined, the first answered late", request("GET", "/to/route") + request("GET", "/exact"), { replies: 2, records: 2 }),
-  raw("http1: pipelined behind Connection: close", request("GET", "/exact", ["Connection: close"]) + request("GET", "/exact"), { records: 1 }),
+  raw("http1: pipelined behind Connection: close", request("GET", "/exact", ["Connection: close"]) + request("GET", "/exact"), {
+    records: 1,
+  }),
   raw("http1: a method of 30 letters", request("ABCDEFGHIJKLMNOPQRSTUVWXYZABCD", "/e")),
   raw("http1: lower-case method", request("get", "/e")),
   raw("http1: method with a colon", request("GE:T", "/e")),
@@ -69,7 +85,11 @@ export const http1Cases: readonly LiveCase[] = [
   get("http1: bytes above 127 in a name", "/e", ["x-\xe9: b"]),
   get("http1: every character a name may have", "/e", ["!#$%&'*+-.^`|~09aZ: v"]),
   get("http1: quotes, commas and tabs in a value", "/e", ['x-a: "a,\tb"; c']),
-  raw("http1: Expect 100-continue, the origin asks for the body", [request("POST", "/e", ["Expect: 100-continue", "Content-Length: 3"]), { until: "100 Continue" }, "abc"]),
+  raw("http1: Expect 100-continue, the origin asks for the body", [
+    request("POST", "/e", ["Expect: 100-continue", "Content-Length: 3"]),
+    { until: "100 Continue" },
+    "abc",
+  ]),
   post("Expect of another kind", ["Expect: 200-maybe", "Content-Length: 3"], "abc"),
   get("limit: 100 headers with Host", "/exact", headerLines(99)),
   get("limit: 101 headers with Host", "/exact", headerLines(100)),

@@ -36,19 +36,32 @@ export const http2Cases: readonly LiveCase[] = [
   ]),
   h2("CONTINUATION", () => {
     const whole = block(fields("/e", ["x-long", "v".repeat(50)]));
-    return [frame(frameType.headers, flags.endStream, 1, whole.subarray(0, 10)), frame(frameType.continuation, flags.endHeaders, 1, whole.subarray(10))];
+    return [
+      frame(frameType.headers, flags.endStream, 1, whole.subarray(0, 10)),
+      frame(frameType.continuation, flags.endHeaders, 1, whole.subarray(10)),
+    ];
   }),
-  h2("a frame between HEADERS and CONTINUATION", () => [frame(frameType.headers, flags.endStream, 1, block(base)), frame(frameType.ping, 0, 0, Buffer.alloc(8))], { records: 0 }),
+  h2(
+    "a frame between HEADERS and CONTINUATION",
+    () => [frame(frameType.headers, flags.endStream, 1, block(base)), frame(frameType.ping, 0, 0, Buffer.alloc(8))],
+    { records: 0 },
+  ),
   h2("DATA on an idle stream", () => [data(1, "x")], { records: 0 }),
   h2("HEADERS on stream 2", () => [headers(2, base)], { records: 0 }),
   h2("a lower stream after a higher one", () => [headers(5, base), headers(3, base)], { replies: 2 }),
   h2("HEADERS on a stream that has ended", () => [headers(1, base), headers(1, base)], { replies: 2 }),
   h2("DATA after the end of a stream", () => [headers(1, post), data(1, "x")], { replies: 2 }),
   h2("a frame larger than allowed", () => [headers(1, post, false), data(1, "x".repeat(16_385))]),
-  h2("RST_STREAM by the client", () => [headers(1, fields("/to/idle")), frame(frameType.rstStream, 0, 1, Buffer.from([0, 0, 0, 8])), headers(3, base)], { records: 2 }),
+  h2(
+    "RST_STREAM by the client",
+    () => [headers(1, fields("/to/idle")), frame(frameType.rstStream, 0, 1, Buffer.from([0, 0, 0, 8])), headers(3, base)],
+    { records: 2 },
+  ),
   h2("WINDOW_UPDATE of 0 on a stream", () => [headers(1, post, false), frame(frameType.windowUpdate, 0, 1, Buffer.alloc(4))]),
   h2("SETTINGS with an invalid value", () => [frame(frameType.settings, 0, 0, Buffer.from([0, 2, 0, 0, 0, 2]))], { records: 0 }),
-  h2("PUSH_PROMISE by a client", () => [frame(5, flags.endHeaders, 1, Buffer.concat([Buffer.from([0, 0, 0, 2]), block(base)]))], { records: 0 }),
+  h2("PUSH_PROMISE by a client", () => [frame(5, flags.endHeaders, 1, Buffer.concat([Buffer.from([0, 0, 0, 2]), block(base)]))], {
+    records: 0,
+  }),
   h2("unknown frame type", () => [frame(0x42, 0, 0, Buffer.from("x")), headers(1, base)]),
   h2("broken HPACK", () => [frame(frameType.headers, 5, 1, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff]))], { records: 0 }),
   h2("more streams than allowed", () => [1, 3, 5, 7].map((id) => headers(id, fields("/to/route"))), { replies: 4, records: 4 }),
@@ -88,10 +101,22 @@ export const http2Cases: readonly LiveCase[] = [
   bad("authority with a user", replaced(":authority", "u@lab")),
   bad("authority with a slash", replaced(":authority", "lab/x")),
   bad("authority in capitals", replaced(":authority", "LAB")),
-  bad("CONNECT without a route for it", [[":method", "CONNECT"], [":authority", "lab:80"]]),
-  bad("CONNECT with a path", [[":method", "CONNECT"], [":authority", "lab"], [":path", "/x"]]),
+  bad("CONNECT without a route for it", [
+    [":method", "CONNECT"],
+    [":authority", "lab:80"],
+  ]),
+  bad("CONNECT with a path", [
+    [":method", "CONNECT"],
+    [":authority", "lab"],
+    [":path", "/x"],
+  ]),
   h2("extended CONNECT for websocket", () => [headers(1, websocket, false), data(1, "ping", false)]),
-  h2("extended CONNECT for a protocol nobody allowed", () => [headers(1, websocket.map(([key, value]) => [key, key === ":protocol" ? "foo" : value] as const))]),
+  h2("extended CONNECT for a protocol nobody allowed", () => [
+    headers(
+      1,
+      websocket.map(([key, value]) => [key, key === ":protocol" ? "foo" : value] as const),
+    ),
+  ]),
   bad("101 headers", [...base, ...Array.from({ length: 98 }, (_, index) => [`x-${index}`, "v"] as const)]),
   bad("61 KiB of headers", [...base, ...Array.from({ length: 4 }, (_, index) => [`x-${index}`, "v".repeat(15_600)] as const)]),
   get("rewritten and retried", "/re/5xx/flaky/503/1"),
@@ -105,6 +130,10 @@ export const http2Cases: readonly LiveCase[] = [
   get("early hints of the origin", "/o/early"),
   get("trailers of an HTTP/2 origin", "/up/h2/x"),
   h2("prior knowledge at a listener for both", () => [headers(1, fields("/e"))], { listener: "main" }),
-  h2("max_requests_per_connection 2", () => [headers(1, fields("/e")), headers(3, fields("/e")), headers(5, fields("/e"))], { listener: "edge", replies: 3, records: 2 }),
+  h2("max_requests_per_connection 2", () => [headers(1, fields("/e")), headers(3, fields("/e")), headers(5, fields("/e"))], {
+    listener: "edge",
+    replies: 3,
+    records: 2,
+  }),
   h2("underscore refused", () => [headers(1, fields("/e", ["x_a", "1"]))], { listener: "reject" }),
 ];

@@ -23,7 +23,7 @@ const forMain: readonly (readonly [name: string, target: string])[] = [
   ["DEL", "/a\x7fb"],
   ["control character", "/a\x02b"],
   ["bytes above 127", "/\xc3\xa9"],
-  ["quotes and brackets", "/\"<>[]{}|^`"],
+  ["quotes and brackets", '/"<>[]{}|^`'],
   ["plus and escaped space", "/a+b%20c?d+e%20f"],
   ["question marks in the query", "/a?b?c/../d"],
   ["fragment behind the query", "/a?b#c"],

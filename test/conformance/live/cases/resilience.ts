@@ -19,8 +19,15 @@ export const resilienceCases: readonly LiveCase[] = [
   get("retry: asked for with a number", "/re/none/flaky/503/3", ["x-envoy-retry-on: 5xx", "x-envoy-max-retries: 3"]),
   get("retry: gRPC conditions asked for", "/re/none/grpc", ["x-envoy-retry-grpc-on: not-found", "content-type: application/grpc"]),
   raw("retry: body is sent again", request("POST", "/re/5xx/flaky/503/1", ["Content-Length: 5"], "hello")),
-  raw("retry: chunked body is sent again", request("POST", "/re/5xx/flaky/503/1", ["Transfer-Encoding: chunked"], "5\r\nhello\r\n0\r\n\r\n")),
-  raw("retry: an attempt fails before the body is whole", [request("POST", "/re/reset/flaky/0/1", ["Content-Length: 6"], "abc"), 50, "def"]),
+  raw(
+    "retry: chunked body is sent again",
+    request("POST", "/re/5xx/flaky/503/1", ["Transfer-Encoding: chunked"], "5\r\nhello\r\n0\r\n\r\n"),
+  ),
+  raw("retry: an attempt fails before the body is whole", [
+    request("POST", "/re/reset/flaky/0/1", ["Content-Length: 6"], "abc"),
+    50,
+    "def",
+  ]),
   get("timeout: route", "/to/route"),
   get("timeout: each try", "/to/try"),
   get("timeout: stream idle", "/to/idle"),

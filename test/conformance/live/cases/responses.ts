@@ -2,8 +2,28 @@
 import { type LiveCase, get, raw, request } from "../case.ts";
 
 const words = [
-  "chunked", "trailers", "until-close", "two-lengths", "length-and-chunks", "te-gzip", "bad-name", "bad-value", "bad-chunk", "bad-status",
-  "extra-bytes", "no-reason", "early", "switch", "no-content", "not-modified", "reset-content", "hop", "internal", "set-cookie", "spaces", "fold",
+  "chunked",
+  "trailers",
+  "until-close",
+  "two-lengths",
+  "length-and-chunks",
+  "te-gzip",
+  "bad-name",
+  "bad-value",
+  "bad-chunk",
+  "bad-status",
+  "extra-bytes",
+  "no-reason",
+  "early",
+  "switch",
+  "no-content",
+  "not-modified",
+  "reset-content",
+  "hop",
+  "internal",
+  "set-cookie",
+  "spaces",
+  "fold",
 ];
 
 export const responseCases: readonly LiveCase[] = [

@@ -5,7 +5,10 @@ const host = (name: string): LiveCase => raw(`host: ${name}`, `GET /exact HTTP/1
 
 export const routeCases: readonly LiveCase[] = [
   ...["LAB", "lab:81", "lab:82", "x.deep.lab", "deep.lab", "a.b.lab", "lab.test", ".lab", "[::1]", "[::1]:8080", "lab."].map(host),
-  raw("host: TLS required, external only, of an internal client", "GET /x HTTP/1.1\r\nHost: secure.lab\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n"),
+  raw(
+    "host: TLS required, external only, of an internal client",
+    "GET /x HTTP/1.1\r\nHost: secure.lab\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n",
+  ),
   raw("host: TLS required, already https", "GET /x HTTP/1.1\r\nHost: secure.lab\r\nX-Forwarded-Proto: https\r\n\r\n"),
   get("match: exact with a query", "/exact?x=1"),
   get("match: exact regardless of case", "/eXACT-ci"),
