@@ -69,6 +69,7 @@ const target = /^[\x21-\x7e]+$/;
 const forbidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)/;
 // What a CONNECT names: never a path, always a port.
 const hostAndPort = /^(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
+const urlAuthority = /^(?:[^@]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::([0-9]{1,5}))?$/;
 const decimal = /^[0-9]{1,15}$/;
 
 /**
@@ -170,7 +171,13 @@ function targetErrorOf(method: string, text: string): HeadError | undefined {
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text);
   if (scheme === null) return "codec_error";
   if (!/^https?$/i.test(scheme[1]!)) return "invalid_scheme";
-  return /^[^/?#]/.test(text.slice(scheme[0].length)) ? undefined : "invalid_url";
+  return isUrlAuthority(/^[^/?#]*/.exec(text.slice(scheme[0].length))![0]) ? undefined : "invalid_url";
+}
+
+// Stricter than for Host, as in Envoy: an absolute target says for which of several names in a request it is meant.
+function isUrlAuthority(text: string): boolean {
+  const [, port = "0"] = urlAuthority.exec(text) ?? [undefined, "65536"];
+  return Number(port) <= 65_535;
 }
 
 /** Fills in fields from `text[at..]`; undefined when the head is complete and fine. */
@@ -181,6 +188,7 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
   let lengths: string | undefined;
   let codings: string | undefined;
   let upgrade = "";
+  let expect: string | undefined;
   let previous: KnownField | undefined;
   let underscore = false;
   for (;;) {
@@ -270,11 +278,7 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
         }
         break;
       case fieldKind.expect:
-        if (value.toLowerCase() === "100-continue") head.expectContinue = true;
-        else {
-          names.push("expect");
-          values.push(value);
-        }
+        expect = expect === undefined ? value : `${expect},${value}`;
         break;
       default:
         break;
@@ -283,6 +287,10 @@ function parseFields(head: Head, text: string, at: number, limits: HeadLimits, o
   if (head.consumed > limits.maxBytes) return "headers_too_large";
   if (forbidden.test(head.consumed === text.length ? text : text.slice(0, head.consumed))) {
     return /\r(?!\n)/.test(text) ? "codec_error" : "invalid_characters";
+  }
+  if (expect !== undefined) {
+    if (expect.toLowerCase() === "100-continue") head.expectContinue = true;
+    else head.headers.add("expect", expect);
   }
   if (underscore) return "unexpected_underscore";
   if (codings !== undefined) {
