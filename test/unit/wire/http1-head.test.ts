@@ -27,6 +27,21 @@ const refusals: readonly (readonly [string, string, string])[] = [
   ["no target", "GET  HTTP/1.1\r\n\r\n", "codec_error"],
   ["a target without a slash", "GET relative HTTP/1.1\r\n\r\n", "codec_error"],
   ["bytes over 127 in the target", "GET /\xc3\xa9 HTTP/1.1\r\n\r\n", "codec_error"],
+  ["a control character in the target", "GET /\x02 HTTP/1.1\r\n\r\n", "invalid_characters"],
+  ["* for a GET", "GET * HTTP/1.1\r\n\r\n", "invalid_url"],
+  ["an absolute target of another scheme", "GET ftp://a/ HTTP/1.1\r\n\r\n", "invalid_scheme"],
+  ...["", ":80", "a:", "a:65536", "a:1:2", "[::1].", "x[::1]", "[::1", "a;b", "a\\b"].map(
+    (authority) => [`an absolute target for ${authority}`, `GET http://${authority}/ HTTP/1.1\r\n\r\n`, "invalid_url"] as const,
+  ),
+  ["a CONNECT without a port", "CONNECT a HTTP/1.1\r\n\r\n", "invalid_url"],
+  ["a CONNECT to a path", "CONNECT /a:1 HTTP/1.1\r\n\r\n", "invalid_url"],
+  ["a CONNECT with a body", "CONNECT a:1 HTTP/1.1\r\nContent-Length: 1\r\n\r\n", "body_disallowed"],
+  ...["a/b", "a b", "a\\b", "a?b", "a#b", "\xe4", 'a"', "<a>"].map(
+    (host) => [`the Host ${host}`, `${line}Host: ${host}\r\n\r\n`, "invalid_authority"] as const,
+  ),
+  ...[":path", "X-Forwarded-For", "x-forwarded-host", "a, X-Forwarded-Proto"].map(
+    (option) => [`Connection: ${option}`, `${line}Connection: ${option}\r\n\r\n`, "connection_header_rejected"] as const,
+  ),
   ["CR alone as a line end", "GET / HTTP/1.1\rHost: a\r\n\r\n", "codec_error"],
   ["a space before the colon", `${line}X-A : b\r\n\r\n`, "codec_error"],
   ["a tab before the colon", `${line}X-A\t: b\r\n\r\n`, "codec_error"],
@@ -77,6 +92,8 @@ const accepted: readonly (readonly [string, string, readonly string[]])[] = [
     ["content-length: 3"],
   ],
   ["passes latin1 values", `${line}X-L: caf\xe9\r\n\r\n`, ["x-l: caf\xe9"]],
+  ["drops a nominated X-Forwarded-Port", `${line}Connection: x-forwarded-port\r\nX-Forwarded-Port: 1\r\n\r\n`, []],
+  ["joins what Expect says twice", `${line}Expect: y\r\nExpect: 100-continue\r\n\r\n`, ["expect: y,100-continue"]],
   ["tolerates blank lines in front", `\r\n\n${line}A: b\r\n\r\n`, ["a: b"]],
 ];
 for (const [what, text, expected] of accepted) test(what, () => assert.deepEqual(fields(parsed(text)), expected));
@@ -96,6 +113,16 @@ test("reads what frames and routes the message", () => {
     "POST http://lab/abs?q HTTP/1.1\r\nHost: other\r\nTransfer-Encoding: Chunked\r\nConnection: close\r\nExpect: 100-Continue\r\n\r\n"
       .length,
   );
+});
+
+test("Host is gone when Connection names it", () => {
+  assert.equal(parsed(`${line}Host: a\r\nConnection: host\r\n\r\n`).host, undefined);
+});
+
+test("takes the characters of an authority in Host and in an absolute target", () => {
+  for (const host of ["", "a_b~c.d:80", "[::1]:80", "u@a", "a,b", "%61"]) assert.equal(parsed(`${line}Host: ${host}\r\n\r\n`).host, host);
+  for (const authority of ["a", "a_b.c-d:65535", "[::ffff:1.2.3.4]", "u:p@a:1"])
+    assert.ok(parse(`GET http://${authority} HTTP/1.1\r\n\r\n`) instanceof Head, authority);
 });
 
 test("joins two Hosts so that they match no virtual host", () => assert.equal(parsed(`${line}Host: a\r\nHost: b\r\n\r\n`).host, "a,b"));

@@ -11,6 +11,8 @@ const cases: readonly (readonly [string, string, string | undefined, string, str
   ["GET", "http://lab/abs?q", "other", "/abs?q", "lab"],
   ["GET", "https://lab:8443", undefined, "/", "lab:8443"],
   ["GET", "http://lab?q=/x", "other", "?q=/x", "lab"],
+  ["GET", "http://u:p@lab:81/x", "other", "/x", "lab:81"],
+  ["GET", "http://u@lab", "other", "/", "lab"],
 ];
 for (const [method, target, host, path, authority] of cases) {
   test(`${method} ${target} with Host ${host ?? "absent"}`, () => {
