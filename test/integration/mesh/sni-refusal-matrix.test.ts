@@ -45,7 +45,7 @@ async function startPlace(t: TestContext, subnet: string, mode: (typeof modes)[n
 const listenerOf = ({ mesh, gatewayPort }: Place): string => `listener.${gatewayAddress(mesh)}_${gatewayPort}`;
 
 /** A record that says nothing of its connection. */
-const untouched = { details: null, termination: null, flags: null, cluster: null, host: null };
+const untouched = { details: null, termination: null, flags: "-", cluster: null, host: null };
 
 /** The reasons counted so far. */
 function refusals(place: Place): Record<string, number> {

@@ -104,7 +104,7 @@ test("with every host ejected and no panic there is no healthy upstream", async 
   assert.deepEqual(await statuses(proxy, 2), ["503", "503"]);
   assert.equal(bad.requests, 1);
   const [first, second] = await proxy.accessLog(2);
-  assert.deepEqual([first?.["flags"], first?.["details"]], [null, "via_upstream"]);
+  assert.deepEqual([first?.["flags"], first?.["details"]], ["-", "via_upstream"]);
   assert.deepEqual([second?.["flags"], second?.["details"]], ["UH", "no_healthy_upstream"]);
 });
 
