@@ -409,7 +409,7 @@ export class HttpStream implements RouteRequest {
     }
     const { info } = this;
     // An HTTP/1 client that has its answer need not be waited for to send the rest (as in Envoy).
-    if (!this.requestComplete && info.responseCode !== 101 && info.protocol !== "HTTP/2") this.closeAfterResponse = true;
+    if (!this.requestComplete && this.upgrade === "" && info.protocol !== "HTTP/2") this.closeAfterResponse = true;
     this.manager.prepareResponse(this, this.responseHeaders!);
     info.firstDownstreamTxMs = this.nowMs;
     this.codec.encodeHeaders(this, info.responseCode, this.responseHeaders!, endStream);

@@ -7,7 +7,7 @@ import path from "node:path";
 import { isthmusProgram, referenceFolder } from "./reference.ts";
 
 /** Cases that must agree at least; raised with each gain, never lowered. */
-export const wireFloor = 264;
+export const wireFloor = 265;
 
 /** The whole suite takes about two minutes; a proxy that hangs on every case, fifteen. */
 const deadlineMs = 15 * 60_000;

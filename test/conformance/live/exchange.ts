@@ -14,7 +14,7 @@ export interface Seen {
 /** A case in which nothing is answered takes this long. */
 const patienceMs = 900;
 /** How long an announced end is waited for: delayed_close_timeout after the last byte. */
-const closeMs = 900;
+const closeMs = 4000;
 /** How long a connection that need not end is watched after its answer. */
 const lingerMs = 60;
 

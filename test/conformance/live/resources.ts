@@ -497,6 +497,17 @@ export function liveBootstrap(origins: Origins): object {
             "tunnel",
             [
               {
+                name: "ended here",
+                domains: ["tcp:80"],
+                routes: [
+                  {
+                    name: "terminated",
+                    match: { connect_matcher: {} },
+                    route: { cluster: "echo", upgrade_configs: [{ upgrade_type: "CONNECT", connect_config: {} }] },
+                  },
+                ],
+              },
+              {
                 name: "all",
                 domains: ["*"],
                 routes: [

@@ -21,6 +21,15 @@ export const connectionCases: readonly LiveCase[] = [
   get("upgrade: h2c is ignored", "/e", ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"]),
   raw("upgrade: websocket with Content-Length", request("GET", "/ws/status/200", [...upgrade, "Content-Length: 3"], "abc")),
   raw("upgrade: websocket by POST", request("POST", "/ws/status/200", [...upgrade])),
+  raw(
+    "connect: terminated, bytes both ways",
+    ["CONNECT tcp:80 HTTP/1.1\r\nHost: tcp:80\r\n\r\n", { until: "200" }, "ping", { until: "ping" }],
+    {
+      listener: "tunnel",
+      fin: true,
+    },
+  ),
+  raw("connect: terminated, no such route", "GET / HTTP/1.1\r\nHost: tcp:80\r\n\r\n", { listener: "tunnel" }),
   raw("connect: passed on to the origin, which has no tunnel", ["CONNECT lab:80 HTTP/1.1\r\nHost: lab:80\r\n\r\n", 30, "ping"], {
     listener: "tunnel",
   }),
