@@ -8,12 +8,14 @@ import { type SmugglingCase, smugglingCases } from "./cases.ts";
 /** Requests that reached the upstream, by case: request line, framing and body of each. */
 export type Forwarded = Readonly<Record<string, readonly string[]>>;
 
-/** Nothing came for this long: the proxy waits for more of the request, or is done. */
+/** Nothing came for this long: the proxy is done, when as much was forwarded as Envoy once did or the end was announced. */
 const quietMs = 120;
-const patienceMs = 1500;
+/** Otherwise it may be busy: what arrives later would be taken for the next case's. */
+const doubtMs = 700;
+const patienceMs = 4000;
 
-/** Runs every case against one proxy. */
-export async function runSmuggling(start: (bootstrap: object) => Promise<RunningProxy>): Promise<Forwarded> {
+/** Runs every case against one proxy. `recorded` says how much to wait for. */
+export async function runSmuggling(start: (bootstrap: object) => Promise<RunningProxy>, recorded: Forwarded): Promise<Forwarded> {
   let seen: string[] = [];
   const origins = await startOrigins(({ lines, body }) => {
     // Which framing a body has is the sender's choice; where it ends is what matters.
@@ -29,7 +31,8 @@ export async function runSmuggling(start: (bootstrap: object) => Promise<Running
       const forwarded: Record<string, readonly string[]> = {};
       for (const each of smugglingCases) {
         seen = [];
-        await send(proxy.port(each.lenient ? "lenient" : "strict"), each);
+        const expected = recorded[each.name]?.length ?? Infinity;
+        await send(proxy.port(each.lenient ? "lenient" : "strict"), each, () => seen.length >= expected);
         forwarded[each.name] = seen;
       }
       return forwarded;
@@ -54,7 +57,7 @@ function payload(chunks: string): string {
   return out;
 }
 
-function send(port: number, { bytes }: SmugglingCase): Promise<void> {
+function send(port: number, { bytes }: SmugglingCase, enough: () => boolean): Promise<void> {
   return new Promise((resolve) => {
     const socket = net.connect({ port, host: "127.0.0.1", noDelay: true });
     let quiet: NodeJS.Timeout | undefined;
@@ -65,15 +68,23 @@ function send(port: number, { bytes }: SmugglingCase): Promise<void> {
       resolve();
     };
     const patience = setTimeout(finish, patienceMs);
-    const wait = (): void => {
+    let received = "";
+    const wait = (chunk?: Buffer): void => {
+      received += chunk?.toString("latin1") ?? "";
       clearTimeout(quiet);
-      quiet = setTimeout(finish, quietMs);
+      // Answered in full, or refused for good.
+      const settled = received !== "" && (enough() || /^connection: close\r$/im.test(received));
+      quiet = setTimeout(finish, settled ? quietMs : doubtMs);
     };
     socket.on("connect", () => {
       socket.write(Buffer.from(bytes, "latin1"));
       wait();
     });
-    socket.on("data", wait).on("end", finish).on("error", finish).on("close", finish);
+    socket
+      .on("data", (chunk: Buffer) => wait(chunk))
+      .on("end", finish)
+      .on("error", finish)
+      .on("close", finish);
   });
 }
 
