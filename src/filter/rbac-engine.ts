@@ -3,12 +3,12 @@ import type { RbacRules } from "../envoy/http-filter/rbac.ts";
 import { compileRbac, type RbacConnection, type RbacDecision, type RbacRequest, type RbacTest } from "../match/rbac.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
-import { setDynamicMetadata, type ConnectionInfo, type StreamInfo } from "../telemetry/stream-info.ts";
+import { type MetadataHolder, setDynamicMetadata } from "../telemetry/stream-info.ts";
 
 /** Rules and shadow rules of one filter. */
 export interface RbacEngine {
   /** Undefined: it may go on; otherwise the name of the policy that refuses it, `none` when no policy lets it pass. */
-  decide(connection: RbacConnection, request: RbacRequest | undefined, info: StreamInfo | ConnectionInfo): string | undefined;
+  decide(connection: RbacConnection, request: RbacRequest | undefined, info: MetadataHolder): string | undefined;
 }
 
 /** Configuration of either filter. */
@@ -35,7 +35,7 @@ export function createRbacEngine(extension: string, config: RbacEngineConfig, sc
   return { decide: (...about) => (shadow(...about), enforce(...about)) };
 }
 
-type Step<T> = (connection: RbacConnection, request: RbacRequest | undefined, info: StreamInfo | ConnectionInfo) => T;
+type Step<T> = (connection: RbacConnection, request: RbacRequest | undefined, info: MetadataHolder) => T;
 
 function compileRules(extension: string, rules: RbacRules, stats: StatsScope, logger: Logger): Step<string | undefined> {
   const decide = compileOrDeny(rules, logger);

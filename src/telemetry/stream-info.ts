@@ -116,7 +116,7 @@ export class ConnectionInfo {
 }
 
 /** Something that carries dynamic metadata. */
-interface MetadataHolder {
+export interface MetadataHolder {
   dynamicMetadata: Map<string, Record<string, unknown>> | undefined;
 }
 

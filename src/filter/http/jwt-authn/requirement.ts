@@ -9,8 +9,14 @@ import { audienceNotAllowed, checkTimes, missing, parseJwt, unknownIssuer } from
 import type { FoundToken, TokenFinder } from "./token-location.ts";
 import { compileTokenFinder } from "./token-location.ts";
 
+/** Finds the keys of a provider. */
+export type KeysOf = (model: JwtProvider) => KeySet;
+
+/** What is looked at and changed of a request. */
+export type TokenRequest = Pick<HttpStream, "headers" | "path" | "info" | "clearRouteCache">;
+
 /** Verifies a request; undefined when it passes. */
-export type Verifier = (stream: HttpStream, nowSeconds: number) => JwtFailure | undefined;
+export type Verifier = (stream: TokenRequest, nowSeconds: number) => JwtFailure | undefined;
 
 /** A provider ready for use. */
 export interface Provider {
@@ -20,12 +26,14 @@ export interface Provider {
   readonly audiences: ReadonlySet<string>;
 }
 
+const ownKeys: KeysOf = ({ jwks }) => readKeySet(jwks);
+
 /** Compiles providers, by name. */
-export function compileProviders(models: readonly JwtProvider[]): ReadonlyMap<string, Provider> {
+export function compileProviders(models: readonly JwtProvider[], keysOf: KeysOf = ownKeys): ReadonlyMap<string, Provider> {
   return new Map(
     models.map((model) => [
       model.name,
-      { model, keys: readKeySet(model.jwks), find: compileTokenFinder(model), audiences: new Set(model.audiences.map(bareAudience)) },
+      { model, keys: keysOf(model), find: compileTokenFinder(model), audiences: new Set(model.audiences.map(bareAudience)) },
     ]),
   );
 }
@@ -62,7 +70,7 @@ export function compileRequirement(model: JwtRequirement, providers: ReadonlyMap
 }
 
 // All tokens that a provider finds must be good: otherwise the upstream might believe the bad one.
-function verifyProvider(provider: Provider, audiences: ReadonlySet<string>, stream: HttpStream, now: number): JwtFailure | undefined {
+function verifyProvider(provider: Provider, audiences: ReadonlySet<string>, stream: TokenRequest, now: number): JwtFailure | undefined {
   const tokens = provider.find(stream);
   if (tokens.length === 0) return missing;
   const good: Accepted[] = [];
@@ -91,7 +99,7 @@ function anyOf(parts: readonly Verifier[]): Verifier {
 }
 
 // Tokens of any provider may be there; each is judged by the provider of its issuer.
-function verifyWhatIsThere(providers: readonly Provider[], lenient: boolean, stream: HttpStream, now: number): JwtFailure | undefined {
+function verifyWhatIsThere(providers: readonly Provider[], lenient: boolean, stream: TokenRequest, now: number): JwtFailure | undefined {
   const seen = new Set<string>();
   const good: Accepted[] = [];
   let failure: JwtFailure | undefined;
@@ -139,7 +147,7 @@ interface Accepted {
   readonly model: JwtProvider;
 }
 
-function accept({ found, jwt, model }: Accepted, stream: HttpStream): void {
+function accept({ found, jwt, model }: Accepted, stream: TokenRequest): void {
   const { headers, info } = stream;
   if (model.payloadInMetadata !== "")
     setDynamicMetadata(info, "envoy.filters.http.jwt_authn", { [model.payloadInMetadata]: normalized(jwt.claims, model) });

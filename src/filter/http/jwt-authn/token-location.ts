@@ -3,6 +3,9 @@ import type { JwtProvider } from "../../../envoy/http-filter/jwt-authn.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { queryParameter } from "../../../match/query-matcher.ts";
 
+/** Where tokens are. */
+export type TokenHolder = Pick<HttpStream, "headers" | "path" | "info">;
+
 /** A token and what removes it from the request. */
 export interface FoundToken {
   readonly token: string;
@@ -10,7 +13,7 @@ export interface FoundToken {
 }
 
 /** Finds every token of one provider, in the order headers, parameters, cookies. */
-export type TokenFinder = (stream: HttpStream) => readonly FoundToken[];
+export type TokenFinder = (stream: TokenHolder) => readonly FoundToken[];
 
 /** Compiles a provider's locations; without any, `authorization: Bearer` and the parameter `access_token`. */
 export function compileTokenFinder(provider: JwtProvider): TokenFinder {
@@ -28,7 +31,7 @@ export function compileTokenFinder(provider: JwtProvider): TokenFinder {
 }
 
 // Every field counts, and every token of a field that the codec joined: a bad token must not hide behind a good one.
-function findInHeader(stream: HttpStream, name: string, prefix: string, found: FoundToken[]): void {
+function findInHeader(stream: TokenHolder, name: string, prefix: string, found: FoundToken[]): void {
   const { names, values } = stream.headers;
   for (let i = names.indexOf(name); i >= 0; i = names.indexOf(name, i + 1)) {
     const value = values[i]!;
@@ -42,7 +45,7 @@ function findInHeader(stream: HttpStream, name: string, prefix: string, found: F
   }
 }
 
-function findInQuery(stream: HttpStream, params: readonly string[], found: FoundToken[]): void {
+function findInQuery(stream: TokenHolder, params: readonly string[], found: FoundToken[]): void {
   const at = stream.path.indexOf("?");
   if (at < 0) return;
   const query = stream.path.slice(at + 1);
@@ -52,7 +55,7 @@ function findInQuery(stream: HttpStream, params: readonly string[], found: Found
   }
 }
 
-function removeParameter(stream: HttpStream, name: string): void {
+function removeParameter(stream: TokenHolder, name: string): void {
   const at = stream.path.indexOf("?");
   if (at < 0) return;
   const kept = stream.path
@@ -64,7 +67,7 @@ function removeParameter(stream: HttpStream, name: string): void {
 }
 
 // Cookies stay: Envoy does not take them out either.
-function findInCookies(stream: HttpStream, cookies: readonly string[], found: FoundToken[]): void {
+function findInCookies(stream: TokenHolder, cookies: readonly string[], found: FoundToken[]): void {
   const { names, values } = stream.headers;
   for (let i = names.indexOf("cookie"); i >= 0; i = names.indexOf("cookie", i + 1)) {
     for (const pair of values[i]!.split(";")) {
