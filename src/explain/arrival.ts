@@ -15,6 +15,8 @@ export interface Arrival {
   readonly bytes: Buffer;
   /** Undefined for a bare ClientHello. */
   readonly request: RequestQuestion | undefined;
+  /** When tokens are judged, in seconds since the epoch. */
+  readonly nowSeconds: number;
   /** What the gateway of another network does with a hello; undefined: nobody knows. */
   readonly farSide: (gateway: FarGateway, serverName: string, alpn: readonly string[]) => Verdict | undefined;
 }

@@ -30,6 +30,11 @@ export function addressesOf({ id, metadata }: Node): readonly string[] {
   return address === "" ? [] : [address];
 }
 
+/** Whether the client is the workload beside the proxy. Who calls a gateway, or listeners of a bootstrap, is not part of a question. */
+export function knowsClient({ mesh, router }: ExplainConfig): boolean {
+  return mesh !== undefined && !router;
+}
+
 /** The endpoints of a cluster, wherever they stand. */
 export function assignmentOf({ snapshot }: ExplainConfig, cluster: Cluster): ClusterLoadAssignment | undefined {
   return cluster.type === "EDS" ? snapshot.endpoints.get(cluster.edsServiceName)?.value : cluster.loadAssignment;

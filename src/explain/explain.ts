@@ -1,4 +1,5 @@
 // The door: a question put to a configuration. It takes the steps that a connection takes, with the code that takes them at run time.
+import { type Clock, systemClock } from "../clock.ts";
 import type { ExplainConfig } from "./config.ts";
 import { type Explanation, Narrative, sent, type Verdict } from "./explanation.ts";
 import type { HelloQuestion, Question, RequestQuestion } from "./question.ts";
@@ -8,10 +9,13 @@ import { followConnection } from "./follow.ts";
 import { resolveHost } from "./step/dns.ts";
 import { findListener, helloListener } from "./step/listener.ts";
 
-/** Answers a question. Pure: nothing is resolved, dialled or sent. */
-export function explain(config: ExplainConfig, question: Question): Explanation {
+/** Answers a question. Nothing is resolved, dialled or sent; `clock` says when, since tokens expire. */
+export function explain(config: ExplainConfig, question: Question, clock: Pick<Clock, "wallMs"> = systemClock): Explanation {
   const story = new Narrative();
-  const verdict = question.kind === "hello" ? explainHello(config, question, story) : explainRequest(config, question, story);
+  const verdict =
+    question.kind === "hello"
+      ? explainHello(config, question, story)
+      : explainRequest(config, question, Math.floor(clock.wallMs() / 1000), story);
   return { question: describeQuestion(config, question), steps: story.steps, warnings: story.warnings, verdict };
 }
 
@@ -20,10 +24,10 @@ export function explainHello(config: ExplainConfig, question: HelloQuestion, sto
   const found = helloListener(config, question.port, story);
   if ("sent" in found) return found;
   const bytes = helloBytes(question.serverName, question.alpn);
-  return followConnection(config, { ...found, bytes, request: undefined, farSide: () => sent("") }, story);
+  return followConnection(config, { ...found, bytes, request: undefined, nowSeconds: 0, farSide: () => sent("") }, story);
 }
 
-function explainRequest(config: ExplainConfig, question: RequestQuestion, story: Narrative): Verdict {
+function explainRequest(config: ExplainConfig, question: RequestQuestion, nowSeconds: number, story: Narrative): Verdict {
   const destination = resolveHost(config, question, story);
   if ("sent" in destination) return destination;
   const found = findListener(config, destination, story);
@@ -34,6 +38,7 @@ function explainRequest(config: ExplainConfig, question: RequestQuestion, story:
       ...found,
       bytes: clientBytes(question),
       request: question,
+      nowSeconds,
       // What a gateway of another network does with our hello is asked of that gateway's own configuration.
       farSide: (gateway, serverName, alpn) => {
         if (gateway.config === undefined) return undefined;

@@ -26,7 +26,7 @@ export function followConnection(config: ExplainConfig, arrival: Arrival, story:
     const unreadable = whyNoHttp(chain, info, arrival, story);
     if (unreadable !== undefined) return unreadable;
     const routed = chooseRoute(config, terminal.config as HttpConnectionManagerConfig, arrival, info, story);
-    return "sent" in routed ? routed : followTargets(config, routed.targets, arrival, info, story);
+    return "sent" in routed ? routed : followTargets(config, routed.targets, { ...arrival, request: routed.request }, info, story);
   }
   if (terminal?.extension === tcpProxy)
     return followTargets(config, tcpTargets(terminal.config as TcpProxyConfig, info, chosen.sniDnat), arrival, info, story);

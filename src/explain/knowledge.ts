@@ -2,7 +2,8 @@
 // explanation has the same steps with fewer reasons.
 import type { Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
-import type { RbacRequest } from "../match/rbac.ts";
+import type { CheckedRequest } from "../filter/http/jwt-authn/token-check.ts";
+import type { LocalReply } from "../http/local-reply.ts";
 import type { ExplainConfig } from "./config.ts";
 import type { Place, Reason, WarningCode } from "./explanation.ts";
 
@@ -53,18 +54,33 @@ export interface ClusterName {
 export interface Caller {
   readonly mutualTls: boolean;
   readonly serverName: string;
-  /** Undefined: a TCP connection. */
-  readonly request: RbacRequest | undefined;
+  /** Undefined: a TCP connection. Its tokens are taken out where filters do that. */
+  readonly request: CheckedRequest | undefined;
+  /** When tokens are judged, in seconds since the epoch. */
+  readonly nowSeconds: number;
 }
 
-/** What the policies of a workload make of a caller. */
+/** What filters for tokens and authorization make of a request or connection. */
 export interface Judgement {
-  readonly allowed: boolean;
-  /** The rule that refuses, by the name the access log has; `none`: no ALLOW policy matches. */
-  readonly policy: string | undefined;
+  /** What is answered in place of letting it in, with the rule by the name the access log has; `none`: no ALLOW policy matches. */
+  readonly refusal: (LocalReply & { readonly policy: string | undefined }) | undefined;
   readonly reasons: readonly Reason[];
-  /** What has a say as well and is not asked here. */
-  readonly open: readonly string[];
+  /** Who has a say as well and is not asked here. */
+  readonly open: readonly Reason[];
+  /** What was taken for granted, since it is not part of the question. */
+  readonly assumed: readonly string[];
+}
+
+/** The policies of one workload, by what its filters call them. */
+export interface PolicyObjects {
+  /** A rule of an AuthorizationPolicy that matches. */
+  rule(name: string): Reason | undefined;
+  /** The policies of rules that were tried in vain. */
+  untried(names: readonly string[]): readonly Reason[];
+  /** The rule of a RequestAuthentication behind a provider; `keysFrom`: where its keys would come from, when they are not there. */
+  tokenRule(provider: string): (Reason & { readonly keysFrom: string | undefined }) | undefined;
+  /** Who is asked because of a rule of CUSTOM. */
+  authorizer(ruleName: string): (Reason & { readonly name: string }) | undefined;
 }
 
 /** The objects behind one proxy's configuration. */
@@ -93,6 +109,8 @@ export interface MeshKnowledge {
   missing(cluster: Cluster): readonly MissingEndpoint[];
   /** What the policies of the endpoint's workload make of a caller; undefined when it has none, or no sidecar. */
   judge(cluster: Cluster, address: string, caller: Caller): Judgement | undefined;
+  /** The policies of the proxy itself. */
+  readonly policies: PolicyObjects;
   gateway(address: string): FarGateway | undefined;
   /** Gateway servers at a port, and what they export. */
   aboutServers(port: number): readonly Reason[];

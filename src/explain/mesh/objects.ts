@@ -18,9 +18,13 @@ interface Found {
 /** Reads the documents of Istio's resources again, which the load has in memory, so that their parts can be placed. */
 export async function placeObjects({ mesh, memory }: LoadedMesh): Promise<ObjectPlaces> {
   const files = new Set(
-    [...mesh.virtualServices, ...mesh.destinationRules, ...mesh.sidecars, ...mesh.authorizationPolicies].map(
-      ({ meta }) => meta.source.file,
-    ),
+    [
+      ...mesh.virtualServices,
+      ...mesh.destinationRules,
+      ...mesh.sidecars,
+      ...mesh.authorizationPolicies,
+      ...mesh.requestAuthentications,
+    ].map(({ meta }) => meta.source.file),
   );
   const documents = new Map<string, Found>();
   for (const file of files) {

@@ -1,18 +1,18 @@
 // The third step: what the listener filters see, and which filter chain is chosen by it.
 import type { FilterChain, Listener } from "../../envoy/listener/listener.ts";
-import type { NetworkRbacConfig } from "../../envoy/http-filter/rbac.ts";
 import { listenerFilters } from "../../filter/registry.ts";
 import { compileFilterChains, matchCriteria } from "../../listener/filter-chain-manager.ts";
 import { createInspectionPlan } from "../../listener/inspection.ts";
 import { compileSniDnat, isSniDnatChain } from "../../listener/sni-dnat.ts";
-import type { Logger } from "../../telemetry/logger.ts";
-import type { StatsScope } from "../../telemetry/stats.ts";
 import { ConnectionInfo } from "../../telemetry/stream-info.ts";
-import type { ExplainConfig } from "../config.ts";
+import { unrecorded } from "../../telemetry/unrecorded.ts";
+import { type ExplainConfig, knowsClient } from "../config.ts";
 import { describeCriterion } from "../describe.ts";
 import type { Narrative, StepWriter, Verdict } from "../explanation.ts";
 import type { Arrival } from "../arrival.ts";
+import { judgeFilters, unheard } from "../filters.ts";
 import { nearestNames } from "./dns.ts";
+import { tellJudgement } from "./policy.ts";
 
 /** The chain, and the connection as its filters see it. */
 export interface ChosenChain {
@@ -30,11 +30,11 @@ const clientPort = 32_768;
 export function chooseChain(config: ExplainConfig, arrival: Arrival, story: Narrative): ChosenChain | Verdict {
   const { listener } = arrival;
   const info = new ConnectionInfo(0, 0, 0, clientOf(config, arrival), { ip: arrival.ip ?? somewhere, port: arrival.port });
-  const refused = inspect(listener, info, arrival.bytes);
+  const closed = inspect(listener, info, arrival.bytes);
   const matcher = compileFilterChains(listener);
   const seen = describeSeen(listener, info);
-  if (refused !== undefined || !matcher.ok) {
-    const details = refused ?? "-";
+  if (closed !== undefined || !matcher.ok) {
+    const details = closed ?? "-";
     story.step("filter_chain", `refused before a chain is chosen: ${details}`, { ...seen.data }, true);
     return { sent: false, flags: "-", details, text: `closed by the listener's inspectors: ${details}` };
   }
@@ -60,8 +60,8 @@ export function chooseChain(config: ExplainConfig, arrival: Arrival, story: Narr
   if (source !== undefined) step.all([source]);
   if (chain.transportSocket.kind === "tls")
     step.because(`TLS ends here${chain.transportSocket.tls.requireClientCertificate ? ", with a certificate demanded of the client" : ""}`);
-  runNetworkFilters(chain, info, story);
-  return { chain, info, sniDnat: isSniDnatChain(chain) };
+  const refused = runNetworkFilters(config, chain, info, story);
+  return refused ?? { chain, info, sniDnat: isSniDnatChain(chain) };
 }
 
 /** The application is beside its sidecar; who calls a gateway is not part of the question. */
@@ -75,7 +75,7 @@ function clientOf({ addresses, router }: ExplainConfig, { ip }: Arrival): { read
 function inspect(listener: Listener, info: ConnectionInfo, bytes: Buffer): string | undefined {
   // A header of the PROXY protocol is taken for granted: it changes addresses, not what is asked for.
   const filters = listener.listenerFilters.filter(({ extension }) => extension !== "envoy.filters.listener.proxy_protocol");
-  const plan = createInspectionPlan({ ...listener, listenerFilters: filters }, { listenerFilters, stats: noStats, logger: noLog });
+  const plan = createInspectionPlan({ ...listener, listenerFilters: filters }, { listenerFilters, stats: unrecorded, logger: unheard });
   for (const { filter, disabled } of plan.filters) {
     // What needs no bytes asks the kernel for the original destination, which is given here.
     if (!filter.needsBytes || disabled?.(info) === true) continue;
@@ -138,23 +138,18 @@ function nameOf(listener: Listener, chain: FilterChain): string {
   return index < 0 ? `the default chain of ${listener.name}` : `${listener.name} chain ${index}`;
 }
 
-/** What network filters before the last one do: the SNI may name the cluster, and RBAC may refuse. */
-function runNetworkFilters(chain: FilterChain, info: ConnectionInfo, story: Narrative): void {
-  for (const { extension, config } of chain.filters) {
-    if (extension === "envoy.filters.network.sni_cluster") info.clusterOverride = info.serverName;
-    if (extension === "envoy.filters.network.rbac" && (config as NetworkRbacConfig).rules !== undefined)
-      story.warn(
-        "not_evaluated",
-        "the chain has an RBAC filter, which may refuse the connection: who the client is, is not part of the question",
-      );
-  }
+/** What network filters before the last one do: the SNI may name the cluster, and policies may refuse. */
+function runNetworkFilters(config: ExplainConfig, chain: FilterChain, info: ConnectionInfo, story: Narrative): Verdict | undefined {
+  if (chain.filters.some(({ extension }) => extension === "envoy.filters.network.sni_cluster")) info.clusterOverride = info.serverName;
+  const judgement = judgeFilters(chain.filters, {
+    connection: info,
+    request: undefined,
+    nowSeconds: 0,
+    clientKnown: knowsClient(config),
+    policies: config.mesh?.policies,
+  });
+  if (judgement === undefined) return undefined;
+  tellJudgement(judgement, { name: config.name, address: "" }, story);
+  const details = judgement.refusal?.details;
+  return details === undefined ? undefined : { sent: false, flags: "-", details, text: `the connection is closed: ${details}` };
 }
-
-const nothing = (): void => undefined;
-const noStats: StatsScope = {
-  counter: () => ({ inc: nothing, add: nothing }),
-  gauge: () => ({ inc: nothing, dec: nothing, set: nothing }),
-  histogram: () => ({ record: nothing }),
-  scope: () => noStats,
-};
-const noLog: Logger = { debug: nothing, info: nothing, warn: nothing, error: nothing, child: () => noLog };

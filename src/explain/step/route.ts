@@ -13,17 +13,22 @@ import { withoutQuery } from "../../match/path-matcher.ts";
 import { compileFormat } from "../../telemetry/format.ts";
 import { type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import { HeaderMap } from "../../wire/header-map.ts";
-import type { ExplainConfig } from "../config.ts";
+import type { CheckedRequest } from "../../filter/http/jwt-authn/token-check.ts";
+import { type ExplainConfig, knowsClient } from "../config.ts";
 import { describeForward, describeHeader, describeMatch, describeMetadata, describeParameter, describePath, percent } from "../describe.ts";
 import type { Narrative, Reason, StepWriter, Verdict } from "../explanation.ts";
 import type { Arrival, Target } from "../arrival.ts";
 import { replied } from "../failure.ts";
-import { authorityOf } from "../question.ts";
+import { judgeFilters } from "../filters.ts";
+import { authorityOf, type RequestQuestion } from "../question.ts";
 import { nearestNames } from "./dns.ts";
+import { tellJudgement } from "./policy.ts";
 
 /** Where the request may go, one target a share. */
 export interface Routed {
   readonly targets: readonly Target[];
+  /** As filters left it. */
+  readonly request: RequestQuestion;
 }
 
 /** Chooses the route, or says what is answered instead. */
@@ -39,17 +44,21 @@ export function chooseRoute(
     story.step("route", request.text, {}, true);
     return request;
   }
-  warnOfFilters(manager, story);
   const { routes } = manager;
   const model = routes.kind === "inline" ? routes.config : config.snapshot.routes.get(routes.name)?.value;
   const name = routes.kind === "inline" ? routes.config.name : routes.name;
   const compiled = model && compileRouteTable(model, { compileFormat: (text) => compileFormat(text, { missing: "" }) });
-  if (model === undefined || compiled?.ok !== true) {
+  const table = compiled?.ok === true ? compiled.value : undefined;
+  // The draw of 0 falls on the first of weighted clusters and within every share. Filters may have the route chosen again.
+  request.clearRouteCache = () => void (request.route = table?.match(request, 0));
+  request.clearRouteCache();
+  const refused = runFilters(config, manager, arrival, request, info, story);
+  if (refused !== undefined) return refused;
+  if (model === undefined || table === undefined) {
     story.step("route", `route configuration ${name} is not there`, { configuration: name }, true);
     return replied(replies.routeNotFound, `answered with 404: there is no route configuration ${name}`);
   }
-  // The draw of 0 falls on the first of weighted clusters and within every share.
-  const route = compiled.value.match(request, 0);
+  const { route } = request;
   const found = findHost(model, request.authority);
   const data = { configuration: name, authority: request.authority, path: request.path };
   if (found === undefined) return noHost(model, request, data, story);
@@ -67,10 +76,18 @@ export function chooseRoute(
     step.because(`matches ${describeMatch(route.model.match)}`);
     if (source !== undefined) step.all([source]);
   }
-  return act(route, manager, request, step);
+  const acted = act(route, manager, request, step);
+  return "sent" in acted ? acted : { targets: acted, request: leftBy(request, arrival) };
 }
 
-type Request = RouteRequest & RuledRequest;
+type Request = CheckedRequest & RuledRequest;
+
+/** The question as it goes on: filters take tokens out and put headers in. */
+function leftBy({ headers, path }: Request, { request }: Arrival): RequestQuestion {
+  const host = request?.headers.filter(([name]) => name === "host") ?? [];
+  const { names, values } = headers;
+  return { ...request!, path, headers: [...host, ...names.map((name, index) => [name, values[index] ?? ""] as const)] };
+}
 
 /** The request as routing sees it, after the rules of the connection manager. */
 function prepare(manager: HttpConnectionManagerConfig, { request, port }: Arrival, info: ConnectionInfo): Request | Verdict {
@@ -90,21 +107,39 @@ function prepare(manager: HttpConnectionManagerConfig, { request, port }: Arriva
   const path = normalizePath(request.path, manager);
   if (path.kind === "reject") return replied(replies.pathNormalizationFailed, "answered with 400: the path cannot be normalised");
   if (path.kind === "redirect") return replied(plainReply(307, "path_normalization_failed"), `answered with a redirect to ${path.path}`);
-  return Object.assign(ruled, { path: path.path, method: request.method, tls: undefined });
+  return Object.assign(ruled, {
+    path: path.path,
+    method: request.method,
+    tls: undefined,
+    route: undefined,
+    clearRouteCache: () => {},
+  });
 }
 
-const mayRefuse: ReadonlyMap<string, string> = new Map([
-  ["envoy.filters.http.rbac", "RBAC"],
-  ["envoy.filters.http.jwt_authn", "JWT"],
-  ["envoy.filters.http.ext_authz", "external authorization"],
+/** Filters that refuse by what they have counted, or by what a server says. */
+const rateLimits: ReadonlyMap<string, string> = new Map([
   ["envoy.filters.http.local_ratelimit", "local rate limit"],
   ["envoy.filters.http.ratelimit", "rate limit"],
 ]);
 
-function warnOfFilters({ httpFilters }: HttpConnectionManagerConfig, story: Narrative): void {
-  const names = httpFilters.flatMap(({ extension, disabled }) => (disabled ? [] : (mayRefuse.get(extension) ?? [])));
-  if (names.length > 0)
-    story.warn("not_evaluated", `HTTP filters on the way may refuse the request and are not asked here: ${names.join(", ")}`);
+/** What the filters before the router make of it; a verdict when one refuses. */
+function runFilters(
+  config: ExplainConfig,
+  { httpFilters }: HttpConnectionManagerConfig,
+  { nowSeconds }: Arrival,
+  request: Request,
+  info: ConnectionInfo,
+  story: Narrative,
+): Verdict | undefined {
+  const limits = httpFilters.flatMap(({ extension, disabled }) => (disabled ? [] : (rateLimits.get(extension) ?? [])));
+  if (limits.length > 0)
+    story.warn("not_evaluated", `HTTP filters on the way may refuse the request and are not asked here: ${limits.join(", ")}`);
+  const clientKnown = knowsClient(config);
+  const judgement = judgeFilters(httpFilters, { connection: info, request, nowSeconds, clientKnown, policies: config.mesh?.policies });
+  if (judgement === undefined) return undefined;
+  tellJudgement(judgement, { name: config.name, address: "" }, story);
+  const { refusal } = judgement;
+  return refusal && replied(refusal, `answered with ${refusal.status}: ${refusal.details}`);
 }
 
 interface FoundHost {
@@ -189,7 +224,7 @@ function whyNot(match: RouteMatch, request: RouteRequest): string | undefined {
   return misses.length === 0 ? undefined : misses.join(", ");
 }
 
-function act(route: CompiledRoute, manager: HttpConnectionManagerConfig, request: Request, step: StepWriter): Routed | Verdict {
+function act(route: CompiledRoute, manager: HttpConnectionManagerConfig, request: Request, step: StepWriter): readonly Target[] | Verdict {
   const { action } = route;
   switch (action.kind) {
     case "route": {
@@ -202,13 +237,13 @@ function act(route: CompiledRoute, manager: HttpConnectionManagerConfig, request
         metadataMatch: model.metadataMatch,
         sniDnat: false,
       };
-      if (model.target.kind !== "weighted") return { targets: [{ cluster: action.pickCluster(request, 0).name, share: 1, ...common }] };
+      if (model.target.kind !== "weighted") return [{ cluster: action.pickCluster(request, 0).name, share: 1, ...common }];
       const { clusters, totalWeight } = model.target;
       const shares = clusters
         .filter(({ weight }) => weight > 0)
         .map(({ name, weight }) => ({ cluster: name, share: weight / totalWeight, ...common }));
       step.because(`shared among ${shares.map(({ cluster, share }) => `${cluster} (${percent(share)})`).join(", ")}`);
-      return { targets: shares };
+      return shares;
     }
     case "redirect": {
       const text = `answered with ${action.status} to ${action.location(request)}`;

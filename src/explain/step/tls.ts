@@ -5,7 +5,8 @@ import type { UpstreamTlsContext } from "../../envoy/tls/tls.ts";
 import type { Cluster } from "../../envoy/cluster/cluster.ts";
 import { compileAlpnOffers } from "../../filter/http/istio-alpn/istio-alpn.ts";
 import { normalizePath } from "../../http/path.ts";
-import type { RbacRequest } from "../../match/rbac.ts";
+import type { CheckedRequest } from "../../filter/http/jwt-authn/token-check.ts";
+import { type ConnectionInfo, StreamInfo } from "../../telemetry/stream-info.ts";
 import type { ResolvedEndpoint } from "../../upstream/host.ts";
 import { compileTransportSockets } from "../../upstream/transport-sockets.ts";
 import { HeaderMap } from "../../wire/header-map.ts";
@@ -16,6 +17,7 @@ import type { Arrival } from "../arrival.ts";
 import { upstreamFailed } from "../failure.ts";
 import type { FarGateway } from "../knowledge.ts";
 import { authorityOf } from "../question.ts";
+import { tellJudgement } from "./policy.ts";
 import type { AtCluster } from "./endpoints.ts";
 
 /** Hosts that are dialled alike. */
@@ -134,37 +136,53 @@ function refusedByPolicy(
   workload: string,
 ): Verdict | undefined {
   const { cluster, target, arrival, info } = at;
-  const request = target.http === undefined || arrival.request === undefined ? undefined : asSeen(arrival.request, target.http);
+  const request = target.http === undefined || arrival.request === undefined ? undefined : asSeen(arrival.request, target.http, info);
   const judgement = config.mesh?.judge(cluster, address, {
     mutualTls: tls !== undefined,
     serverName: tls?.sni ?? info.serverName,
     request,
+    nowSeconds: arrival.nowSeconds,
   });
   if (judgement === undefined) return undefined;
-  const { allowed, policy = "", reasons, open } = judgement;
-  const details = `rbac_access_denied_matched_policy[${policy}]`;
+  const { refusal } = judgement;
   const who = workload === "" ? address : workload;
-  const key = `${workload} ${policy}`;
+  const key = `${workload} ${refusal?.details ?? ""}`;
   if (!judged.has(key)) {
     judged.add(key);
-    const answer = allowed ? `the policies of ${who} let it in` : `the policies of ${who} refuse it: ${details}`;
-    story.step("policy", answer, { workload: who, address, allowed, policy }, !allowed).all(reasons);
-    if (open.length > 0) story.warn("not_evaluated", `at ${who} ${open.join(" and ")} may refuse the request, and are not asked here`);
+    tellJudgement(judgement, { name: who, address }, story);
   }
-  if (allowed) return undefined;
-  const text = `${who} refuses it: ${details}`;
+  if (refusal === undefined) return undefined;
+  const text = `${who} refuses it: ${refusal.details}`;
   if (request === undefined) return { sent: false, flags: "-", details: "-", text: `the connection is closed: ${text}` };
-  return { sent: false, status: 403, flags: "-", details: "via_upstream", text: `answered with 403: ${text}` };
+  const { status } = refusal;
+  return { sent: false, status, flags: "-", details: "via_upstream", text: `answered with ${status}: ${text}` };
 }
 
-/** A request as rules look at it; nobody before has said anything of it. */
-function asSeen(request: NonNullable<Arrival["request"]>, manager: HttpConnectionManagerConfig): RbacRequest {
+/** A request as the sidecar at the far end looks at it; nobody there has said anything of it. */
+function asSeen(
+  request: NonNullable<Arrival["request"]>,
+  manager: HttpConnectionManagerConfig,
+  connection: ConnectionInfo,
+): CheckedRequest {
   const headers = new HeaderMap();
   for (const [name, value] of request.headers) if (name !== "host") headers.add(name, value);
   const authority = request.headers.find(([name]) => name === "host")?.[1] ?? authorityOf(request);
   const normal = normalizePath(request.path, manager);
   const path = normal.kind === "reject" ? request.path : normal.path;
-  return { headers, method: request.method, path, authority, scheme: "http", info: { dynamicMetadata: undefined } };
+  const info = new StreamInfo(connection, 0, 0);
+  const { method } = request;
+  return {
+    headers,
+    method,
+    path,
+    authority,
+    scheme: "http",
+    info,
+    tls: undefined,
+    internal: false,
+    route: undefined,
+    clearRouteCache: () => {},
+  };
 }
 
 /** Asks a gateway once, however many endpoints it stands for. */

@@ -70,6 +70,8 @@ export interface NodeView {
   readonly definitions: object;
   readonly mesh: MeshView;
   readonly proxy: Proxy;
+  /** The workload's: those of its Pod, where one is known, else the node's. */
+  readonly labels: Readonly<Record<string, string>>;
   readonly family: AddressFamily;
   readonly networks: Networks;
   /** What the proxy has clusters for; its listeners, routes and names come from `scope.egress`. */
@@ -152,6 +154,7 @@ export function viewFromNode(mesh: MeshView, node: Node): NodeView {
     definitions: definitions.get(context, definitionsOf(mesh, scope, context, registry.aliases), () => ({})),
     mesh,
     proxy,
+    labels,
     family,
     networks: registry.networks,
     services: scope.byHost.services,

@@ -17,18 +17,34 @@ export function requestAuthenticationsOf(mesh: MeshView, subject: PolicySubject)
   );
 }
 
+/** One rule of a RequestAuthentication. */
+export interface OwnedJwtRule {
+  readonly policy: RequestAuthentication;
+  /** In `jwtRules`. */
+  readonly index: number;
+  readonly rule: JwtRule;
+  /** What the filter calls it. */
+  readonly provider: string;
+}
+
+/** The rules of one proxy in the order of its filter. */
+export function jwtRulesOf(mesh: MeshView, subject: PolicySubject): readonly OwnedJwtRule[] {
+  // Node sorts stably, so rules of one issuer stay in order.
+  return requestAuthenticationsOf(mesh, subject)
+    .flatMap((policy) => policy.spec.rules.map((rule, index) => ({ policy, index, rule })))
+    .toSorted((a, b) => compareText(a.rule.issuer, b.rule.issuer))
+    .map((owned, index) => ({ ...owned, provider: `origins-${index}` }));
+}
+
 // No key: tokens are refused until the keys have been fetched. Istio puts a well-known key here, which anybody could sign with.
 const noKeys = '{"keys":[]}';
 
 /** The filter, or none. A gateway matches the route again, because routes may ask about claims. */
 export function jwtFilter(mesh: MeshView, subject: PolicySubject, router: boolean): readonly Json[] {
-  // Node sorts stably, so rules of one issuer stay in order.
-  const rules = requestAuthenticationsOf(mesh, subject)
-    .flatMap(({ spec }) => spec.rules)
-    .toSorted((a, b) => compareText(a.issuer, b.issuer));
+  const rules = jwtRulesOf(mesh, subject);
   if (rules.length === 0) return [];
-  const names = rules.map((_, index) => `origins-${index}`);
-  const providers = rules.map((rule, index) => [names[index]!, provider(mesh, rule, router)] as const);
+  const names = rules.map((each) => each.provider);
+  const providers = rules.map((each) => [each.provider, provider(mesh, each.rule, router)] as const);
   return [
     extension("envoy.filters.http.jwt_authn", "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication", {
       providers: Object.fromEntries(providers),
