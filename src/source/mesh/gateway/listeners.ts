@@ -14,7 +14,7 @@ import { httpRouteName, httpsRouteName } from "./http-routes.ts";
 import type { OwnServer } from "./merge-servers.ts";
 import { passthroughChains } from "./passthrough.ts";
 import { type GatewayPort, gatewayPorts } from "./ports.ts";
-import { tcpRouteFilter } from "./tcp-routes.ts";
+import { gatewayTcpRoutes } from "./tcp-routes.ts";
 
 /** Every listener of the node; a port whose servers lead nowhere has none, as Envoy refuses a listener without chains. */
 export function buildGatewayListeners(view: NodeView): readonly Json[] {
@@ -22,7 +22,7 @@ export function buildGatewayListeners(view: NodeView): readonly Json[] {
     const name = `${port.bind}_${port.number}`;
     const chains = port.kind === "http" ? [httpChain(view, port, name, httpRouteName(port))] : eachChain(view, port, name);
     if (chains.length === 0) return [];
-    const inspected = chains.some((chain) => chain["filter_chain_match"] !== undefined || chain["transport_socket"] !== undefined);
+    const inspected = chains.some(looksInside);
     return [
       {
         name,
@@ -50,8 +50,9 @@ function eachChain(view: NodeView, port: GatewayPort, listener: string): readonl
       if (server.tlsMode === "AUTO_PASSTHROUGH") return autoPassthroughChains(view, own);
       if (server.tlsMode === "PASSTHROUGH") return passthroughChains(view, own, serviceOf, taken);
       if (servesHttp(server)) return [terminating(view, own, httpChain(view, port, listener, httpsRouteName(own)), "http")];
-      const filter = tcpRouteFilter(view, own, serviceOf);
-      return filter === undefined ? [] : [terminating(view, own, { filters: [...view.security.tcp, filter], ...handshakeTimeout }, "tcp")];
+      return gatewayTcpRoutes(view, own, serviceOf).map(({ filter, match }) =>
+        terminating(view, own, { filters: [...view.security.tcp, filter], ...handshakeTimeout }, "tcp", match),
+      );
     }),
   );
 }
@@ -63,11 +64,18 @@ function httpChain(view: NodeView, { number }: GatewayPort, listener: string, ro
 }
 
 /** The same chain behind TLS, chosen by SNI, where the server has any. */
-function terminating(view: NodeView, { server }: OwnServer, chain: Json, traffic: "http" | "tcp"): Json {
-  if (!terminatesTls(server.tls)) return chain;
+function terminating(view: NodeView, { server }: OwnServer, chain: Json, traffic: "http" | "tcp", callers: Json = {}): Json {
+  if (!terminatesTls(server.tls)) return { ...matching(callers), ...chain };
   const names = [...new Set(server.hosts.map(({ host }) => host))].toSorted();
-  const match = names.includes("*") ? {} : { filter_chain_match: { server_names: names } };
-  return { ...match, ...chain, transport_socket: gatewayTlsSocket(view.mesh.config, server.tls, traffic) };
+  const match = names.includes("*") ? callers : { server_names: names, ...callers };
+  return { ...matching(match), ...chain, transport_socket: gatewayTlsSocket(view.mesh.config, server.tls, traffic) };
+}
+
+const matching = (match: Json): Json => (Object.keys(match).length === 0 ? {} : { filter_chain_match: match });
+
+/** Whether the first bytes decide: what is chosen by the caller alone needs none, and a server may be the first to speak. */
+function looksInside({ filter_chain_match: match, transport_socket: socket }: Json): boolean {
+  return socket !== undefined || Object.keys((match as Json | undefined) ?? {}).some((criterion) => criterion !== "source_prefix_ranges");
 }
 
 /** Envoy refuses two chains with one match: the older Gateway's stays. */

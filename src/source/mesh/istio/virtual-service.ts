@@ -21,6 +21,8 @@ export interface TcpMatch {
   /** CIDRs of destinations; empty matches any. At gateways they are not looked at. */
   readonly subnets: readonly string[];
   readonly proxy: ProxyMatch;
+  /** Of the caller; empty: any. */
+  readonly sourceSubnet: string;
 }
 
 /** TLSRoute. */
@@ -118,8 +120,8 @@ function readTlsRoute(item: Fields, hosts: readonly string[]): TlsRoute {
 function readTcpRoute(item: Fields): TcpRoute {
   const route = {
     matches: item.list("match", (match) => {
-      const result = { subnets: readSubnets(match), proxy: readProxyMatch(match) };
-      match.refused("sourceSubnet");
+      const result = { subnets: readSubnets(match), sourceSubnet: match.string("sourceSubnet") ?? "", proxy: readProxyMatch(match) };
+      if (result.sourceSubnet !== "") checkSubnet(match, "sourceSubnet", result.sourceSubnet);
       match.finish();
       return result;
     }),
@@ -131,13 +133,15 @@ function readTcpRoute(item: Fields): TcpRoute {
 
 function readSubnets(match: Fields): readonly string[] {
   const subnets = match.strings("destinationSubnets");
-  for (const subnet of subnets) {
-    const [address = "", length] = subnet.split("/");
-    const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1;
-    if (bits < 0 || (length !== undefined && !(/^\d{1,3}$/.test(length) && Number(length) <= bits)))
-      match.error("destinationSubnets", `has "${subnet}", expected an IP address or CIDR`);
-  }
+  for (const subnet of subnets) checkSubnet(match, "destinationSubnets", subnet);
   return subnets;
+}
+
+function checkSubnet(match: Fields, field: string, subnet: string): void {
+  const [address = "", length] = subnet.split("/");
+  const bits = isIP(address) === 4 ? 32 : isIP(address) === 6 ? 128 : -1;
+  if (bits < 0 || (length !== undefined && !(/^\d{1,3}$/.test(length) && Number(length) <= bits)))
+    match.error(field, `has "${subnet}", expected an IP address or CIDR`);
 }
 
 function readDestinations(item: Fields): readonly RouteDestination[] {

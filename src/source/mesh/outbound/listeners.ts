@@ -15,6 +15,7 @@ import { serverNames } from "./domains.ts";
 import { speaksFamily } from "../proxy.ts";
 import { isHttp, isTls } from "../registry/protocol.ts";
 import { clusterName, type MeshService, type ServicePort } from "../registry/service.ts";
+import { prefixRange } from "../route/source-subnets.ts";
 import { type ConnectionRouter, connectionRouter, type RoutedChain } from "../route/tcp-routes.ts";
 import type { EgressScope } from "../scope/sidecar-scope.ts";
 import { plaintextHttpAlpn } from "../tls/mesh-alpn.ts";
@@ -183,9 +184,15 @@ function gatherChains(view: NodeView, slot: Slot, route: ConnectionRouter): Chai
   if (kind === "http") return httpChains(view, { bind, more }, port.port);
   const gathered: Chains = { chains: [], matches: new Set(), needsTlsInspector: false };
   if (kind === "auto") {
-    const { chains, rest } = connectionChains(view, service, port, route);
+    const { chains, rest } = connectionChains(view, service, port, target, route);
     const routeName = isWildcard(bind) ? String(port.port) : `${service.hostname}:${port.port}`;
-    for (const chain of chains) addChain(gathered, chain, chainMatch(view, service, port, target, chain));
+    for (const chain of chains) {
+      const match = chainMatch(view, service, port, target, chain);
+      addChain(gathered, chain, match);
+      // Beside the chain for HTTP, plain connections that are none have to find it there: Envoy does not come back to the others.
+      if (chain.sourceSubnet !== undefined && match?.["prefix_ranges"] === undefined)
+        addChain(gathered, chain, { ...match, transport_protocol: "raw_buffer" });
+    }
     const own = { json: rest ?? {}, serverNames: [], subnets: [] };
     const ranges = chainMatch(view, service, port, target, own);
     if (ranges === undefined) gathered.defaultChain = { ...rest, ...handshakeTimeout };
@@ -194,7 +201,7 @@ function gatherChains(view: NodeView, slot: Slot, route: ConnectionRouter): Chai
     return { ...gathered, routeName };
   }
   for (const each of slot.claims) {
-    const { chains, rest } = connectionChains(view, each.service, each.port, route);
+    const { chains, rest } = connectionChains(view, each.service, each.port, each.target, route);
     for (const chain of [...chains, ...(rest === undefined ? [] : [{ json: rest, serverNames: [], subnets: [] }])])
       addChain(gathered, chain, chainMatch(view, each.service, each.port, each.target, chain));
   }
@@ -206,15 +213,20 @@ function connectionChains(
   view: NodeView,
   service: MeshService,
   port: ServicePort,
+  { cidr }: BindTarget,
   route: ConnectionRouter,
 ): { readonly chains: readonly RoutedChain[]; readonly rest: Json | undefined } {
-  const { chains, final } = route(service, port);
+  const { chains, final } = route(service, port, cidr);
   const last = chains.at(-1);
-  if (final && last !== undefined && !isTls(port.protocol)) return { chains: chains.slice(0, -1), rest: last.json };
+  if (final && last !== undefined && !isTls(port.protocol)) return { chains: withRest(chains.slice(0, -1), last.json), rest: last.json };
   if (final) return { chains, rest: undefined };
   const cluster = clusterName("outbound", undefined, service.hostname, port.port);
-  return { chains, rest: { filters: [tcpProxy(view.mesh.config, cluster, tcpProxyFields(view.ruleOf(service)))] } };
+  const rest = { filters: [tcpProxy(view.mesh.config, cluster, tcpProxyFields(view.ruleOf(service)))] };
+  return { chains: withRest(chains, rest), rest };
 }
+
+const withRest = (chains: readonly RoutedChain[], rest: Json | undefined): readonly RoutedChain[] =>
+  chains.map((chain) => (chain.json === undefined ? { ...chain, json: rest } : chain));
 
 function addChain(slot: Chains, { json }: RoutedChain, match: Json | undefined): void {
   const key = JSON.stringify(match ?? null);
@@ -233,13 +245,9 @@ function chainMatch(view: NodeView, service: MeshService, port: ServicePort, tar
   const match = {
     ...(cidrs.length === 0 ? {} : { prefix_ranges: cidrs.map(prefixRange) }),
     ...(names.length === 0 ? {} : { server_names: names }),
+    ...(chain.sourceSubnet === undefined ? {} : { source_prefix_ranges: [prefixRange(chain.sourceSubnet)] }),
   };
   return Object.keys(match).length === 0 ? undefined : match;
-}
-
-function prefixRange(cidr: string): Json {
-  const [prefix = "", length] = cidr.split("/");
-  return { address_prefix: prefix, prefix_len: length === undefined ? (isIP(prefix) === 6 ? 128 : 32) : Number(length) };
 }
 
 function httpChains(view: NodeView, { bind }: BindTarget, port: number, routeName = String(port), sniffed = isWildcard(bind)): Chains {

@@ -68,7 +68,11 @@ suite("VirtualService", () => {
     ["an unknown redirect code", { http: [{ redirect: { redirectCode: 304 } }] }, /error .*redirectCode: is 304, expected one of 301/],
     ["an export to nobody", { exportTo: ["~"] }, /error exportTo: is ~, which only a ServiceEntry may say/],
     ["an export to all and more", { exportTo: ["*", "shop"] }, /error exportTo: has \* beside other values/],
-    ["TCP by the caller's subnet", { tcp: [{ match: [{ sourceSubnet: "10.0.0.0/8" }], route: to }] }, /error .*sourceSubnet/],
+    [
+      "a caller's subnet that is none",
+      { tcp: [{ match: [{ sourceSubnet: "10.0.0.0/33" }], route: to }] },
+      /error tcp\.0\.match\.0\.sourceSubnet: has "10\.0\.0\.0\/33"/,
+    ],
     ["a subnet that is none", { tcp: [{ match: [{ destinationSubnets: ["10.0.0.0/33"] }], route: to }] }, /has "10\.0\.0\.0\/33"/],
     ["TLS without names", { tls: [{ match: [{ port: 443 }], route: to }] }, /error tls\.0\.match\.0\.sniHosts: is empty/],
     [
