@@ -1,6 +1,6 @@
 // Kubernetes YAML in, the same with sidecars out: comments, order and whatever else people wrote stay. Documents without a pod
-// come out as they went in, byte for byte.
-import { type Document, isAlias, isCollection, isMap, isNode, isSeq, LineCounter, parseDocument } from "yaml";
+// come out as they went in, byte for byte; so do pods that were injected like this before.
+import { type Document, isAlias, isCollection, isMap, isNode, isSeq, LineCounter, parseDocument, visit } from "yaml";
 import type { InjectOptions } from "./options.ts";
 import { planInjection } from "./plan.ts";
 import { findPods, type PodPlace } from "./pods.ts";
@@ -51,21 +51,37 @@ function rendered(document: Document.Parsed, source: string): string {
   // What was JSON stays JSON.
   const quoted = isMap(document.contents) && document.contents.flow === true;
   const types = quoted ? ({ defaultKeyType: "QUOTE_DOUBLE", defaultStringType: "QUOTE_DOUBLE" } as const) : {};
-  const text = document.toString({ lineWidth: 0, ...styleOf(source), ...types });
+  const text = document.toString({ lineWidth: 0, ...styleOf(source), flowCollectionPadding: isPadded(document, source), ...types });
   // Blank lines before the next document are no part of the content.
   return text.trimEnd() + (/\s*$/.exec(source)?.[0] || "\n");
 }
 
 // How people indent is theirs: what is added looks like what is there.
-function styleOf(source: string): { readonly indent: number; readonly indentSeq: boolean; readonly flowCollectionPadding: boolean } {
+function styleOf(source: string): { readonly indent: number; readonly indentSeq: boolean } {
   const indent = /^( *)[^\s#-][^\n]*:[ \t]*\n\1( +)[^\s#-]/m.exec(source)?.[2]?.length ?? 2;
   const flush = /^( *)[^\s#-][^\n]*:[ \t]*\n\1- /m.test(source);
-  return { indent: Math.min(indent, 8), indentSeq: !flush, flowCollectionPadding: !/[[{][^\s\]}]/.test(source) };
+  return { indent: Math.min(indent, 8), indentSeq: !flush };
+}
+
+/** `{ a }` unless somewhere it is `{a}`. Brackets inside of texts are no style, so the nodes are asked. */
+function isPadded(document: Document.Parsed, source: string): boolean {
+  let padded = true;
+  visit(document, {
+    Collection: (_key, { flow, items, range }) => {
+      if (flow !== true || items.length === 0 || !range) return undefined;
+      const open = source.slice(range[0], range[1]).search(/[[{]/);
+      if (/\s/.test(source.charAt(range[0] + open + 1))) return undefined;
+      padded = false;
+      return visit.BREAK;
+    },
+  });
+  return padded;
 }
 
 /** Without anchors for values that happen to be the same object here. */
 const written = { aliasDuplicateObjects: false };
 
+/** True when the document was changed. */
 function injectPod(document: Document.Parsed, place: PodPlace, options: InjectOptions, outcomes: PodOutcome[]): boolean {
   const { namespace = options.namespace, kind, name } = place;
   const title = `${kind} ${namespace}/${name}`;
@@ -79,18 +95,21 @@ function injectPod(document: Document.Parsed, place: PodPlace, options: InjectOp
     for (const problem of plan.problems) refuse(problem);
     return false;
   }
+  let changed = false;
   for (const { path, value } of plan.edits) {
-    const problem = apply(document, { path: [...place.path, ...path], value });
-    if (problem === undefined) continue;
-    refuse(problem);
-    return false;
+    const outcome = apply(document, { path: [...place.path, ...path], value });
+    if (typeof outcome === "string") {
+      refuse(outcome);
+      return false;
+    }
+    changed ||= outcome;
   }
   outcomes.push({ outcome: "injected", text: `${title}: injected${plan.warnings.map((warning) => `; ${warning}`).join("")}` });
-  return true;
+  return changed;
 }
 
-// One edit; a sentence when it stands behind an alias, where it would change more than this pod.
-function apply(document: Document.Parsed, { path, value }: Edit): string | undefined {
+// One edit: whether it changed anything. A sentence when it stands behind an alias, where it would change more than this pod.
+function apply(document: Document.Parsed, { path, value }: Edit): string | boolean {
   const last = path.at(-1);
   const parent = path.slice(0, -1);
   for (let depth = 0; depth <= parent.length; depth++) {
@@ -99,21 +118,20 @@ function apply(document: Document.Parsed, { path, value }: Edit): string | undef
     if (node !== undefined && !isCollection(node) && document.getIn(parent.slice(0, depth)) !== null)
       return `${parent.slice(0, depth).join(".")} is no mapping or list`;
   }
-  if (last === "first" || last === "last") return insert(document, parent, value as readonly unknown[], last);
+  if (last === "first" || last === "last") {
+    insert(document, parent, value as readonly unknown[], last);
+    return true;
+  }
   const target = document.getIn(parent, true);
   if (isMap(target) && !target.has(last) && target.has("<<") && document.getIn(path) !== undefined)
     return `${path.join(".")} comes from a merge key (<<): write it out, since injection changes it`;
-  if (value === undefined) document.deleteIn(path);
-  else if (JSON.stringify(jsonAt(document, path)) !== JSON.stringify(value)) setIn(document, path, value);
-  return undefined;
+  if (value === undefined) return document.deleteIn(path);
+  if (JSON.stringify(jsonAt(document, path)) === JSON.stringify(value)) return false;
+  setIn(document, path, value);
+  return true;
 }
 
-function insert(
-  document: Document.Parsed,
-  path: readonly (string | number)[],
-  values: readonly unknown[],
-  end: "first" | "last",
-): undefined {
+function insert(document: Document.Parsed, path: readonly (string | number)[], values: readonly unknown[], end: "first" | "last"): void {
   const present = document.getIn(path, true);
   const nodes = values.map((value) => document.createNode(value, written));
   if (!isSeq(present)) document.setIn(path, document.createNode(values, written));
@@ -127,7 +145,6 @@ function insert(
     }
     present.items.unshift(...nodes);
   }
-  return undefined;
 }
 
 function setIn(document: Document.Parsed, path: readonly (string | number)[], value: unknown): void {

@@ -254,6 +254,56 @@ suite("the form of what comes out", () => {
   });
 });
 
+suite("injected twice", () => {
+  const head = "apiVersion: v1\nkind: Pod\n";
+  const cases: readonly (readonly [string, string])[] = [
+    [
+      "flow style with spaces",
+      `${head}metadata: { name: app, annotations: { a: b } }\nspec:\n  containers:\n  - { name: app, image: app }\n`,
+    ],
+    ["flow style without", `${head}metadata: {name: app, annotations: {a: b}}\nspec:\n  containers:\n  - {name: app, image: app}\n`],
+    [
+      "both of them",
+      `${head}metadata: { name: app, annotations: {a: b} }\nspec:\n  containers:\n  - { name: app, image: app, args: [a, b] }\n`,
+    ],
+    [
+      "brackets in texts",
+      `${head}metadata:\n  name: app\n  annotations: { note: 'it says {x} and [y]' }\nspec:\n  containers:\n  - name: app\n    image: app\n    args: [ sh, "{z}" ]\n`,
+    ],
+    [
+      "an empty mapping and a comment",
+      `${head}metadata:\n  name: app # ours\n  annotations: {}\n  labels: { app: x }\nspec:\n    containers:\n        - name: app\n          image: app\n`,
+    ],
+    [
+      "several lines",
+      `${head}metadata:\n  name: app\n  annotations: { a: b,\n     c: d }\nspec:\n  containers:\n  - name: app\n    image: app\n`,
+    ],
+    ["JSON", '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"app"},"spec":{"containers":[{"name":"app","image":"a"}]}}\n'],
+  ];
+  for (const [title, text] of cases) {
+    test(`${title}: not a byte changes`, () => {
+      const once = inject(text).text!;
+      assert.notEqual(once, text);
+      const twice = inject(once);
+      assert.equal(twice.text, once);
+      assert.deepEqual(
+        twice.outcomes.map(({ outcome }) => outcome),
+        ["injected"],
+      );
+      assert.equal(
+        inject(once, { image: "isthmus:2" }).text,
+        once.replaceAll("isthmus:1", "isthmus:2"),
+        "another image changes nothing else",
+      );
+    });
+  }
+
+  test("what somebody wrote otherwise since stays as it is", () => {
+    const once = inject(pod({})).text!.replace("kind: Pod", "kind:   Pod   # a pod");
+    assert.equal(inject(once).text, once);
+  });
+});
+
 suite("the schemas that tests judge by", () => {
   const base = { apiVersion: "v1", kind: "Pod", metadata: { name: "a" } };
   for (const [title, spec, problems] of [

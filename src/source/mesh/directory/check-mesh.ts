@@ -9,6 +9,7 @@ import type { LoadedObject } from "./assemble.ts";
 import { checkAliases } from "./check-aliases.ts";
 import { checkAuthorization } from "./check-authorization.ts";
 import { checkDelegates } from "./check-delegates.ts";
+import { checkDestinations, hostsOf } from "./check-destinations.ts";
 import { checkEntries } from "./check-entries.ts";
 import { checkLocality } from "./check-locality.ts";
 import { checkPeerAuthentication } from "./check-peer-authentication.ts";
@@ -95,6 +96,13 @@ const checks: readonly Check[] = [
   check(
     (checked) => [istioOf(checked)],
     (checked) => checkDelegates(istioOf(checked)),
+  ),
+  check(
+    (checked) => {
+      const { mesh } = checked;
+      return mesh.virtualServices.length === 0 ? [] : [istioOf(checked), hostsOf(mesh), mesh.destinationRules];
+    },
+    (checked) => (checked.mesh.virtualServices.length === 0 ? [] : checkDestinations(checked.mesh, istioOf(checked))),
   ),
 ];
 

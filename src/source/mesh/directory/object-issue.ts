@@ -14,8 +14,10 @@ export interface ObjectIssue {
 /** What a check of the whole mesh finds: about an object, or about a file of settings. */
 export type FoundIssue = ObjectIssue | LocatedIssue;
 
-/** The issue with its place, an object's being its beginning. */
+/** The issue with its place: that of the part it is about, as far as it is there. */
 export function placeIssue(issue: FoundIssue): LocatedIssue {
   if (!("meta" in issue)) return issue;
-  return { severity: issue.severity, ...issue.meta.source, path: issue.path, message: issue.message };
+  const { source } = issue.meta;
+  const { line, column } = source.placeOf?.(issue.path) ?? source;
+  return { severity: issue.severity, file: source.file, line, column, path: issue.path, message: issue.message };
 }

@@ -93,5 +93,6 @@ function sourceOf(holder: { readonly document: YamlDocument }, at: FieldPath): O
     get column() {
       return locate(holder.document, at).column;
     },
+    placeOf: (path) => locate(holder.document, [...at, ...path]),
   };
 }

@@ -1,11 +1,13 @@
 // A Kubernetes-style object of the mesh directory: who it is, where it was written, and its typed body.
-import { type Fields, isMapping } from "./fields.ts";
+import { type FieldPath, type Fields, isMapping } from "./fields.ts";
 
 /** Where an object starts: a file of the mesh directory, lines and columns from 1. */
 export interface ObjectSource {
   readonly file: string;
   readonly line: number;
   readonly column: number;
+  /** Where a part of the object stands, the nearest that is there; absent where only the beginning is known. */
+  readonly placeOf?: (path: FieldPath) => { readonly line: number; readonly column: number };
 }
 
 /** What every object says about itself. */

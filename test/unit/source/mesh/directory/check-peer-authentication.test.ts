@@ -42,17 +42,17 @@ const cases: readonly (readonly [string, readonly string[], readonly (readonly [
   [
     "ports without a selector",
     [policy("ports", "default", "{mtls: {mode: STRICT}, portLevelMtls: {8080: {mode: DISABLE}}}")],
-    [[1, "spec.portLevelMtls", /^has no effect without a selector/]],
+    [[4, "spec.portLevelMtls", /^has no effect without a selector/]],
   ],
   [
     "a selector in the root namespace",
     [policy("root", "istio-system", ofApp())],
-    [[1, "spec.selector", /^has no effect in the root namespace/]],
+    [[4, "spec.selector", /^has no effect in the root namespace/]],
   ],
   [
     "the Service's port in place of the workload's",
     [policy("port", "default", ofApp("portLevelMtls: {8000: {mode: DISABLE}}"))],
-    [[1, "spec.portLevelMtls.8000", /^is a port of Service a, expected the workload's own, to which that one leads: 8080/]],
+    [[4, "spec.portLevelMtls.8000", /^is a port of Service a, expected the workload's own, to which that one leads: 8080/]],
   ],
   [
     "a port that no Service leads to",

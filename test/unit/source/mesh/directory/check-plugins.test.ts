@@ -13,6 +13,6 @@ test("each module is looked for from the mesh directory on", async (t) => {
   const issues = checkPlugins(mesh, "/mesh", (path) => (path === "/mesh/f/b.ts" ? `${path}:1: no` : undefined));
   assert.deepEqual(
     issues.map(({ severity, line, path, message }) => [severity, line, path.join("."), message]),
-    [["error", 6, "spec.url", "leads to a module that does not load: /mesh/f/b.ts:1: no"]],
+    [["error", 9, "spec.url", "leads to a module that does not load: /mesh/f/b.ts:1: no"]],
   );
 });
