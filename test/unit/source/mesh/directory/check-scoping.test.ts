@@ -9,7 +9,12 @@ const object = (kind: string, name: string, namespace: string, spec: string): st
 const egress = (...hosts: readonly string[]): string => object("Sidecar", "s", "default", `{egress: [{hosts: [${hosts.join(", ")}]}]}`);
 
 suite("scoping", () => {
-  const rule = object("VirtualService", "v", "shop", "{hosts: ['*.v.com'], http: [{route: [{destination: {host: a.default.svc.cluster.local}}]}]}");
+  const rule = object(
+    "VirtualService",
+    "v",
+    "shop",
+    "{hosts: ['*.v.com'], http: [{route: [{destination: {host: a.default.svc.cluster.local}}]}]}",
+  );
   const cases: readonly (readonly [string, string, readonly string[]])[] = [
     [
       "hosts of services and rules are fine",
