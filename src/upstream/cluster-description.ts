@@ -1,7 +1,7 @@
 // A cluster as plain data for admin views. A copy: reading it never disturbs the data path.
 import type { Cluster, CircuitBreakerThresholds } from "../envoy/cluster/cluster.ts";
 import type { Locality } from "../envoy/cluster/endpoint.ts";
-import type { ResourceCounts } from "./cluster.ts";
+import type { CircuitBreakers } from "./circuit-breakers.ts";
 import type { UpstreamHost } from "./host.ts";
 import type { HostHealth } from "./lb/balancer.ts";
 import type { ManagedCluster } from "./managed-cluster.ts";
@@ -13,6 +13,14 @@ export interface ActiveHealthDescription {
   readonly pending: boolean;
   readonly excluded: boolean;
   readonly timedOut: boolean;
+}
+
+/** What is in use of the resources that circuit breakers limit. */
+export interface ResourceCounts {
+  readonly connections: number;
+  readonly pendingRequests: number;
+  readonly requests: number;
+  readonly retries: number;
 }
 
 /** One host of a cluster. */
@@ -48,7 +56,7 @@ export interface ClusterDescription {
   readonly edsServiceName: string;
   readonly lbPolicy: Cluster["lbPolicy"]["kind"];
   readonly circuitBreakers: Readonly<Record<"default" | "high", CircuitBreakerThresholds>>;
-  readonly resources: Readonly<Record<"default" | "high", Readonly<ResourceCounts>>>;
+  readonly resources: Readonly<Record<"default" | "high", ResourceCounts>>;
   readonly hosts: readonly HostDescription[];
 }
 
@@ -61,7 +69,7 @@ export function describeCluster(cluster: ManagedCluster): ClusterDescription {
     edsServiceName: model.edsServiceName,
     lbPolicy: model.lbPolicy.kind,
     circuitBreakers: model.circuitBreakers,
-    resources: { default: { ...resources.default }, high: { ...resources.high } },
+    resources: { default: countsOf(resources.default), high: countsOf(resources.high) },
     hosts: cluster.hosts().map(describeHost),
   };
 }
@@ -87,4 +95,8 @@ function describeHost(host: UpstreamHost): HostDescription {
     tls: host.transport.tls !== undefined,
     ...(host.lastFailure === undefined ? {} : { lastFailure: host.lastFailure }),
   };
+}
+
+function countsOf({ connections, pendingRequests, requests, retries }: CircuitBreakers): ResourceCounts {
+  return { connections: connections.count, pendingRequests: pendingRequests.count, requests: requests.count, retries: retries.count };
 }

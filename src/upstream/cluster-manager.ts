@@ -10,6 +10,7 @@ import type { DescriptorGuard } from "../net/descriptor-guard.ts";
 import type { ResourceUpdate, Versioned } from "../snapshot/update.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { StatsScope } from "../telemetry/stats.ts";
+import { CircuitBreakers } from "./circuit-breakers.ts";
 import { describeCluster } from "./cluster-description.ts";
 import type { ClusterDescription } from "./cluster-description.ts";
 import { unrecorded } from "../telemetry/unrecorded.ts";
@@ -20,7 +21,7 @@ import { DnsDiscovery } from "./discovery/dns-discovery.ts";
 import { createSystemLookup } from "./discovery/host-lookup.ts";
 import type { HostLookup } from "./discovery/host-lookup.ts";
 import { flattenAssignment } from "./discovery/resolved-endpoints.ts";
-import { ManagedCluster, noResources } from "./managed-cluster.ts";
+import { ManagedCluster } from "./managed-cluster.ts";
 import type { ClusterIdentity, HostProfile } from "./managed-cluster.ts";
 import { compileTransportSockets } from "./transport-sockets.ts";
 
@@ -180,12 +181,15 @@ export class ClusterManager implements ClusterLookup {
 
   #identify(model: Cluster): ClusterIdentity {
     const scope = clusterScope(this.#deps.stats, model.name, model.altStatName);
+    const { circuitBreakers } = model;
+    const resources = { default: new CircuitBreakers(circuitBreakers.default), high: new CircuitBreakers(circuitBreakers.high) };
     let stats: ClusterStats | undefined;
-    return {
-      scope,
-      resources: { default: noResources(), high: noResources() },
-      stats: () => (stats ??= createClusterStats(scope)),
+    const createStats = (): ClusterStats => {
+      const below = scope.scope("circuit_breakers");
+      for (const priority of ["default", "high"] as const) resources[priority].showIn(below.scope(priority));
+      return createClusterStats(scope);
     };
+    return { scope, resources, stats: () => (stats ??= createStats()) };
   }
 
   #createProfile(model: Cluster, identity: ClusterIdentity): HostProfile {

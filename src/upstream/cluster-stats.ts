@@ -33,6 +33,7 @@ export function createClusterStats(scope: StatsScope): ClusterStats {
     upstreamRqPendingTotal: scope.counter("upstream_rq_pending_total"),
     upstreamRqPendingActive: scope.gauge("upstream_rq_pending_active"),
     upstreamRqPendingOverflow: scope.counter("upstream_rq_pending_overflow"),
+    upstreamRqActiveOverflow: scope.counter("upstream_rq_active_overflow"),
     upstreamRqPendingFailureEject: scope.counter("upstream_rq_pending_failure_eject"),
     upstreamRqCancelled: scope.counter("upstream_rq_cancelled"),
     upstreamRqTimeout: scope.counter("upstream_rq_timeout"),

@@ -5,6 +5,7 @@ import type { Address, Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { ProxyError } from "../error.ts";
+import type { CircuitBreakers, Priority } from "./circuit-breakers.ts";
 import type { Pending } from "../identity/transport.ts";
 import type { Http2Stats } from "../net/http2/http2-stats.ts";
 import type { Counter, Gauge, Histogram } from "../telemetry/stats.ts";
@@ -22,14 +23,6 @@ export interface LbContext {
   /** Hosts already tried (retry_host_predicate previous_hosts), with how often to pick again. */
   readonly avoid: ReadonlySet<Host> | undefined;
   readonly avoidAttempts: number;
-}
-
-/** Circuit breaker counts of one cluster and priority in this worker; compare with `cluster.model.circuitBreakers`. */
-export interface ResourceCounts {
-  connections: number;
-  pendingRequests: number;
-  requests: number;
-  retries: number;
 }
 
 /** Envoy's cluster stats that the data path writes (`cluster.NAME.*`). */
@@ -58,6 +51,8 @@ export interface ClusterStats {
   readonly upstreamRqPendingTotal: Counter;
   readonly upstreamRqPendingActive: Gauge;
   readonly upstreamRqPendingOverflow: Counter;
+  /** Requests that found a connection, but max_requests reached. */
+  readonly upstreamRqActiveOverflow: Counter;
   readonly upstreamRqPendingFailureEject: Counter;
   readonly upstreamRqCancelled: Counter;
   readonly upstreamRqTimeout: Counter;
@@ -118,6 +113,8 @@ export interface Host {
   readonly healthy: boolean;
   /** Requests or TCP connections in flight; the holder of a pick increments and decrements it (least request reads it). */
   activeRequests: number;
+  /** Connections, open or being opened. */
+  readonly activeConnections: number;
   /** Owned by upstream/pool: the HTTP pools of this host by key. */
   pools: Map<string, HttpPoolHandle> | undefined;
   /** True once the host left its cluster: pools close when idle. */
@@ -141,7 +138,7 @@ export interface UpstreamCluster {
   readonly name: string;
   readonly model: Cluster;
   readonly stats: ClusterStats;
-  readonly resources: { readonly default: ResourceCounts; readonly high: ResourceCounts };
+  readonly resources: Readonly<Record<Priority, CircuitBreakers>>;
   /** A host by the cluster's policy, or undefined: no healthy upstream (the caller counts upstream_cx_none_healthy). Never blocks. */
   pick(context: LbContext): Host | undefined;
   /** All hosts, for admin and tests. */

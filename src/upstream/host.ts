@@ -133,6 +133,9 @@ export class UpstreamHost implements Host, PlacedHost, Watched, DialTarget {
   get ejected(): boolean {
     return this.outlier?.ejected === true;
   }
+  get activeConnections(): number {
+    return this.counts.cxActive;
+  }
   get healthy(): boolean {
     return this.health !== "unhealthy";
   }

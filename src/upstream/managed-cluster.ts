@@ -7,7 +7,7 @@ import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { HealthCheck } from "../envoy/cluster/health-check.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Gauge, StatsScope } from "../telemetry/stats.ts";
-import type { ClusterStats, Host, LbContext, ResourceCounts, UpstreamCluster } from "./cluster.ts";
+import type { ClusterStats, Host, LbContext, UpstreamCluster } from "./cluster.ts";
 import { OriginalDstHosts } from "./discovery/original-dst.ts";
 import { HealthChecker } from "./health/checker.ts";
 import { UpstreamHost } from "./host.ts";
@@ -46,11 +46,6 @@ export interface ManagedClusterDeps {
 /** The metadata namespace that subset choices look at. */
 const subsetNamespace = "envoy.lb";
 
-/** Fresh counts. */
-export function noResources(): ResourceCounts {
-  return { connections: 0, pendingRequests: 0, requests: 0, retries: 0 };
-}
-
 /** One version of a cluster. */
 export class ManagedCluster implements UpstreamCluster {
   readonly name: string;
@@ -80,6 +75,8 @@ export class ManagedCluster implements UpstreamCluster {
     this.name = model.name;
     this.model = model;
     this.resources = identity.resources;
+    this.resources.default.limit(model.circuitBreakers.default);
+    this.resources.high.limit(model.circuitBreakers.high);
     this.#identity = identity;
     this.#profile = profile;
     this.#random = random;

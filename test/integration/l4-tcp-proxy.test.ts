@@ -5,6 +5,7 @@ import { connect } from "node:net";
 import type { AddressInfo } from "node:net";
 import { after, before, suite, test } from "node:test";
 import { connect as tlsConnect, createServer as createTlsServer } from "node:tls";
+import { CircuitBreakers } from "../../src/upstream/circuit-breakers.ts";
 import { startSpliceRelay } from "../../src/net/relay/splice-relay.ts";
 import type { SpliceRelay } from "../../src/net/relay/splice-relay.ts";
 import { makeCa } from "../support/certs.ts";
@@ -58,7 +59,7 @@ for (const kind of ["portable", "spliced"] as const) {
       })) {
         assert.equal(proxy.stats.value(name), value, name);
       }
-      assert.equal(proxy.clusters.get("up")?.resources.default.connections, 0);
+      assert.equal(proxy.clusters.get("up")?.resources.default.connections.count, 0);
       assert.equal(proxy.clusters.get("up")?.hosts()[0]?.activeRequests, 0);
     });
 
@@ -216,7 +217,7 @@ suite("tcp_proxy without an upstream", () => {
   let dialled = 0;
   let cancelled = 0;
   function hangingCluster(): never {
-    const counts = { connections: 0, pendingRequests: 0, requests: 0, retries: 0 };
+    const breakers = new CircuitBreakers(cluster("hanging").circuitBreakers.default);
     const counter = { inc: () => {}, add: () => {} };
     const host = {
       addressText: "192.0.2.1:9",
@@ -231,7 +232,7 @@ suite("tcp_proxy without an upstream", () => {
       name: "hanging",
       model: cluster("hanging"),
       stats,
-      resources: { default: counts, high: counts },
+      resources: { default: breakers, high: breakers },
       pick: () => host,
       hosts: () => [],
     } as never;

@@ -76,7 +76,6 @@ const decodeRetryBudget = message("envoy.config.cluster.v3.CircuitBreakers.Thres
 }));
 
 const decodeThresholds = message("envoy.config.cluster.v3.CircuitBreakers.Thresholds", (m) => {
-  m.accept("track_remaining");
   return {
     priority: m.field("priority", priority, "DEFAULT"),
     thresholds: {
@@ -85,16 +84,26 @@ const decodeThresholds = message("envoy.config.cluster.v3.CircuitBreakers.Thresh
       maxRequests: m.field("max_requests", uint32, defaultThresholds.maxRequests),
       maxRetries: m.field("max_retries", uint32, defaultThresholds.maxRetries),
       ...m.maybe("retryBudget", "retry_budget", decodeRetryBudget),
+      ...(m.field("track_remaining", bool, false) ? { trackRemaining: true } : {}),
     },
   };
 });
 
+// Envoy looks at the connections alone.
+const decodePerHost = message("envoy.config.cluster.v3.CircuitBreakers.Thresholds", (m) => ({
+  priority: m.field("priority", priority, "DEFAULT"),
+  ...m.maybe("maxConnectionsPerHost", "max_connections", uint32),
+}));
+
 const decodeCircuitBreakers = message("envoy.config.cluster.v3.CircuitBreakers", (m): Cluster["circuitBreakers"] => {
   const all = m.field("thresholds", list(decodeThresholds), []);
-  return {
-    default: all.find((entry) => entry.priority === "DEFAULT")?.thresholds ?? defaultThresholds,
-    high: all.find((entry) => entry.priority === "HIGH")?.thresholds ?? defaultThresholds,
+  const perHost = m.field("per_host_thresholds", list(decodePerHost), []);
+  const of = (wanted: "DEFAULT" | "HIGH"): CircuitBreakerThresholds => {
+    const limit = perHost.find((entry) => entry.priority === wanted)?.maxConnectionsPerHost;
+    const thresholds = all.find((entry) => entry.priority === wanted)?.thresholds ?? defaultThresholds;
+    return limit === undefined ? thresholds : { ...thresholds, maxConnectionsPerHost: limit };
   };
+  return { default: of("DEFAULT"), high: of("HIGH") };
 });
 
 const decodeSocketMatch: Decoder<TransportSocketMatch> = message(

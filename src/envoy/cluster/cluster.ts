@@ -45,6 +45,10 @@ export interface CircuitBreakerThresholds {
   readonly maxRetries: number;
   /** In place of `maxRetries`: retries may be this percentage of active and pending requests, and `minRetryConcurrency` at least. */
   readonly retryBudget?: { readonly budgetPercent: number; readonly minRetryConcurrency: number };
+  /** track_remaining: what is left shows in gauges. */
+  readonly trackRemaining?: boolean;
+  /** per_host_thresholds: connections to each host. */
+  readonly maxConnectionsPerHost?: number;
 }
 
 /** transport_socket_matches: the first whose `match` is a subset of the endpoint's metadata wins. */

@@ -24,9 +24,10 @@ interface Instrument {
 }
 
 // Every worker applies the same configuration and writes the same figures about it, so for these the largest is the truth
-// and the sum is not. Hosts ejected now are of this kind: workers judge for themselves, but of the same hosts.
+// and the sum is not. Hosts ejected now are of this kind: workers judge for themselves, but of the same hosts. A
+// circuit breaker is open when it is in any worker.
 const replicated =
-  /^(?:cluster_manager\.|listener_manager\.(?:listener_|total_)|runtime\.|http\..*\.rds\.|cluster\..*\.(?:membership_|max_host_weight|version$|update_|warming_state|lb_recalculate|lb_subsets_active|assignment_|health_check\.(?:healthy|degraded)|outlier_detection\.ejections_active)|sds\.|listener\..*\.server_ssl_socket_factory\.(?:ssl_context_update_by_sds))/;
+  /^(?:cluster_manager\.|listener_manager\.(?:listener_|total_)|runtime\.|http\..*\.rds\.|cluster\..*\.(?:membership_|max_host_weight|version$|update_|warming_state|lb_recalculate|lb_subsets_active|assignment_|health_check\.(?:healthy|degraded)|outlier_detection\.ejections_active|circuit_breakers\.\w+\.\w+_open$)|sds\.|listener\..*\.server_ssl_socket_factory\.(?:ssl_context_update_by_sds))/;
 
 /** Sums slabs. An owner is a thread, e.g. `worker_0`. */
 export class StatsReader {

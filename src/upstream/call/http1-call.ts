@@ -15,7 +15,7 @@ export interface Http1Request {
 }
 
 const protocol = "HTTP/1.1";
-const choose: PoolChoice = (host, cluster, clock) => poolOf(host, cluster, protocol, undefined, "", undefined, undefined, clock);
+const choose: PoolChoice = (host, cluster, clock) => poolOf(host, cluster, protocol, undefined, "", undefined, undefined, clock, "default");
 
 /** Sends a request to a host of the cluster. */
 export function callHttp1(cluster: UpstreamCluster, request: Http1Request, options: CallOptions): Call {

@@ -62,10 +62,6 @@ class PoolCall implements Call, PoolWaiter, ResponseHandler {
       cluster.stats.upstreamCxNoneHealthy.inc();
       return this.#finish(failedCall("no healthy upstream"));
     }
-    if (cluster.resources.default.requests >= cluster.model.circuitBreakers.default.maxRequests) {
-      cluster.stats.upstreamRqPendingOverflow.inc();
-      return this.#finish(failedCall("upstream_overflow"));
-    }
     this.#host = host;
     if (timeoutMs > 0) this.#timer = clock.after(timeoutMs, () => this.#onTimeout());
     const pool = this.#choose(host, cluster, clock);
@@ -86,7 +82,7 @@ class PoolCall implements Call, PoolWaiter, ResponseHandler {
     this.#pool = undefined;
     this.#client = client;
     this.#counted = true;
-    resources.default.requests++;
+    resources.default.requests.take();
     client.host.activeRequests++;
     client.host.onResult("connected");
     stats.upstreamRqTotal.inc();
@@ -162,7 +158,7 @@ class PoolCall implements Call, PoolWaiter, ResponseHandler {
     this.#pool = undefined;
     if (this.#counted) {
       this.#counted = false;
-      this.#cluster.resources.default.requests--;
+      this.#cluster.resources.default.requests.give();
       this.#cluster.stats.upstreamRqActive.dec();
       if (this.#client !== undefined) this.#client.host.activeRequests--;
     }

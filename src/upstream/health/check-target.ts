@@ -7,6 +7,7 @@ import type { HealthCheck } from "../../envoy/cluster/health-check.ts";
 import type { Pending } from "../../identity/transport.ts";
 import { unrecorded } from "../../telemetry/unrecorded.ts";
 import { createClusterStats } from "../cluster-stats.ts";
+import { CircuitBreakers } from "../circuit-breakers.ts";
 import type { DialHandler, DialOptions, Host, HttpPoolHandle, UpstreamCluster } from "../cluster.ts";
 import { type Dialer, type DialTarget, formatAddress, type HostCounts, type UpstreamHost } from "../host.ts";
 import type { HostTransport } from "../transport-sockets.ts";
@@ -26,12 +27,12 @@ export function checkCluster(model: Cluster, settings: HealthCheck): UpstreamClu
     // Checks of gRPC read their result there.
     enableTrailers: true,
   };
-  const counts = { connections: 0, pendingRequests: 0, requests: 0, retries: 0 };
+  const own = new CircuitBreakers(model.circuitBreakers.default);
   return {
     name: model.name,
     model: { ...model, http },
     stats: noStats,
-    resources: { default: counts, high: counts },
+    resources: { default: own, high: own },
     pick: () => undefined,
     hosts: () => [],
   };
@@ -50,6 +51,7 @@ export class CheckTarget implements Host, DialTarget {
   readonly removed = false;
   readonly metadata: Metadata = {};
   activeRequests = 0;
+  readonly activeConnections = 0;
   lastFailure: string | undefined = undefined;
   pools: Map<string, HttpPoolHandle> | undefined = undefined;
 

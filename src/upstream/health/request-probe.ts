@@ -130,7 +130,7 @@ export class RequestProbe implements Probe, PoolWaiter, ResponseHandler {
     this.#head = undefined;
     this.#pieces = [];
     this.#bytes = 0;
-    const pool = poolOf(this.#target, this.#cluster, "HTTP/1.1", undefined, "", undefined, undefined, this.#clock);
+    const pool = poolOf(this.#target, this.#cluster, "HTTP/1.1", undefined, "", undefined, undefined, this.#clock, "default");
     this.#pool = pool;
     const client = pool.acquire(this);
     if (client !== undefined) this.onPoolReady(client);

@@ -1,11 +1,12 @@
 // The pool of a host whose protocol is found out by ALPN (auto_config): the first connection tells, and all that follow are
 // of the pool of that protocol. A host that later speaks another one is found out when its connections have ended.
 import type { Clock } from "../../clock.ts";
-import type { DialOptions, Host, ResourceCounts, UpstreamCluster } from "../cluster.ts";
+import type { CircuitBreakers, Priority } from "../circuit-breakers.ts";
+import type { DialOptions, Host, UpstreamCluster } from "../cluster.ts";
 import type { HttpPool, PoolWaiter, UpstreamExchange } from "./exchange.ts";
 import { Http1Pool } from "./http1-pool.ts";
 import { Http2Pool } from "./http2-pool.ts";
-import { WaitingRequests } from "./waiting.ts";
+import { mayConnect, WaitingRequests } from "./waiting.ts";
 
 /** A pool of one protocol or the other. */
 export class AutoPool implements HttpPool {
@@ -13,7 +14,8 @@ export class AutoPool implements HttpPool {
   readonly #cluster: UpstreamCluster;
   readonly #dialOptions: DialOptions;
   readonly #clock: Clock;
-  readonly #counts: ResourceCounts;
+  readonly #breakers: CircuitBreakers;
+  readonly #priority: Priority;
   readonly #waiting: WaitingRequests;
   #pool: Http1Pool | Http2Pool | undefined;
   readonly #onEmpty: (() => void) | undefined;
@@ -21,19 +23,23 @@ export class AutoPool implements HttpPool {
   #draining = false;
 
   /** @param onEmpty nothing is open and nobody waits: called for a pool that is not to be kept then */
-  constructor(host: Host, cluster: UpstreamCluster, dialOptions: DialOptions, clock: Clock, onEmpty?: () => void) {
+  constructor(host: Host, cluster: UpstreamCluster, dialOptions: DialOptions, clock: Clock, priority: Priority, onEmpty?: () => void) {
     this.#onEmpty = onEmpty;
     this.#host = host;
     this.#cluster = cluster;
     this.#dialOptions = dialOptions;
     this.#clock = clock;
-    this.#counts = cluster.resources.default;
-    this.#waiting = new WaitingRequests(cluster);
+    this.#priority = priority;
+    this.#breakers = cluster.resources[priority];
+    this.#waiting = new WaitingRequests(cluster, this.#breakers);
   }
 
   acquire(waiter: PoolWaiter): UpstreamExchange | undefined {
     if (this.#pool !== undefined) return this.#pool.acquire(waiter);
-    if (this.#waiting.add(waiter) && !this.#dialling) this.#dial();
+    if (!this.#waiting.add(waiter) || this.#dialling) return undefined;
+    // A host without any connection may always have one, or its requests could never be served.
+    if (!mayConnect(this.#host, this.#breakers)) this.#cluster.stats.upstreamCxOverflow.inc();
+    this.#dial();
     return undefined;
   }
 
@@ -48,23 +54,20 @@ export class AutoPool implements HttpPool {
 
   #dial(): void {
     this.#dialling = true;
-    this.#counts.connections++;
+    this.#breakers.connections.take();
     this.#host.dial(this.#dialOptions, {
       onConnected: (socket, peer, alpn) => {
         this.#dialling = false;
         const Pool = alpn === "h2" || alpn === "istio-h2" ? Http2Pool : Http1Pool;
-        const pool = new Pool(this.#host, this.#cluster, this.#dialOptions, this.#clock, this.#onEmpty);
+        const pool = new Pool(this.#host, this.#cluster, this.#dialOptions, this.#clock, this.#priority, this.#onEmpty, this.#waiting);
         this.#pool = pool;
         pool.adopt(socket, peer);
-        for (let waiter = this.#waiting.take(); waiter !== undefined; waiter = this.#waiting.take()) {
-          const exchange = pool.acquire(waiter);
-          if (exchange !== undefined) waiter.onPoolReady(exchange);
-        }
+        pool.dialForWaiting();
         if (this.#draining) pool.drain();
       },
       onFailed: (error) => {
         this.#dialling = false;
-        this.#counts.connections--;
+        this.#breakers.connections.give();
         this.#waiting.fail(error, 0);
         if (!this.#dialling) this.#onEmpty?.();
       },

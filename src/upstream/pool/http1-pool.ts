@@ -6,10 +6,11 @@ import type { HeadLimits } from "../../wire/http1-head.ts";
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { TlsPeer } from "../../telemetry/stream-info.ts";
-import type { DialOptions, Host, ResourceCounts, UpstreamCluster } from "../cluster.ts";
+import type { CircuitBreakers, Priority } from "../circuit-breakers.ts";
+import type { DialOptions, Host, UpstreamCluster } from "../cluster.ts";
 import type { HttpPool, PoolWaiter } from "./exchange.ts";
 import { Http1Client, type ClientOwner } from "./http1-client.ts";
-import { WaitingRequests } from "./waiting.ts";
+import { mayConnect, WaitingRequests } from "./waiting.ts";
 
 /** The connection pool of one host. */
 export class Http1Pool implements HttpPool, ClientOwner {
@@ -18,7 +19,7 @@ export class Http1Pool implements HttpPool, ClientOwner {
   readonly #dialOptions: DialOptions;
   readonly #clock: Clock;
   readonly #limits: HeadLimits;
-  readonly #counts: ResourceCounts;
+  readonly #breakers: CircuitBreakers;
   readonly #createDeadline: (fire: () => void) => LazyDeadline;
   /** Last in, first out: the warm end is reused and the cold end times out. */
   readonly #idle: Http1Client[] = [];
@@ -28,15 +29,26 @@ export class Http1Pool implements HttpPool, ClientOwner {
   readonly #onEmpty: (() => void) | undefined;
   #draining = false;
 
-  /** @param onEmpty nothing is open and nobody waits: called for a pool that is not to be kept then */
-  constructor(host: Host, cluster: UpstreamCluster, dialOptions: DialOptions, clock: Clock, onEmpty?: () => void) {
+  /**
+   * @param onEmpty nothing is open and nobody waits: called for a pool that is not to be kept then
+   * @param waiting requests that wait already
+   */
+  constructor(
+    host: Host,
+    cluster: UpstreamCluster,
+    dialOptions: DialOptions,
+    clock: Clock,
+    priority: Priority,
+    onEmpty?: () => void,
+    waiting?: WaitingRequests,
+  ) {
     this.#onEmpty = onEmpty;
     this.#host = host;
     this.#cluster = cluster;
     this.#dialOptions = dialOptions;
     this.#clock = clock;
-    this.#counts = cluster.resources.default;
-    this.#waiting = new WaitingRequests(cluster);
+    this.#breakers = cluster.resources[priority];
+    this.#waiting = waiting ?? new WaitingRequests(cluster, this.#breakers);
     const { maxResponseHeadersKb, maxHeadersCount } = cluster.model.http;
     this.#limits = { maxBytes: maxResponseHeadersKb * 1024, maxHeaders: maxHeadersCount, underscores: "ALLOW" };
     this.#createDeadline = (fire) => new LazyDeadline(clock, fire);
@@ -48,22 +60,29 @@ export class Http1Pool implements HttpPool, ClientOwner {
   }
 
   acquire(waiter: PoolWaiter): Http1Client | undefined {
-    for (let client = this.#idle.pop(); client !== undefined; client = this.#idle.pop()) {
-      client.idleDeadline.clear();
-      if (client.usable) return client;
-      client.close();
+    const ready = this.#takeIdle();
+    if (ready !== undefined) {
+      if (this.#waiting.admits(waiter)) return ready;
+      this.#keepIdle(ready);
+      return undefined;
     }
     if (!this.#waiting.add(waiter)) {
       this.#mayBeEmpty();
       return undefined;
     }
-    if (this.#connecting < this.#waiting.size) {
-      const { maxConnections } = this.#cluster.model.circuitBreakers.default;
-      // A host without any connection may always have one, or its requests could never be served.
-      if (this.#counts.connections < maxConnections || this.size === 0) this.#dial();
-      else this.#cluster.stats.upstreamCxOverflow.inc();
-    }
+    this.dialForWaiting();
     return undefined;
+  }
+
+  /** Opens what those who wait need, as far as circuit breakers allow. */
+  dialForWaiting(): void {
+    while (this.#connecting < this.#waiting.size) {
+      const room = mayConnect(this.#host, this.#breakers);
+      if (!room) this.#cluster.stats.upstreamCxOverflow.inc();
+      // A host without any connection may always have one, or its requests could never be served.
+      if (!room && this.size > 0) return;
+      this.#dial();
+    }
   }
 
   cancel(waiter: PoolWaiter): void {
@@ -76,13 +95,13 @@ export class Http1Pool implements HttpPool, ClientOwner {
   }
 
   onIdle(client: Http1Client): void {
-    const { maxRequestsPerConnection, idleTimeoutMs } = this.#cluster.model.http;
+    const { maxRequestsPerConnection } = this.#cluster.model.http;
     if (maxRequestsPerConnection > 0 && client.requests >= maxRequestsPerConnection) {
       this.#cluster.stats.upstreamCxMaxRequests.inc();
       client.close();
       return;
     }
-    const waiter = this.#waiting.take();
+    const waiter = this.#waiting.admit();
     if (waiter !== undefined) {
       waiter.onPoolReady(client);
       return;
@@ -91,17 +110,31 @@ export class Http1Pool implements HttpPool, ClientOwner {
       client.close();
       return;
     }
+    this.#keepIdle(client);
+  }
+
+  #takeIdle(): Http1Client | undefined {
+    for (let client = this.#idle.pop(); client !== undefined; client = this.#idle.pop()) {
+      client.idleDeadline.clear();
+      if (client.usable) return client;
+      client.close();
+    }
+    return undefined;
+  }
+
+  #keepIdle(client: Http1Client): void {
+    const { idleTimeoutMs } = this.#cluster.model.http;
     if (idleTimeoutMs > 0) client.idleDeadline.set(idleTimeoutMs);
     this.#idle.push(client);
   }
 
   onClosed(client: Http1Client): void {
     this.#clients.delete(client);
-    this.#counts.connections--;
+    this.#breakers.connections.give();
     const at = this.#idle.indexOf(client);
     if (at >= 0) this.#idle.splice(at, 1);
     // Whoever waits for a connection under max_connections gets the place that became free.
-    if (this.#waiting.size > this.#connecting) this.#dial();
+    this.dialForWaiting();
     this.#mayBeEmpty();
   }
 
@@ -120,7 +153,7 @@ export class Http1Pool implements HttpPool, ClientOwner {
 
   #dial(): void {
     this.#connecting++;
-    this.#counts.connections++;
+    this.#breakers.connections.take();
     this.#host.dial(this.#dialOptions, {
       onConnected: (socket, peer) => {
         this.#connecting--;
@@ -128,7 +161,7 @@ export class Http1Pool implements HttpPool, ClientOwner {
       },
       onFailed: (error) => {
         this.#connecting--;
-        this.#counts.connections--;
+        this.#breakers.connections.give();
         this.#waiting.fail(error, this.#connecting);
         this.#mayBeEmpty();
       },

@@ -4,10 +4,11 @@ import type { TLSSocket } from "node:tls";
 import type { Clock } from "../../clock.ts";
 import type { SessionOptions } from "../../net/http2/session.ts";
 import type { TlsPeer } from "../../telemetry/stream-info.ts";
-import type { DialOptions, Host, ResourceCounts, UpstreamCluster } from "../cluster.ts";
+import type { CircuitBreakers, Priority } from "../circuit-breakers.ts";
+import type { DialOptions, Host, UpstreamCluster } from "../cluster.ts";
 import type { HttpPool, PoolWaiter, UpstreamExchange } from "./exchange.ts";
 import { clientSessionOptions, Http2Client, type Http2ClientOwner } from "./http2-client.ts";
-import { WaitingRequests } from "./waiting.ts";
+import { mayConnect, WaitingRequests } from "./waiting.ts";
 
 /** The connection pool of one host. */
 export class Http2Pool implements HttpPool, Http2ClientOwner {
@@ -16,29 +17,40 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
   readonly #dialOptions: DialOptions;
   readonly #clock: Clock;
   readonly #options: SessionOptions;
-  readonly #counts: ResourceCounts;
+  readonly #breakers: CircuitBreakers;
   readonly #waiting: WaitingRequests;
   readonly #clients: Http2Client[] = [];
   readonly #onEmpty: (() => void) | undefined;
   #connecting = 0;
   #draining = false;
 
-  /** @param onEmpty nothing is open and nobody waits: called for a pool that is not to be kept then */
-  constructor(host: Host, cluster: UpstreamCluster, dialOptions: DialOptions, clock: Clock, onEmpty?: () => void) {
+  /**
+   * @param onEmpty nothing is open and nobody waits: called for a pool that is not to be kept then
+   * @param waiting requests that wait already
+   */
+  constructor(
+    host: Host,
+    cluster: UpstreamCluster,
+    dialOptions: DialOptions,
+    clock: Clock,
+    priority: Priority,
+    onEmpty?: () => void,
+    waiting?: WaitingRequests,
+  ) {
     this.#onEmpty = onEmpty;
     this.#host = host;
     this.#cluster = cluster;
     this.#dialOptions = dialOptions;
     this.#clock = clock;
     this.#options = clientSessionOptions(cluster);
-    this.#counts = cluster.resources.default;
-    this.#waiting = new WaitingRequests(cluster);
+    this.#breakers = cluster.resources[priority];
+    this.#waiting = waiting ?? new WaitingRequests(cluster, this.#breakers);
   }
 
   acquire(waiter: PoolWaiter): UpstreamExchange | undefined {
     const client = this.#withRoom();
-    if (client !== undefined) return client.exchange();
-    if (this.#waiting.add(waiter)) this.#dialForWaiting();
+    if (client !== undefined) return this.#waiting.admits(waiter) ? client.exchange() : undefined;
+    if (this.#waiting.add(waiter)) this.dialForWaiting();
     else this.#mayBeEmpty();
     return undefined;
   }
@@ -67,7 +79,7 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
 
   onRoom(client: Http2Client): void {
     while (client.hasRoom) {
-      const waiter = this.#waiting.take();
+      const waiter = this.#waiting.admit();
       if (waiter === undefined) break;
       waiter.onPoolReady(client.exchange());
     }
@@ -77,8 +89,8 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
   onClosed(client: Http2Client): void {
     const at = this.#clients.indexOf(client);
     if (at >= 0) this.#clients.splice(at, 1);
-    this.#counts.connections--;
-    this.#dialForWaiting();
+    this.#breakers.connections.give();
+    this.dialForWaiting();
     this.#mayBeEmpty();
   }
 
@@ -91,23 +103,22 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
     return undefined;
   }
 
-  // What waits fits on the connections under way, as far as this side's limit says: the peer's is not known yet.
-  #dialForWaiting(): void {
+  /** Opens what those who wait need, as far as circuit breakers allow. */
+  dialForWaiting(): void {
+    // What waits fits on the connections under way, as far as this side's limit says: the peer's is not known yet.
     const { maxConcurrentStreams } = this.#options;
     while (this.#connecting * maxConcurrentStreams < this.#waiting.size) {
       // A host without any connection may always have one, or its requests could never be served.
-      const none = this.#clients.length + this.#connecting === 0;
-      if (!none && this.#counts.connections >= this.#cluster.model.circuitBreakers.default.maxConnections) {
-        this.#cluster.stats.upstreamCxOverflow.inc();
-        return;
-      }
+      const room = mayConnect(this.#host, this.#breakers);
+      if (!room) this.#cluster.stats.upstreamCxOverflow.inc();
+      if (!room && this.#clients.length + this.#connecting > 0) return;
       this.#dial();
     }
   }
 
   #dial(): void {
     this.#connecting++;
-    this.#counts.connections++;
+    this.#breakers.connections.take();
     this.#host.dial(this.#dialOptions, {
       onConnected: (socket, peer) => {
         this.#connecting--;
@@ -115,7 +126,7 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
       },
       onFailed: (error) => {
         this.#connecting--;
-        this.#counts.connections--;
+        this.#breakers.connections.give();
         this.#waiting.fail(error, this.#connecting * this.#options.maxConcurrentStreams);
         this.#mayBeEmpty();
       },

@@ -2,6 +2,7 @@
 // address.
 import type { Clock } from "../../clock.ts";
 import type { UpstreamSource } from "../../telemetry/stream-info.ts";
+import type { Priority } from "../circuit-breakers.ts";
 import type { DialOptions, Host, UpstreamCluster } from "../cluster.ts";
 import { AutoPool } from "./auto-pool.ts";
 import type { HttpPool } from "./exchange.ts";
@@ -24,6 +25,7 @@ export interface RequestedServer {
  * @param alpn offered instead of the cluster's own, with the key that tells it from others
  * @param server undefined = the cluster's own name
  * @param source undefined = this machine's own address
+ * @param priority whose circuit breakers its requests and connections count against
  */
 export function poolOf(
   host: Host,
@@ -34,10 +36,12 @@ export function poolOf(
   server: RequestedServer | undefined,
   source: UpstreamSource | undefined,
   clock: Clock,
+  priority: Priority,
 ): HttpPool {
   const pools = (host.pools ??= new Map());
   const follows = cluster.model.http.protocol === "downstream" && downstream === "HTTP/2";
   let key = follows ? `h2,${alpnKey}` : alpnKey;
+  if (priority === "high") key = `high ${key}`;
   if (server !== undefined || source !== undefined) key = requestKey(key, server, source);
   const known = pools.get(key) as HttpPool | undefined;
   if (known !== undefined) return known;
@@ -50,7 +54,7 @@ export function poolOf(
   };
   // Names and sources are the clients' to choose, and many, so such a pool is forgotten with its last connection.
   const onEmpty = server === undefined && source === undefined ? undefined : (): unknown => pools.delete(key);
-  const pool = createPool(host, cluster, follows, options, clock, onEmpty);
+  const pool = createPool(host, cluster, follows, options, clock, priority, onEmpty);
   pools.set(key, pool);
   return pool;
 }
@@ -65,7 +69,7 @@ export function grpcPoolOf(host: Host, cluster: UpstreamCluster, clock: Clock): 
   const pools = (host.pools ??= new Map());
   const known = pools.get(grpcKey) as HttpPool | undefined;
   if (known !== undefined) return known;
-  const pool = new Http2Pool(host, cluster, { allowHalfOpen: false, alpnFallback: ["h2"] }, clock);
+  const pool = new Http2Pool(host, cluster, { allowHalfOpen: false, alpnFallback: ["h2"] }, clock, "default");
   pools.set(grpcKey, pool);
   return pool;
 }
@@ -76,12 +80,13 @@ function createPool(
   follows: boolean,
   offer: DialOptions,
   clock: Clock,
+  priority: Priority,
   onEmpty: (() => void) | undefined,
 ): HttpPool {
   const { protocol } = cluster.model.http;
-  if (protocol === "http2" || follows) return new Http2Pool(host, cluster, { ...offer, alpnFallback: ["h2"] }, clock, onEmpty);
-  if (protocol === "auto") return new AutoPool(host, cluster, { ...offer, alpnFallback: ["h2", "http/1.1"] }, clock, onEmpty);
-  return new Http1Pool(host, cluster, offer, clock, onEmpty);
+  if (protocol === "http2" || follows) return new Http2Pool(host, cluster, { ...offer, alpnFallback: ["h2"] }, clock, priority, onEmpty);
+  if (protocol === "auto") return new AutoPool(host, cluster, { ...offer, alpnFallback: ["h2", "http/1.1"] }, clock, priority, onEmpty);
+  return new Http1Pool(host, cluster, offer, clock, priority, onEmpty);
 }
 
 function requestKey(alpnKey: string, server: RequestedServer | undefined, source: UpstreamSource | undefined): string {

@@ -7,6 +7,7 @@ import type { Pending } from "../../identity/transport.ts";
 import type { TlsPeer, UpstreamSource } from "../../telemetry/stream-info.ts";
 import type { HeaderMap } from "../../wire/header-map.ts";
 import { Head } from "../../wire/http1-head.ts";
+import type { CircuitBreakers, Priority } from "../circuit-breakers.ts";
 import type { Host, UpstreamCluster } from "../cluster.ts";
 import type { HttpPool, PoolWaiter, RequestHead, ResponseHandler, UpstreamExchange } from "./exchange.ts";
 
@@ -17,24 +18,25 @@ export class TcpTunnelPool implements HttpPool {
   readonly #host: Host;
   readonly #cluster: UpstreamCluster;
   readonly #source: UpstreamSource | undefined;
+  readonly #breakers: CircuitBreakers;
   #dialing: Pending | undefined;
 
-  constructor(host: Host, cluster: UpstreamCluster, source: UpstreamSource | undefined) {
+  constructor(host: Host, cluster: UpstreamCluster, source: UpstreamSource | undefined, priority: Priority) {
+    this.#breakers = cluster.resources[priority];
     this.#host = host;
     this.#cluster = cluster;
     this.#source = source;
   }
 
   acquire(waiter: PoolWaiter): undefined {
-    const { stats, resources, model } = this.#cluster;
-    const counts = resources.default;
-    if (counts.connections >= model.circuitBreakers.default.maxConnections) {
-      stats.upstreamCxOverflow.inc();
+    const { connections } = this.#breakers;
+    if (connections.full) {
+      this.#cluster.stats.upstreamCxOverflow.inc();
       waiter.onPoolFailure(new ProxyError("upstream_overflow", { side: "upstream" }));
       return undefined;
     }
-    counts.connections++;
-    const leave = (): void => void counts.connections--;
+    connections.take();
+    const leave = (): void => connections.give();
     this.#dialing = this.#host.dial(
       { allowHalfOpen: true, source: this.#source },
       {
@@ -56,7 +58,7 @@ export class TcpTunnelPool implements HttpPool {
     if (this.#dialing === undefined) return;
     this.#dialing.cancel();
     this.#dialing = undefined;
-    this.#cluster.resources.default.connections--;
+    this.#breakers.connections.give();
   }
 
   drain(): void {

@@ -1,17 +1,25 @@
 // Requests that wait for a connection, within the cluster's circuit breakers and counted in its stats.
 import { ProxyError } from "../../error.ts";
-import type { ResourceCounts, UpstreamCluster } from "../cluster.ts";
+import type { CircuitBreakers } from "../circuit-breakers.ts";
+import type { Host, UpstreamCluster } from "../cluster.ts";
 import type { PoolWaiter } from "./exchange.ts";
+
+const overflow = new ProxyError("upstream_overflow", { side: "upstream" });
+
+/** Whether the cluster, and the host where it has a limit of its own, may have another connection. */
+export function mayConnect(host: Host, { connections, maxConnectionsPerHost }: CircuitBreakers): boolean {
+  return !connections.full && (maxConnectionsPerHost === undefined || host.activeConnections < maxConnectionsPerHost);
+}
 
 /** The queue of one pool. */
 export class WaitingRequests {
   readonly #cluster: UpstreamCluster;
-  readonly #counts: ResourceCounts;
+  readonly #breakers: CircuitBreakers;
   readonly #waiting: PoolWaiter[] = [];
 
-  constructor(cluster: UpstreamCluster) {
+  constructor(cluster: UpstreamCluster, breakers: CircuitBreakers) {
     this.#cluster = cluster;
-    this.#counts = cluster.resources.default;
+    this.#breakers = breakers;
   }
 
   /** Requests that wait. */
@@ -21,14 +29,14 @@ export class WaitingRequests {
 
   /** Queues a request, or tells it at once that too many wait: false. */
   add(waiter: PoolWaiter): boolean {
-    const { stats, model } = this.#cluster;
-    if (this.#counts.pendingRequests >= model.circuitBreakers.default.maxPendingRequests) {
+    const { stats } = this.#cluster;
+    if (this.#breakers.pendingRequests.full) {
       stats.upstreamRqPendingOverflow.inc();
-      waiter.onPoolFailure(new ProxyError("upstream_overflow", { side: "upstream" }));
+      waiter.onPoolFailure(overflow);
       return false;
     }
     this.#waiting.push(waiter);
-    this.#counts.pendingRequests++;
+    this.#breakers.pendingRequests.take();
     stats.upstreamRqPendingTotal.inc();
     stats.upstreamRqPendingActive.inc();
     return true;
@@ -39,6 +47,20 @@ export class WaitingRequests {
     const waiter = this.#waiting.shift();
     if (waiter !== undefined) this.#left();
     return waiter;
+  }
+
+  /** As `take`, but whoever max_requests keeps out hears of it. */
+  admit(): PoolWaiter | undefined {
+    for (let waiter = this.take(); waiter !== undefined; waiter = this.take()) if (this.admits(waiter)) return waiter;
+    return undefined;
+  }
+
+  /** Whether a request may go on a connection that has room; it hears of it when it may not. */
+  admits(waiter: PoolWaiter): boolean {
+    if (!this.#breakers.requests.full) return true;
+    this.#cluster.stats.upstreamRqActiveOverflow.inc();
+    waiter.onPoolFailure(overflow);
+    return false;
   }
 
   /** Takes a waiter out of the queue; false when it was not there. */
@@ -62,7 +84,7 @@ export class WaitingRequests {
   }
 
   #left(): void {
-    this.#counts.pendingRequests--;
+    this.#breakers.pendingRequests.give();
     this.#cluster.stats.upstreamRqPendingActive.dec();
   }
 }

@@ -63,19 +63,14 @@ export class MirrorRequest implements PoolWaiter, ResponseHandler {
   /** Picks a host and asks for a connection. */
   start(): void {
     const cluster = this.#cluster;
-    const { stats, resources, model } = cluster;
     const host = cluster.pick(ownCall);
     if (host === undefined) {
-      stats.upstreamCxNoneHealthy.inc();
+      cluster.stats.upstreamCxNoneHealthy.inc();
       return this.#finish(false);
     }
     this.#host = host;
-    if (resources.default.requests >= model.circuitBreakers.default.maxRequests) {
-      stats.upstreamRqPendingOverflow.inc();
-      return this.#finish(false);
-    }
     if (this.#complete) this.#deadline.set(this.#limits.timeoutMs);
-    const pool = poolOf(host, cluster, this.#head.info.protocol, undefined, "", undefined, undefined, this.#limits.clock);
+    const pool = poolOf(host, cluster, this.#head.info.protocol, undefined, "", undefined, undefined, this.#limits.clock, "default");
     this.#pool = pool;
     const client = pool.acquire(this);
     if (client !== undefined) this.onPoolReady(client);
@@ -123,7 +118,7 @@ export class MirrorRequest implements PoolWaiter, ResponseHandler {
     this.#pool = undefined;
     this.#client = client;
     this.#counted = true;
-    resources.default.requests++;
+    resources.default.requests.take();
     client.host.activeRequests++;
     client.host.onResult("connected");
     stats.upstreamRqTotal.inc();
@@ -235,7 +230,7 @@ export class MirrorRequest implements PoolWaiter, ResponseHandler {
   #release(): void {
     if (!this.#counted) return;
     this.#counted = false;
-    this.#cluster.resources.default.requests--;
+    this.#cluster.resources.default.requests.give();
     this.#cluster.stats.upstreamRqActive.dec();
     if (this.#client !== undefined) this.#client.host.activeRequests--;
   }

@@ -1,11 +1,11 @@
 // Whether a failed attempt may be made again: Envoy's retry conditions, compiled from the route's policy once, and the state
 // of one request's retries.
 import type { Clock, Timer } from "../../../clock.ts";
-import type { CircuitBreakerThresholds } from "../../../envoy/cluster/cluster.ts";
 import type { RateLimitedBackOff, RetryPolicy } from "../../../envoy/route/route.ts";
 import type { ProxyError } from "../../../error.ts";
 import { compileFieldMatcher } from "../../../match/header-matcher.ts";
-import type { Host, ResourceCounts, UpstreamCluster } from "../../../upstream/cluster.ts";
+import type { CircuitBreakers, Priority } from "../../../upstream/circuit-breakers.ts";
+import type { Host, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { HeaderMap } from "../../../wire/header-map.ts";
 
 /** A policy with its conditions as booleans. */
@@ -80,6 +80,7 @@ export function retriesReset(policy: CompiledRetryPolicy, error: ProxyError, req
 export class RetryState {
   readonly policy: CompiledRetryPolicy;
   readonly #cluster: UpstreamCluster;
+  readonly #breakers: CircuitBreakers;
   readonly #random: () => number;
   #left: number;
   #backOffs = 0;
@@ -92,9 +93,10 @@ export class RetryState {
   #tried: Set<Host> | undefined = undefined;
   #lastHost: Host | undefined = undefined;
 
-  constructor(policy: CompiledRetryPolicy, cluster: UpstreamCluster, random: () => number) {
+  constructor(policy: CompiledRetryPolicy, cluster: UpstreamCluster, random: () => number, priority: Priority = "default") {
     this.policy = policy;
     this.#cluster = cluster;
+    this.#breakers = cluster.resources[priority];
     this.#random = random;
     this.#left = policy.model.numRetries;
   }
@@ -146,12 +148,12 @@ export class RetryState {
   }
 
   #take(): RetryVerdict {
-    const { stats, resources, model } = this.#cluster;
+    const { stats } = this.#cluster;
     if (this.#left <= 0) {
       stats.upstreamRqRetryLimitExceeded.inc();
       return "limit";
     }
-    if (resources.default.retries >= maxRetries(model.circuitBreakers.default, resources.default)) {
+    if (this.#breakers.retries.full) {
       stats.upstreamRqRetryOverflow.inc();
       return "overflow";
     }
@@ -166,7 +168,7 @@ export class RetryState {
   release(): void {
     if (!this.#held) return;
     this.#held = false;
-    this.#cluster.resources.default.retries--;
+    this.#breakers.retries.give();
   }
 
   /** Calls `again` after the wait that the response asked for, or the back-off: fully jittered, base x 2^n, capped. Holds a slot of max_retries until `release`, as in Envoy. */
@@ -178,17 +180,10 @@ export class RetryState {
     // What was asked for is the least, with half as much again at random, so that not everybody comes back at once.
     const delayMs = askedMs === undefined ? this.#random() * cap : askedMs * (1 + this.#random() / 2);
     if (askedMs === undefined) this.#backOffs++;
-    this.#cluster.resources.default.retries++;
+    this.#breakers.retries.take();
     this.#held = true;
     return clock.after(delayMs, again);
   }
-}
-
-/** How many retries may be under way. */
-function maxRetries(thresholds: CircuitBreakerThresholds, counts: ResourceCounts): number {
-  const budget = thresholds.retryBudget;
-  if (budget === undefined) return thresholds.maxRetries;
-  return Math.max((budget.budgetPercent / 100) * (counts.requests + counts.pendingRequests), budget.minRetryConcurrency);
 }
 
 /** The wait that a response asks for; undefined when it does not, or for longer than is waited. */

@@ -8,6 +8,7 @@ import { isGrpc, outlierStatus } from "../../../http/grpc.ts";
 import type { HttpStream, TerminalFilter } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
+import type { Priority } from "../../../upstream/circuit-breakers.ts";
 import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { HttpPool, PoolWaiter, ResponseHandler, UpstreamExchange } from "../../../upstream/pool/exchange.ts";
 import { poolOf, type RequestedServer } from "../../../upstream/pool/pool-of.ts";
@@ -31,7 +32,6 @@ export interface RouterDeps extends MirrorDeps {
 
 const nothing = Buffer.alloc(0);
 const hashing: ReadonlySet<string> = new Set(["RING_HASH", "MAGLEV"]);
-const overflow = new ProxyError("upstream_overflow", { side: "upstream" });
 const protocolError = new ProxyError("upstream_protocol_error", { side: "upstream" });
 
 /** A request on its way to a cluster. */
@@ -43,6 +43,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   readonly #by: RequestRoute;
   readonly #cluster: UpstreamCluster;
   readonly #deps: RouterDeps;
+  readonly #priority: Priority;
   readonly #retry: RetryState | undefined;
   readonly #bodiless: boolean;
   readonly #timeoutMs: number;
@@ -89,13 +90,14 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const routePolicy = action.model.retryPolicy ?? route.virtualHost.retryPolicy;
     const controls = stream.internal ? takeControls(stream.headers, routePolicy) : noControls;
     this.#alternativeTimeoutStatus = controls.alternativeTimeoutStatus;
+    this.#priority = action.model.priority === "HIGH" ? "high" : "default";
     this.#timeoutMs =
       (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ??
       controls.timeoutMs ??
       action.model.timeoutMs;
     const policy = controls.retryPolicy ?? routePolicy;
     const compiled = policy === undefined || stream.upgrade !== "" ? undefined : compileRetryPolicy(policy);
-    this.#retry = compiled?.admits(stream.headers) === true ? new RetryState(compiled, cluster, deps.random) : undefined;
+    this.#retry = compiled?.admits(stream.headers) === true ? new RetryState(compiled, cluster, deps.random, this.#priority) : undefined;
     const perTryMs = controls.perTryTimeoutMs ?? policy?.perTryTimeoutMs ?? 0;
     // A try may not take longer than everything.
     this.#perTryTimeoutMs = this.#timeoutMs > 0 && perTryMs >= this.#timeoutMs ? 0 : perTryMs;
@@ -194,17 +196,11 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     info.upstreamHost = host.addressText;
     info.upstreamMetadata = host.metadata;
     if (this.#action.model.hostRewrite?.kind === "auto" && host.hostname !== "") rewriteHost(stream, this.#by, host.hostname);
-    const counts = cluster.resources.default;
-    if (counts.requests >= cluster.model.circuitBreakers.default.maxRequests) {
-      cluster.stats.upstreamRqPendingOverflow.inc();
-      this.#reply(resetReply(overflow, (this.#retry?.used ?? 0) > 0));
-      return;
-    }
     const { upstreamAlpn: alpn, upstreamAlpnKey: alpnKey } = stream;
     const { upstreamSource: source } = info.connection;
     const pool = this.#terminates
-      ? new TcpTunnelPool(host, cluster, source)
-      : poolOf(host, cluster, info.protocol, alpn, alpnKey, this.#server, source, this.#deps.clock);
+      ? new TcpTunnelPool(host, cluster, source, this.#priority)
+      : poolOf(host, cluster, info.protocol, alpn, alpnKey, this.#server, source, this.#deps.clock, this.#priority);
     this.#pool = pool;
     const client = pool.acquire(this);
     if (client !== undefined) this.#attach(client);
@@ -217,7 +213,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#pool = undefined;
     this.#client = client;
     this.#attached = true;
-    resources.default.requests++;
+    resources[this.#priority].requests.take();
     client.host.activeRequests++;
     client.host.onResult("connected");
     stats.upstreamRqTotal.inc();
@@ -596,7 +592,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#client = undefined;
     if (!this.#attached) return;
     this.#attached = false;
-    this.#cluster.resources.default.requests--;
+    this.#cluster.resources[this.#priority].requests.give();
     this.#cluster.stats.upstreamRqActive.dec();
     if (client !== undefined) client.host.activeRequests--;
     else if (this.#host !== undefined) this.#host.activeRequests--;

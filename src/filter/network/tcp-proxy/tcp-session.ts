@@ -96,8 +96,8 @@ export class TcpSession implements DialHandler, LbContext {
   }
 
   #connect(cluster: UpstreamCluster): void {
-    const { stats, resources, model } = cluster;
-    if (resources.default.connections >= model.circuitBreakers.default.maxConnections) {
+    const { stats, resources } = cluster;
+    if (resources.default.connections.full) {
       stats.upstreamCxOverflow.inc();
       return this.#refuse(flag.UO);
     }
@@ -109,7 +109,7 @@ export class TcpSession implements DialHandler, LbContext {
     this.#attempts++;
     this.#host = host;
     host.activeRequests++;
-    resources.default.connections++;
+    resources.default.connections.take();
     this.#info.upstreamHost = host.addressText;
     this.#info.upstreamMetadata = host.metadata;
     this.#info.attemptCount = this.#attempts;
@@ -120,7 +120,7 @@ export class TcpSession implements DialHandler, LbContext {
   #letGo(): void {
     if (this.#host === undefined || this.#cluster === undefined) return;
     this.#host.activeRequests--;
-    this.#cluster.resources.default.connections--;
+    this.#cluster.resources.default.connections.give();
     this.#host = undefined;
   }
 

@@ -4,6 +4,7 @@ import type { Clock } from "../../../../../src/clock.ts";
 import type { RetryPolicy } from "../../../../../src/envoy/route/route.ts";
 import { ProxyError, type ProxyErrorCode } from "../../../../../src/error.ts";
 import { compileRetryPolicy, RetryState, type RetryVerdict } from "../../../../../src/filter/http/router/retry-state.ts";
+import { CircuitBreakers } from "../../../../../src/upstream/circuit-breakers.ts";
 import type { UpstreamCluster } from "../../../../../src/upstream/cluster.ts";
 import { manualClock } from "../../../../support/manual-clock.ts";
 import { HeaderMap } from "../../../../../src/wire/header-map.ts";
@@ -12,14 +13,11 @@ const counter = { inc: () => undefined, add: () => undefined };
 
 /** Only what RetryState reads of a cluster. */
 function cluster(maxRetries = 3, more: object = {}, requests = 0): UpstreamCluster {
-  const counts = { connections: 0, pendingRequests: 0, requests, retries: 0 };
   const thresholds = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries, ...more };
   const stats = { upstreamRqRetry: counter, upstreamRqRetryLimitExceeded: counter, upstreamRqRetryOverflow: counter };
-  return {
-    stats,
-    resources: { default: counts, high: counts },
-    model: { circuitBreakers: { default: thresholds, high: thresholds } },
-  } as unknown as UpstreamCluster;
+  const breakers = new CircuitBreakers(thresholds);
+  for (let request = 0; request < requests; request++) breakers.requests.take();
+  return { stats, resources: { default: breakers, high: breakers } } as unknown as UpstreamCluster;
 }
 
 function state(retryOn: readonly string[], more: Partial<RetryPolicy> = {}, maxRetries = 3, of = cluster(maxRetries)): RetryState {
@@ -171,7 +169,7 @@ test("a retry holds its slot of max_retries until its own result, and gives it b
   second.schedule(clock, () => undefined);
   second.release();
   second.release();
-  assert.equal(shared.resources.default.retries, 0);
+  assert.equal(shared.resources.default.retries.count, 0);
 });
 
 for (const [requests, allowed] of [
