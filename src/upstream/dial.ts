@@ -1,7 +1,7 @@
 // Opens connections to the hosts of one cluster: TCP or pipe, then TLS, within the connect timeout, with the cluster's
 // socket options and stats. It keeps no connection; pools and relays own what they get.
 import { connect, isIP, Socket } from "node:net";
-import type { NetConnectOpts, TcpNetConnectOpts } from "node:net";
+import type { NetConnectOpts } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Clock, Timer } from "../clock.ts";
 import type { Address, SocketAddress } from "../envoy/address.ts";
@@ -11,7 +11,9 @@ import type { HandshakeHandler, Pending } from "../identity/transport.ts";
 import type { DescriptorGuard } from "../net/descriptor-guard.ts";
 import { connectError, lacksDescriptor } from "../net/errno.ts";
 import { openSourceSocket } from "../net/open-socket.ts";
+import { setKeepalive, type Keepalive } from "../net/tcp-keepalive.ts";
 import type { TlsPeer, UpstreamSource } from "../telemetry/stream-info.ts";
+import { raceAddresses } from "./address-race.ts";
 import type { ClusterStats, DialHandler, DialOptions } from "./cluster.ts";
 import type { Dialer, DialTarget } from "./host.ts";
 
@@ -48,7 +50,10 @@ class Dial implements Pending, HandshakeHandler {
   readonly #startMs: number;
   readonly #descriptors: DescriptorGuard | undefined;
   readonly #timer: Timer;
-  readonly #socket: Socket;
+  /** Absent while several addresses are called. */
+  #socket: Socket | undefined;
+  #race: Pending | undefined;
+  readonly #keepalive: Keepalive | undefined;
   /** What was handed over: the TCP socket, or the TLS socket on it. */
   #connected: Socket | undefined;
   #handshake: Pending | undefined;
@@ -74,11 +79,29 @@ class Dial implements Pending, HandshakeHandler {
     stats.upstreamCxActive.inc();
     host.counts.cxTotal++;
     host.counts.cxActive++;
-    this.#socket = this.#open(profile);
-    this.#socket.on("error", (error) => this.#onError(error));
-    this.#socket.once("connect", () => this.#onConnect());
-    this.#socket.once("close", () => this.#onClose());
+    this.#keepalive = profile.tcpKeepalive;
     this.#timer = clock.after(profile.connectTimeoutMs, () => this.#onTimeout());
+    const { address, additionalAddresses } = host;
+    // From a given source only the addresses of its family can be reached, and connectFrom takes the first.
+    if ("pipe" in address || additionalAddresses.length === 0 || options.source !== undefined) {
+      this.#own(this.#open(profile)).once("connect", () => this.#onConnect());
+      return;
+    }
+    const open = (one: SocketAddress): Socket => connect(connectOptions(one, profile, options.allowHalfOpen));
+    this.#race = raceAddresses([address, ...additionalAddresses], open, clock, {
+      onConnect: (socket) => {
+        this.#own(socket);
+        this.#onConnect();
+      },
+      onFailed: (error) => this.#fail(connectError(error)),
+    });
+  }
+
+  #own(socket: Socket): Socket {
+    this.#socket = socket;
+    socket.on("error", (error) => this.#onError(error));
+    socket.once("close", () => this.#onClose());
+    return socket;
   }
 
   cancel(): void {
@@ -90,8 +113,8 @@ class Dial implements Pending, HandshakeHandler {
     try {
       const { source } = this.#options;
       if (source !== undefined && reachableFrom(source, this.#host.address))
-        return connectFrom(source, this.#host, profile, this.#options.allowHalfOpen);
-      return connect(connectOptions(this.#host, profile, this.#options.allowHalfOpen));
+        return connectFrom(source, this.#host, this.#options.allowHalfOpen);
+      return connect(connectOptions(this.#host.address, profile, this.#options.allowHalfOpen));
     } catch (thrown) {
       process.nextTick(() => this.#fail(connectError(thrown)));
       return new Socket();
@@ -99,10 +122,12 @@ class Dial implements Pending, HandshakeHandler {
   }
 
   #onConnect(): void {
-    if (this.#state !== "connecting") return;
+    const socket = this.#socket;
+    if (this.#state !== "connecting" || socket === undefined) return;
+    if (this.#keepalive !== undefined && !("pipe" in this.#host.address)) setKeepalive(socket, this.#keepalive);
     const { tls } = this.#host.transport;
-    if (tls === undefined) return this.#succeed(this.#socket, undefined, "");
-    this.#handshake = tls.handshake(this.#socket, this.#options, this);
+    if (tls === undefined) return this.#succeed(socket, undefined, "");
+    this.#handshake = tls.handshake(socket, this.#options, this);
   }
 
   onSecure(socket: TLSSocket, peer: TlsPeer, alpn: string): void {
@@ -150,7 +175,8 @@ class Dial implements Pending, HandshakeHandler {
     this.#count();
     this.#timer.cancel();
     this.#handshake?.cancel();
-    this.#socket.destroy();
+    this.#race?.cancel();
+    this.#socket?.destroy();
   }
 
   // A TLS socket closes the TCP socket below it, so this one event ends every connection that was handed over.
@@ -163,7 +189,8 @@ class Dial implements Pending, HandshakeHandler {
     this.#host.counts.cxActive--;
     this.#stats.upstreamCxActive.dec();
     this.#stats.upstreamCxDestroy.inc();
-    if (endedByPeer(this.#connected ?? this.#socket)) this.#stats.upstreamCxDestroyRemote.inc();
+    const socket = this.#connected ?? this.#socket;
+    if (socket !== undefined && endedByPeer(socket)) this.#stats.upstreamCxDestroyRemote.inc();
     else this.#stats.upstreamCxDestroyLocal.inc();
   }
 }
@@ -173,12 +200,11 @@ function endedByPeer(socket: Socket): boolean {
   return socket.readableEnded || (socket.errored as NodeJS.ErrnoException | null)?.syscall !== undefined;
 }
 
-function connectOptions(host: DialTarget, profile: DialProfile, allowHalfOpen: boolean): NetConnectOpts {
-  const { address } = host;
+function connectOptions(address: Address, profile: DialProfile, allowHalfOpen: boolean): NetConnectOpts {
   // A leading @ is Envoy's (and ss's) way to write Linux' abstract namespace.
   if ("pipe" in address) return { path: address.pipe.startsWith("@") ? `\0${address.pipe.slice(1)}` : address.pipe, allowHalfOpen };
   if (isIP(address.address) === 0) throw new Error(`${address.address} is not an IP address`);
-  const { sourceAddress, extraSourceAddresses, tcpKeepalive } = profile;
+  const { sourceAddress, extraSourceAddresses } = profile;
   const sources = sourceAddress === undefined ? [] : [sourceAddress, ...extraSourceAddresses];
   // An address of the other family cannot be bound; Istio lists an IPv6 source beside 127.0.0.6 as an extra for that case.
   const bind = sources.find((source) => isIP(source.address) === isIP(address.address));
@@ -187,11 +213,8 @@ function connectOptions(host: DialTarget, profile: DialProfile, allowHalfOpen: b
     port: address.port,
     allowHalfOpen,
     noDelay: true,
-    // A source address belongs to one family, so with one there is nothing to choose from.
-    ...(bind === undefined ? attempts(address, host.additionalAddresses) : { autoSelectFamily: false }),
+    autoSelectFamily: false,
     ...(bind === undefined ? {} : { localAddress: bind.address, ...(bind.port === 0 ? {} : { localPort: bind.port }) }),
-    // Node sets the idle time only; interval and probe count stay the system's.
-    ...(tcpKeepalive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: tcpKeepalive.timeMs }),
   };
 }
 
@@ -203,7 +226,7 @@ function reachableFrom(source: UpstreamSource, address: Address): boolean {
 const isLoopback = (ip: string): boolean => ip === "::1" || ip.startsWith("127.");
 
 // The options that a source takes come before bind, so the socket is made first and then connected by Node.
-function connectFrom(source: UpstreamSource, host: DialTarget, profile: DialProfile, allowHalfOpen: boolean): Socket {
+function connectFrom(source: UpstreamSource, host: DialTarget, allowHalfOpen: boolean): Socket {
   const first = host.address as SocketAddress;
   const family = isIP(source.ip);
   // Beside the source no address of the other family can be reached.
@@ -212,24 +235,7 @@ function connectFrom(source: UpstreamSource, host: DialTarget, profile: DialProf
     throw Object.assign(new Error(`${first.address} cannot be reached from ${source.ip}`), { code: "EAFNOSUPPORT" });
   const opened = openSourceSocket(source);
   if (!opened.ok) throw opened.error;
-  const { tcpKeepalive } = profile;
   // Without manualStart Node would read from the descriptor before it is connected.
   const made = { fd: opened.fd, manualStart: true, allowHalfOpen, noDelay: true, autoSelectFamily: false };
-  const keepAlive = tcpKeepalive === undefined ? {} : { keepAlive: true, keepAliveInitialDelay: tcpKeepalive.timeMs };
-  return connect({ ...made, ...keepAlive, host: address.address, port: address.port } as NetConnectOpts);
-}
-
-// Envoy's happy eyeballs wait as long before the next address.
-const attemptTimeoutMs = 300;
-
-/** How several addresses of one host are tried: by Node, in turn, which wants them as the answer to a lookup. */
-function attempts(first: SocketAddress, more: readonly SocketAddress[]): Partial<TcpNetConnectOpts> {
-  if (more.length === 0) return { autoSelectFamily: false };
-  const all = [first, ...more].map(({ address }) => ({ address, family: isIP(address) }));
-  return {
-    host: "endpoint",
-    lookup: (_name, _options, answer) => answer(null, all),
-    autoSelectFamily: true,
-    autoSelectFamilyAttemptTimeout: attemptTimeoutMs,
-  };
+  return connect({ ...made, host: address.address, port: address.port } as NetConnectOpts);
 }

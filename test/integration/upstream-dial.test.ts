@@ -13,6 +13,8 @@ import type { Clock } from "../../src/clock.ts";
 import type { Cluster } from "../../src/envoy/cluster/cluster.ts";
 import type { UpstreamTlsContext } from "../../src/envoy/tls/tls.ts";
 import type { ProxyError } from "../../src/error.ts";
+import { socketFd } from "../../src/net/descriptor.ts";
+import { loadLibc } from "../../src/net/native.ts";
 import { createClientTransport } from "../../src/identity/client-transport.ts";
 import { SecretStore } from "../../src/identity/secret-store.ts";
 import type { Pending } from "../../src/identity/transport.ts";
@@ -198,6 +200,30 @@ suite("dialling", () => {
     outcome.socket.resume();
     await closed(outcome.socket);
     assert.deepEqual(remotes, ["::1"]);
+  });
+
+  test("keepalive has the cluster's silence, interval and number of probes", async (t) => {
+    const libc = loadLibc();
+    if (libc === undefined) return t.skip("libc cannot be called here");
+    const port = await listen(createServer((socket) => void socket.on("error", () => {})));
+    const keepalive = { timeMs: 11_000, intervalMs: 7_000, probes: 4 };
+    const option = (socket: Socket, level: number, name: number): number => {
+      const value = new Uint32Array(new ArrayBuffer(4));
+      const length = new Uint32Array(new ArrayBuffer(4)).fill(4);
+      const at = (view: Uint32Array): number => libc.address(new Uint8Array(view.buffer));
+      assert.equal(libc.getsockopt(socketFd(socket), level, name, at(value), at(length)), 0);
+      return value[0]!;
+    };
+    const options = (socket: Socket): readonly number[] => [option(socket, 1, 9), ...[4, 5, 6].map((name) => option(socket, 6, name))];
+    for (const [over, expected] of [
+      [{ tcpKeepalive: keepalive }, [1, 11, 7, 4]],
+      [{}, [0, 7200, 75, 9]],
+    ] as const) {
+      const outcome = await bench({ ...at(`127.0.0.1:${port}`), ...over }).dial();
+      assert.ok("socket" in outcome);
+      assert.deepEqual(options(outcome.socket), expected);
+      outcome.socket.destroy();
+    }
   });
 
   test("reaches a pipe", async () => {
