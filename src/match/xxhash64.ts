@@ -55,6 +55,11 @@ export function xxHash64(text: string, seed: Hash64 = zero): Hash64 {
   return { hi: h.hi >>> 0, lo: h.lo >>> 0 };
 }
 
+/** The value modulo a size up to 2^26, so that no product reaches 2^53. */
+export function remainder({ hi, lo }: Hash64, size: number): number {
+  return ((hi % size) * (0x100000000 % size) + lo) % size;
+}
+
 /** 16 lower-case hex digits. */
 export function hashToHex(hash: Hash64): string {
   return hash.hi.toString(16).padStart(8, "0") + hash.lo.toString(16).padStart(8, "0");

@@ -22,6 +22,7 @@ export function createClusterStats(scope: StatsScope): ClusterStats {
     upstreamCxDestroyRemote: scope.counter("upstream_cx_destroy_remote"),
     upstreamCxDestroyWithActiveRq: scope.counter("upstream_cx_destroy_with_active_rq"),
     upstreamCxIdleTimeout: scope.counter("upstream_cx_idle_timeout"),
+    upstreamCxMaxDurationReached: scope.counter("upstream_cx_max_duration_reached"),
     upstreamCxMaxRequests: scope.counter("upstream_cx_max_requests"),
     upstreamCxNoneHealthy: scope.counter("upstream_cx_none_healthy"),
     upstreamCxOverflow: scope.counter("upstream_cx_overflow"),

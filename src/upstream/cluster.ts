@@ -5,6 +5,7 @@ import type { Address, Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { Locality } from "../envoy/cluster/endpoint.ts";
 import type { ProxyError } from "../error.ts";
+import type { Hash64 } from "../match/xxhash64.ts";
 import type { CircuitBreakers, Priority } from "./circuit-breakers.ts";
 import type { Pending } from "../identity/transport.ts";
 import type { Http2Stats } from "../net/http2/http2-stats.ts";
@@ -16,8 +17,8 @@ import type { HeaderMap } from "../wire/header-map.ts";
 export interface LbContext {
   readonly downstream: ConnectionInfo | undefined;
   readonly headers: HeaderMap | undefined;
-  /** 32-bit hash of the route's hash policy, undefined when none applies. */
-  readonly hash: number | undefined;
+  /** Hash of the route's hash policy, undefined when none applies. */
+  readonly hash: Hash64 | undefined;
   /** Subset to choose from; empty = all. */
   readonly metadataMatch: Readonly<Record<string, unknown>>;
   /** Hosts already tried (retry_host_predicate previous_hosts), with how often to pick again. */
@@ -41,6 +42,7 @@ export interface ClusterStats {
   readonly upstreamCxDestroyWithActiveRq: Counter;
   readonly upstreamCxIdleTimeout: Counter;
   readonly upstreamCxMaxRequests: Counter;
+  readonly upstreamCxMaxDurationReached: Counter;
   readonly upstreamCxNoneHealthy: Counter;
   readonly upstreamCxOverflow: Counter;
   readonly upstreamCxProtocolError: Counter;

@@ -1,9 +1,9 @@
 // Decoder of cluster.v3.Cluster; how it balances and how it speaks HTTP are decoded beside it.
 import { isIP } from "node:net";
 import { decodeMetadata, decodeSocketAddress, decodeTcpKeepalive, type SocketAddress, type TcpKeepalive } from "../address.ts";
-import type { CircuitBreakerThresholds, Cluster, DiscoveryType, TransportSocketMatch } from "./cluster.ts";
+import type { CircuitBreakerThresholds, Cluster, DiscoveryType, LbPolicy, TransportSocketMatch } from "./cluster.ts";
 import { decodeClusterHttp } from "./cluster-http.ts";
-import { decodeClusterLb } from "./cluster-lb.ts";
+import { decodeClusterLb, decodeConsistentHashing } from "./cluster-lb.ts";
 import { openAny } from "../decode/any.ts";
 import { type Decoder, map } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
@@ -138,6 +138,7 @@ const decodeCommonLb = message("envoy.config.cluster.v3.Cluster.CommonLbConfig",
     healthyPanicThreshold: m.field("healthy_panic_threshold", decodePercent, 50),
     localityWeightedLb: m.field("locality_weighted_lb_config", presence, false),
     failTrafficOnPanic: m.field("zone_aware_lb_config", decodeZoneAware, false),
+    hashing: m.field("consistent_hashing_lb_config", decodeConsistentHashing, {}),
     ignoreNewHosts: m.field("ignore_new_hosts_until_first_hc", bool, false),
   };
 });
@@ -194,6 +195,7 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
   const commonLb = m.field("common_lb_config", decodeCommonLb, {
     healthyPanicThreshold: 50,
     localityWeightedLb: false,
+    hashing: {},
     ignoreNewHosts: false,
     failTrafficOnPanic: false,
   });
@@ -204,7 +206,7 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     edsServiceName: m.field("eds_cluster_config", decodeEdsConfig, "") || name,
     ...m.maybe("loadAssignment", "load_assignment", decodeClusterLoadAssignment),
     connectTimeoutMs: m.field("connect_timeout", positiveDuration, 5000),
-    lbPolicy: balancing.lbPolicy,
+    lbPolicy: hashesHosts(balancing.lbPolicy) ? { ...balancing.lbPolicy, ...commonLb.hashing } : balancing.lbPolicy,
     healthyPanicThreshold: commonLb.healthyPanicThreshold,
     localityWeightedLb: balancing.localityWeightedLb || commonLb.localityWeightedLb,
     circuitBreakers: m.field("circuit_breakers", decodeCircuitBreakers, { default: defaultThresholds, high: defaultThresholds }),
@@ -228,6 +230,8 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
   checkCluster(cluster, m);
   return cluster;
 });
+
+const hashesHosts = ({ kind }: LbPolicy): boolean => kind === "RING_HASH" || kind === "MAGLEV";
 
 function healthChecks(m: Fields): Pick<Cluster, "healthCheck" | "ignoreHealthOnHostRemoval"> {
   // Envoy, too, takes one only.

@@ -1,5 +1,5 @@
 // Decoders of a cluster's load-balancing policy: the old lb_policy with its own settings, and the extension list that replaces it.
-import type { LbPolicy, SlowStart } from "./cluster.ts";
+import type { HashingSettings, LbPolicy, SlowStart } from "./cluster.ts";
 import { anyOf, typedExtension, unsupportedType } from "../decode/any.ts";
 import { type Decoder, describe } from "../decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "../decode/message.ts";
@@ -23,12 +23,11 @@ const newHashFunction = enumeration({ DEFAULT_HASH: 0, XX_HASH: 1, MURMUR_HASH_2
 const roundRobin: LbPolicy = { kind: "ROUND_ROBIN" };
 
 function ringHash(m: Fields, functions: Decoder<string>): LbPolicy {
-  if (m.field("hash_function", functions, "XX_HASH") === "MURMUR_HASH_2")
-    m.at.warn("is not honoured: the ring is hashed with xxHash", "hash_function");
+  const murmur = m.field("hash_function", functions, "XX_HASH") === "MURMUR_HASH_2";
   const minimumRingSize = m.field("minimum_ring_size", ringSize, 1024);
   const maximumRingSize = m.field("maximum_ring_size", ringSize, maxRingSize);
   if (minimumRingSize > maximumRingSize) m.at.error(`above maximum_ring_size ${maximumRingSize}`, "minimum_ring_size");
-  return { kind: "RING_HASH", minimumRingSize, maximumRingSize };
+  return { kind: "RING_HASH", minimumRingSize, maximumRingSize, ...(murmur ? { murmur } : {}) };
 }
 
 function maglev(m: Fields): LbPolicy {
@@ -104,9 +103,26 @@ const withLocality = (m: Fields, lbPolicy: LbPolicy): LoadBalancing => ({
   lbPolicy,
   localityWeightedLb: m.field("locality_lb_config", decodeLocality, false),
 });
-const flat = (decoder: Decoder<LbPolicy>): Decoder<LoadBalancing> => {
-  return (json, at) => ({ lbPolicy: decoder(json, at), localityWeightedLb: false });
-};
+
+const balanceFactor = integer(100, 0xffff_ffff);
+function hashing(m: Fields): { readonly hashing?: HashingSettings } {
+  const useHostname = m.field("use_hostname_for_hashing", bool, false);
+  const factor = m.field("hash_balance_factor", balanceFactor, 0);
+  return useHostname || factor > 0 ? { hashing: { useHostname, balanceFactor: factor } } : {};
+}
+const decodeNewHashing = message("envoy.extensions.load_balancing_policies.common.v3.ConsistentHashingLbConfig", hashing);
+const decodeOldHashing = message("envoy.config.cluster.v3.Cluster.CommonLbConfig.ConsistentHashingLbConfig", hashing);
+
+/** `common_lb_config.consistent_hashing_lb_config`, for the policies that hash. */
+export const decodeConsistentHashing: Decoder<{ readonly hashing?: HashingSettings }> = decodeOldHashing;
+
+// Settings of both messages; those of ring_hash itself are the older ones.
+function hashed(m: Fields, lbPolicy: LbPolicy, older: { readonly hashing?: HashingSettings }): LoadBalancing {
+  return {
+    lbPolicy: { ...lbPolicy, ...older, ...m.field("consistent_hashing_lb_config", decodeNewHashing, {}) },
+    localityWeightedLb: m.has("locality_weighted_lb_config"),
+  };
+}
 const decodeClusterProvided = emptyMessage("envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided");
 
 const decodeWrrLocality = message("envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality", (m) => ({
@@ -126,11 +142,12 @@ const policies: Readonly<Record<string, Decoder<LoadBalancing>>> = {
   "envoy.extensions.load_balancing_policies.random.v3.Random": message("envoy.extensions.load_balancing_policies.random.v3.Random", (m) =>
     withLocality(m, { kind: "RANDOM" }),
   ),
-  "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash": flat(
-    message("envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash", (m) => ringHash(m, newHashFunction)),
+  "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash": message(
+    "envoy.extensions.load_balancing_policies.ring_hash.v3.RingHash",
+    (m) => hashed(m, ringHash(m, newHashFunction), hashing(m)),
   ),
-  "envoy.extensions.load_balancing_policies.maglev.v3.Maglev": flat(
-    message("envoy.extensions.load_balancing_policies.maglev.v3.Maglev", maglev),
+  "envoy.extensions.load_balancing_policies.maglev.v3.Maglev": message("envoy.extensions.load_balancing_policies.maglev.v3.Maglev", (m) =>
+    hashed(m, maglev(m), {}),
   ),
   "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality": decodeWrrLocality,
   "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided": (json, at) => {

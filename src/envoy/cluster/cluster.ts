@@ -20,6 +20,14 @@ export interface SlowStart {
   readonly minWeightPercent: number;
 }
 
+/** consistent_hashing_lb_config. */
+export interface HashingSettings {
+  /** Hosts are hashed by hostname in place of address. */
+  readonly useHostname: boolean;
+  /** A host may have so many percent of the average active requests; 0 = any number. */
+  readonly balanceFactor: number;
+}
+
 /** Load-balancing policies; RING_HASH and MAGLEV need a hash policy to be more than random. */
 export type LbPolicy =
   | { readonly kind: "ROUND_ROBIN"; readonly slowStart?: SlowStart }
@@ -33,8 +41,15 @@ export type LbPolicy =
       readonly slowStart?: SlowStart;
     }
   | { readonly kind: "RANDOM" }
-  | { readonly kind: "RING_HASH"; readonly minimumRingSize: number; readonly maximumRingSize: number }
-  | { readonly kind: "MAGLEV"; readonly tableSize: number }
+  | {
+      readonly kind: "RING_HASH";
+      readonly minimumRingSize: number;
+      readonly maximumRingSize: number;
+      /** hash_function MURMUR_HASH_2 in place of xxHash. */
+      readonly murmur?: true;
+      readonly hashing?: HashingSettings;
+    }
+  | { readonly kind: "MAGLEV"; readonly tableSize: number; readonly hashing?: HashingSettings }
   | { readonly kind: "CLUSTER_PROVIDED" };
 
 /** One priority's circuit breaker limits (Envoy's defaults 1024/1024/1024/3). */

@@ -16,8 +16,8 @@ interface PolicyHash {
 type PolicyHasher = (request: RouteRequest, info: StreamInfo) => PolicyHash | undefined;
 
 /**
- * Compiles a route's hash policies; undefined when there is none. The result is the high half of Envoy's 64-bit hash:
- * rings are ordered by it, so that it picks the host that Envoy would.
+ * Compiles a route's hash policies; undefined when there is none. The result is Envoy's hash, so that it picks the host that
+ * Envoy would.
  */
 export function compileHashPolicies(models: readonly HashPolicy[]): CompiledForward["hash"] {
   if (models.length === 0) return undefined;
@@ -40,7 +40,7 @@ export function compileHashPolicies(models: readonly HashPolicy[]): CompiledForw
       }
       if (terminal && found) break;
     }
-    const hash = found ? hi >>> 0 : undefined;
+    const hash = found ? { hi: hi >>> 0, lo: lo >>> 0 } : undefined;
     return setCookie === undefined ? { hash } : { hash, setCookie };
   };
 }

@@ -1,6 +1,7 @@
 // Contract of compiled routes: what the connection manager and the router see of a RouteConfiguration.
 import type { ForwardAction, MirrorPolicy, Route, VirtualHost } from "../../envoy/route/route.ts";
 import type { Issue } from "../../error.ts";
+import type { Hash64 } from "../../match/xxhash64.ts";
 import type { StreamInfo } from "../../telemetry/stream-info.ts";
 import type { HeaderMap } from "../../wire/header-map.ts";
 
@@ -47,13 +48,13 @@ export interface CompiledForward {
   readonly rewritePath: ((path: string) => string) | undefined;
   /** The host to send upstream, or undefined when it stays. `auto` is resolved by the router. */
   readonly rewriteHost: ((request: RouteRequest) => string | undefined) | undefined;
-  /** Hash of the route's hash policies (the high 32 bits of Envoy's); `setCookie` is to be added to the response when a cookie was generated. */
+  /** Hash of the route's hash policies ; `setCookie` is to be added to the response when a cookie was generated. */
   readonly hash:
     | ((
         request: RouteRequest,
         info: StreamInfo,
         random: () => number,
-      ) => { readonly hash: number | undefined; readonly setCookie?: string })
+      ) => { readonly hash: Hash64 | undefined; readonly setCookie?: string })
     | undefined;
 }
 

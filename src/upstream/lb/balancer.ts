@@ -2,6 +2,8 @@
 // balancer belongs to one list of hosts and is replaced whole when the list or a host's health changes.
 import type { LbPolicy } from "../../envoy/cluster/cluster.ts";
 import type { Locality } from "../../envoy/cluster/endpoint.ts";
+import type { Metadata } from "../../envoy/address.ts";
+import { remainder, type Hash64 } from "../../match/xxhash64.ts";
 import { EdfSchedule } from "./edf.ts";
 import type { Candidate, HostPicker, Random } from "./host-picker.ts";
 import { createHostPicker } from "./policy.ts";
@@ -37,7 +39,7 @@ export interface BalancerOptions {
 
 /** What a pick may look at. */
 export interface PickRequest<H> {
-  readonly hash: number | undefined;
+  readonly hash: Hash64 | undefined;
   readonly avoid: ReadonlySet<H> | undefined;
   readonly avoidAttempts: number;
 }
@@ -97,11 +99,11 @@ class PriorityBalancer<H> implements Balancer<H> {
     }
   }
 
-  #choose(hash: number | undefined): HostPicker<H> | undefined {
+  #choose(hash: Hash64 | undefined): HostPicker<H> | undefined {
     const choices = this.#choices;
     if (choices.length < 2) return choices[0]?.picker;
     // The same hash has to end in the same priority, or it could not end on the same host.
-    let drawn = hash === undefined ? Math.floor(this.#random() * 100) : hash % 100;
+    let drawn = hash === undefined ? Math.floor(this.#random() * 100) : remainder(hash, 100);
     for (const choice of choices) {
       if (drawn < choice.percent) return choice.picker;
       drawn -= choice.percent;
@@ -137,28 +139,41 @@ function createGroupPicker<H extends PlacedHost>(
 }
 
 /** A host with its locality's weight worked into its own: hashing policies know one weight only. */
-interface Shadow<H> extends Candidate {
+class Shadow<H extends PlacedHost> implements Candidate {
   readonly host: H;
+  readonly weight: number;
+
+  constructor(host: H, weight: number) {
+    this.host = host;
+    this.weight = weight;
+  }
+  get addressText(): string {
+    return this.host.addressText;
+  }
+  get hostname(): string {
+    return this.host.hostname ?? "";
+  }
+  get metadata(): Metadata {
+    return this.host.metadata ?? {};
+  }
+  get activeRequests(): number {
+    return this.host.activeRequests;
+  }
 }
 
 function shadowsOf<H extends PlacedHost>(locality: { readonly hosts: readonly H[]; readonly weight: number }): readonly Shadow<H>[] {
   const sum = locality.hosts.reduce((total, host) => total + host.weight, 0);
-  return locality.hosts.map((host) => ({
-    host,
-    addressText: host.addressText,
-    weight: (locality.weight * host.weight) / sum,
-    activeRequests: 0,
-  }));
+  return locality.hosts.map((host) => new Shadow(host, (locality.weight * host.weight) / sum));
 }
 
-class Shadowed<H> implements HostPicker<H> {
+class Shadowed<H extends PlacedHost> implements HostPicker<H> {
   readonly #inner: HostPicker<Shadow<H>>;
 
   constructor(inner: HostPicker<Shadow<H>>) {
     this.#inner = inner;
   }
 
-  pick(hash: number | undefined, attempt: number): H {
+  pick(hash: Hash64 | undefined, attempt: number): H {
     return this.#inner.pick(hash, attempt).host;
   }
 }
@@ -176,7 +191,7 @@ class LocalityPicker<H> implements HostPicker<H> {
     this.#schedule = schedule;
   }
 
-  pick(hash: number | undefined, attempt: number): H {
+  pick(hash: Hash64 | undefined, attempt: number): H {
     return (this.#pickers[this.#schedule.next()] as HostPicker<H>).pick(hash, attempt);
   }
 }

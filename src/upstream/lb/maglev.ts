@@ -1,29 +1,39 @@
 // Maglev (Eisenbud et al., NSDI 2016, section 3.4): a fixed table filled by the hosts in turn, each by its own permutation
 // and as often as its weight asks; few entries move when a host leaves.
-import { xxHash64 } from "../../match/xxhash64.ts";
+import type { HashingSettings } from "../../envoy/cluster/cluster.ts";
+import { remainder, xxHash64 } from "../../match/xxhash64.ts";
 import type { Hash64 } from "../../match/xxhash64.ts";
+import { anyHash, hashKeyOf, normalizedWeights } from "./hashing.ts";
 import type { Candidate, HostPicker, Random } from "./host-picker.ts";
 
 const seedOfSkip: Hash64 = { hi: 0, lo: 1 };
 
 /** Makes a table. `tableSize`: a prime, Envoy's default 65537. */
-export function createMaglevPicker<H extends Candidate>(hosts: readonly H[], tableSize: number, random: Random): HostPicker<H> {
-  const heaviest = Math.max(...hosts.map((host) => host.weight));
-  const fillers = hosts.map((host, index) => ({
-    index,
-    offset: remainder(xxHash64(host.addressText), tableSize),
-    skip: remainder(xxHash64(host.addressText, seedOfSkip), tableSize - 1) + 1,
-    weight: host.weight / heaviest,
-    tried: 0,
-    due: 0,
-  }));
+export function createMaglevPicker<H extends Candidate>(
+  hosts: readonly H[],
+  tableSize: number,
+  hashing: HashingSettings,
+  random: Random,
+): HostPicker<H> {
+  const weights = normalizedWeights(hosts);
+  const heaviest = Math.max(...weights);
+  const fillers = hosts.map((host, index) => {
+    const key = hashKeyOf(host, hashing);
+    return {
+      index,
+      offset: remainder(xxHash64(key), tableSize),
+      skip: remainder(xxHash64(key, seedOfSkip), tableSize - 1) + 1,
+      weight: weights[index] ?? 0,
+      tried: 0,
+      target: 0,
+    };
+  });
   const table = new Int32Array(tableSize).fill(-1);
-  for (let filled = 0; filled < tableSize;) {
+  for (let filled = 0, round = 1; filled < tableSize; round++) {
     for (const filler of fillers) {
       // A host of half the greatest weight has its turn every second round.
-      filler.due += filler.weight;
-      if (filler.due < 1) continue;
-      filler.due -= 1;
+      if (round * filler.weight < filler.target) continue;
+      filler.target += heaviest;
       let slot: number;
       do {
         slot = (filler.offset + filler.skip * filler.tried++) % tableSize;
@@ -33,11 +43,6 @@ export function createMaglevPicker<H extends Candidate>(hosts: readonly H[], tab
     }
   }
   return new Table(hosts, table, random);
-}
-
-// A 64-bit value modulo a table size; sizes stay below 5,000,011, so no product reaches 2^53.
-function remainder(value: Hash64, size: number): number {
-  return ((value.hi % size) * (0x100000000 % size) + value.lo) % size;
 }
 
 class Table<H> implements HostPicker<H> {
@@ -51,8 +56,10 @@ class Table<H> implements HostPicker<H> {
     this.#random = random;
   }
 
-  pick(hash: number | undefined, attempt: number): H {
-    const wanted = hash ?? Math.floor(this.#random() * 0x100000000);
-    return this.#hosts[this.#table[(wanted + attempt) % this.#table.length] as number] as H;
+  pick(hash: Hash64 | undefined, attempt: number): H {
+    let wanted = hash ?? anyHash(this.#random);
+    // Another attempt turns nearly every bit around (Envoy: hash ^= 2^64 - attempt).
+    if (attempt > 0) wanted = { hi: ~wanted.hi >>> 0, lo: (wanted.lo ^ -attempt) >>> 0 };
+    return this.#hosts[this.#table[remainder(wanted, this.#table.length)] as number] as H;
   }
 }

@@ -1,6 +1,7 @@
 // The table of load-balancing policies: which picker a cluster's policy means.
-import type { LbPolicy, SlowStart } from "../../envoy/cluster/cluster.ts";
+import type { HashingSettings, LbPolicy, SlowStart } from "../../envoy/cluster/cluster.ts";
 import type { Candidate, HostPicker, Random, WeightFactor } from "./host-picker.ts";
+import { withBoundedLoad } from "./hashing.ts";
 import { createLeastRequestPicker } from "./least-request.ts";
 import { createMaglevPicker } from "./maglev.ts";
 import { createRandomPicker } from "./random.ts";
@@ -28,11 +29,20 @@ export function createHostPicker<H extends Candidate>(
     case "RANDOM":
       return createRandomPicker(hosts, random);
     case "RING_HASH":
-      return createRingHashPicker(hosts, policy.minimumRingSize, policy.maximumRingSize, random);
+      return bounded(policy, (hashing) => createRingHashPicker(hosts, policy, hashing, random));
     case "MAGLEV":
-      return createMaglevPicker(hosts, policy.tableSize, random);
+      return bounded(policy, (hashing) => createMaglevPicker(hosts, policy.tableSize, hashing, random));
+  }
+
+  function bounded(
+    { hashing = plainHashing }: { readonly hashing?: HashingSettings },
+    create: (by: HashingSettings) => HostPicker<H>,
+  ): HostPicker<H> {
+    return withBoundedLoad(create(hashing), hosts, hashing, random);
   }
 }
+
+const plainHashing: HashingSettings = { useHostname: false, balanceFactor: 0 };
 
 // Undefined once nobody is in slow start: whoever makes the picker makes it anew then.
 function slowWeights(slowStart: SlowStart | undefined, hosts: readonly Candidate[], nowMs: () => number): WeightFactor | undefined {

@@ -1,30 +1,34 @@
 // Ring hash (ketama): each host sits on a ring at many points, in proportion to its weight; a hash goes to the next point.
 // Ordered by the upper 32 bits of Envoy's hashes; finer than any ring needs.
-import { xxHash64 } from "../../match/xxhash64.ts";
+import type { HashingSettings, LbPolicy } from "../../envoy/cluster/cluster.ts";
+import { murmurHash2 } from "../../match/murmur-hash2.ts";
+import { xxHash64, type Hash64 } from "../../match/xxhash64.ts";
+import { hashKeyOf, normalizedWeights } from "./hashing.ts";
 import type { Candidate, HostPicker, Random } from "./host-picker.ts";
 
-/**
- * Makes a ring.
- * @param minimumSize points on the ring at least; Envoy's default 1024
- * @param maximumSize points at most; Envoy's default 8 Mi
- */
+/** Sizes and hash function of a ring. */
+export type RingSettings = Extract<LbPolicy, { readonly kind: "RING_HASH" }>;
+
+/** Makes a ring. */
 export function createRingHashPicker<H extends Candidate>(
   hosts: readonly H[],
-  minimumSize: number,
-  maximumSize: number,
+  { minimumRingSize, maximumRingSize, murmur }: RingSettings,
+  hashing: HashingSettings,
   random: Random,
 ): HostPicker<H> {
-  const total = hosts.reduce((sum, host) => sum + host.weight, 0);
-  const smallest = Math.min(...hosts.map((host) => host.weight / total));
+  const weights = normalizedWeights(hosts);
+  const smallest = Math.min(...weights);
   // Every host gets a whole number of points if the maximum allows it (Envoy's scale).
-  const scale = Math.min(Math.ceil(smallest * minimumSize) / smallest, maximumSize);
+  const scale = Math.min(Math.ceil(smallest * minimumRingSize) / smallest, maximumRingSize);
+  const hashOf = murmur === true ? murmurHash2 : xxHash64;
   const points: { readonly hash: number; readonly host: H }[] = [];
   let placed = 0;
   let target = 0;
-  for (const host of hosts) {
-    target += (scale * host.weight) / total;
-    for (let i = 0; placed < target; i++, placed++) points.push({ hash: xxHash64(`${host.addressText}_${i}`).hi, host });
-  }
+  hosts.forEach((host, index) => {
+    const key = hashKeyOf(host, hashing);
+    target += scale * (weights[index] ?? 0);
+    for (let i = 0; placed < target; i++, placed++) points.push({ hash: hashOf(`${key}_${i}`).hi, host });
+  });
   points.sort((a, b) => a.hash - b.hash);
   return new Ring(
     points.map((point) => point.host),
@@ -44,8 +48,8 @@ class Ring<H> implements HostPicker<H> {
     this.#random = random;
   }
 
-  pick(hash: number | undefined, attempt: number): H {
-    const wanted = hash ?? Math.floor(this.#random() * 0x100000000);
+  pick(hash: Hash64 | undefined, attempt: number): H {
+    const wanted = hash?.hi ?? Math.floor(this.#random() * 0x100000000);
     const hashes = this.#hashes;
     let low = 0;
     let high = hashes.length;

@@ -171,7 +171,10 @@ export class Http1Pool implements HttpPool, ClientOwner {
   #armDuration(client: Http1Client): void {
     const { maxConnectionDurationMs } = this.#cluster.model.http;
     if (maxConnectionDurationMs <= 0) return;
-    const timer = this.#clock.after(maxConnectionDurationMs, () => client.retire());
+    const timer = this.#clock.after(maxConnectionDurationMs, () => {
+      this.#cluster.stats.upstreamCxMaxDurationReached.inc();
+      client.retire();
+    });
     client.socket.once("close", () => timer.cancel());
   }
 }

@@ -71,7 +71,10 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
     this.#clients.push(client);
     const { maxConnectionDurationMs } = this.#cluster.model.http;
     if (maxConnectionDurationMs > 0) {
-      const timer = this.#clock.after(maxConnectionDurationMs, () => client.retire());
+      const timer = this.#clock.after(maxConnectionDurationMs, () => {
+        this.#cluster.stats.upstreamCxMaxDurationReached.inc();
+        client.retire();
+      });
       socket.once("close", () => timer.cancel());
     }
     this.onRoom(client);

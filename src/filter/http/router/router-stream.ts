@@ -13,6 +13,7 @@ import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster
 import type { HttpPool, PoolWaiter, ResponseHandler, UpstreamExchange } from "../../../upstream/pool/exchange.ts";
 import { poolOf, type RequestedServer } from "../../../upstream/pool/pool-of.ts";
 import { TcpTunnelPool } from "../../../upstream/pool/tcp-tunnel.ts";
+import type { Hash64 } from "../../../match/xxhash64.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
@@ -70,7 +71,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #mirrors: Mirrors | undefined;
   /** An upgrade or CONNECT was agreed to. */
   #tunnelling = false;
-  hash: number | undefined;
+  hash: Hash64 | undefined;
 
   constructor(
     stream: HttpStream,

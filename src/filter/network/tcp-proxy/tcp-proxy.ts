@@ -2,7 +2,7 @@
 // one connection is in tcp-session.ts.
 import type { Timer } from "../../../clock.ts";
 import type { TcpProxyConfig } from "../../../envoy/listener/tcp-proxy.ts";
-import { xxHash64 } from "../../../match/xxhash64.ts";
+import { xxHash64, type Hash64 } from "../../../match/xxhash64.ts";
 import type { Connection } from "../../../net/connection.ts";
 import type { AccessLogger } from "../../../telemetry/access-logger.ts";
 import type { Counter, Gauge, StatsScope } from "../../../telemetry/stats.ts";
@@ -37,7 +37,7 @@ export interface TcpProxyShared {
   /** The cluster for the next connection. */
   readonly pickCluster: () => string;
   /** Hash for consistent-hash balancers; undefined when the configuration asks for none. */
-  readonly hashOf: ((info: ConnectionInfo) => number) | undefined;
+  readonly hashOf: ((info: ConnectionInfo) => Hash64) | undefined;
   readonly onClosed: (session: TcpSession) => void;
 }
 
@@ -56,8 +56,8 @@ class TcpProxy implements NetworkFilter {
       stats: createStats(context.stats.scope(`tcp.${config.statPrefix}`)),
       accessLoggers: context.accessLoggers(config.accessLog),
       pickCluster: clusterPicker(config, context.random),
-      // The high half of Envoy's 64-bit hash, by which the rings are ordered. Only source_ip has a meaning for TCP.
-      hashOf: config.hashPolicy.some((policy) => policy.kind === "sourceIp") ? (info) => xxHash64(info.remote.ip).hi >>> 0 : undefined,
+      // Only source_ip has a meaning for TCP.
+      hashOf: config.hashPolicy.some((policy) => policy.kind === "sourceIp") ? (info) => xxHash64(info.remote.ip) : undefined,
       onClosed: (session) => this.#onClosed(session),
     };
   }

@@ -9,6 +9,7 @@ import type { Connection } from "../../../net/connection.ts";
 import { resetSocket } from "../../../net/descriptor.ts";
 import { startRelay } from "../../../net/relay/relay.ts";
 import type { Relay, RelayResult } from "../../../net/relay/relay.ts";
+import type { Hash64 } from "../../../match/xxhash64.ts";
 import type { ConnectionSeries } from "../../../telemetry/istio/series.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import { StreamInfo } from "../../../telemetry/stream-info.ts";
@@ -32,7 +33,7 @@ export class TcpSession implements DialHandler, LbContext {
   #attempts = 0;
   #ended = false;
   readonly headers = undefined;
-  readonly hash: number | undefined;
+  readonly hash: Hash64 | undefined;
   readonly avoid = undefined;
   readonly avoidAttempts = 0;
   readonly #onDownstreamGone = (): void => this.#finish(flag.DC, "");

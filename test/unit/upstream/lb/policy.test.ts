@@ -1,6 +1,8 @@
 // The policies by themselves: shares over many picks, and what a policy does with load or a hash.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import type { Hash64 } from "../../../../src/match/xxhash64.ts";
+import { anyHash } from "../../../../src/upstream/lb/hashing.ts";
 import type { LbPolicy } from "../../../../src/envoy/cluster/cluster.ts";
 import { createHostPicker } from "../../../../src/upstream/lb/policy.ts";
 import { seededRandom } from "../../../support/cluster-models.ts";
@@ -14,7 +16,7 @@ interface TestHost {
 const hostsOf = (...weights: readonly number[]): TestHost[] =>
   weights.map((weight, i) => ({ addressText: `10.0.0.${i + 1}:80`, weight, activeRequests: 0 }));
 
-function shares(policy: LbPolicy, hosts: readonly TestHost[], picks: number, hash?: () => number): number[] {
+function shares(policy: LbPolicy, hosts: readonly TestHost[], picks: number, hash?: () => Hash64): number[] {
   const picker = createHostPicker(policy, hosts, seededRandom(7));
   const counts = hosts.map(() => 0);
   for (let i = 0; i < picks; i++) {
@@ -88,7 +90,7 @@ suite("load-balancing policies", () => {
       const hosts = hostsOf(1, 1, 2);
       const picker = createHostPicker(policy, hosts, seededRandom(1));
       const random = seededRandom(99);
-      const hash = (): number => Math.floor(random() * 0x100000000);
+      const hash = (): Hash64 => anyHash(random);
       for (let i = 0; i < 50; i++) {
         const key = hash();
         assert.equal(picker.pick(key, 0), picker.pick(key, 0));
@@ -104,7 +106,7 @@ suite("load-balancing policies", () => {
       const random = seededRandom(5);
       let moved = 0;
       for (let i = 0; i < 5_000; i++) {
-        const key = Math.floor(random() * 0x100000000);
+        const key = anyHash(random);
         const host = before.pick(key, 0);
         if (host !== hosts[4] && afterwards.pick(key, 0) !== host) moved++;
       }
@@ -112,10 +114,25 @@ suite("load-balancing policies", () => {
       assert.ok(moved <= (policy === ring ? 1_000 : 500), `${moved} of 5000 keys moved`);
     });
 
+    test(`${name}: no host has more than 125 percent of the average load, and each key keeps its place while it may`, () => {
+      const hosts = hostsOf(1, 1, 1, 1);
+      const picker = createHostPicker({ ...policy, hashing: { useHostname: false, balanceFactor: 125 } }, hosts, seededRandom(1));
+      const key = { hi: 77, lo: 99 };
+      const first = picker.pick(key, 0);
+      assert.equal(picker.pick(key, 0), first);
+      for (let i = 1; i <= 40; i++) {
+        picker.pick(key, 0).activeRequests++;
+        const most = Math.max(...hosts.map((host) => host.activeRequests));
+        assert.ok(most <= Math.ceil((1.25 * i) / 4) + 1, `${most} of ${i}`);
+      }
+      for (const host of hosts) host.activeRequests = 0;
+      assert.equal(picker.pick(key, 0), first);
+    });
+
     test(`${name}: further attempts reach another host`, () => {
       const hosts = hostsOf(1, 1, 1);
       const picker = createHostPicker(policy, hosts, seededRandom(1));
-      const reached = new Set(Array.from({ length: 50 }, (_, attempt) => picker.pick(12_345, attempt)));
+      const reached = new Set(Array.from({ length: 50 }, (_, attempt) => picker.pick({ hi: 12_345, lo: 678 }, attempt)));
       assert.equal(reached.size, 3);
     });
   }
