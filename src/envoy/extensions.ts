@@ -32,6 +32,7 @@ import { decodeHttpRbac, decodeHttpRbacPerRoute, decodeNetworkRbac } from "./htt
 import { decodeRouter } from "./http-filter/router.ts";
 import { decodeSetMetadata } from "./http-filter/set-metadata.ts";
 import { decodeScript, decodeScriptPerRoute, scriptExtension, scriptPerRouteType, scriptType } from "./http-filter/script.ts";
+import { decodeStatefulSession, decodeStatefulSessionPerRoute } from "./http-filter/stateful-session.ts";
 import { decodeTcpProxy } from "./listener/tcp-proxy.ts";
 
 const anything = (): object => ({});
@@ -146,6 +147,10 @@ const rows: readonly Extension[] = [
   honoured("http filter", "envoy.filters.http.jwt_authn", "envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication", {
     decode: decodeJwtAuthn,
     perRoute: { "envoy.extensions.filters.http.jwt_authn.v3.PerRouteConfig": decodeJwtPerRoute },
+  }),
+  honoured("http filter", "envoy.filters.http.stateful_session", "envoy.extensions.filters.http.stateful_session.v3.StatefulSession", {
+    decode: decodeStatefulSession,
+    perRoute: { "envoy.extensions.filters.http.stateful_session.v3.StatefulSessionPerRoute": decodeStatefulSessionPerRoute },
   }),
   honoured("http filter", "envoy.filters.http.fault", "envoy.extensions.filters.http.fault.v3.HTTPFault", {
     decode: decodeFault,

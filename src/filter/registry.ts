@@ -23,6 +23,7 @@ import { rbac } from "./http/rbac/rbac.ts";
 import { script } from "./http/script/script.ts";
 import { createRouter } from "./http/router/router.ts";
 import { setMetadata } from "./http/set-metadata/set-metadata.ts";
+import { statefulSession } from "./http/stateful-session/stateful-session.ts";
 import { httpInspector } from "./listener/http-inspector/http-inspector.ts";
 import { originalDst } from "./listener/original-dst/original-dst.ts";
 import { originalSrc } from "./listener/original-src/original-src.ts";
@@ -50,6 +51,7 @@ export const httpFilters = byExtension<HttpFilterSpec>([
   cors,
   fault,
   istioAlpn,
+  statefulSession,
   buffer,
   csrf,
   grpcStats,

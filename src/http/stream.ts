@@ -5,6 +5,7 @@ import { keepReadBuffer } from "../net/socket-reader.ts";
 import { flag } from "../telemetry/response-flag.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import { HeaderMap } from "../wire/header-map.ts";
+import type { OverrideHost } from "../upstream/cluster.ts";
 import type { DownstreamCodec } from "./codec.ts";
 import type { HttpManager } from "./connection-manager.ts";
 import { encodeGrpcMessage, isGrpc } from "./grpc.ts";
@@ -60,6 +61,8 @@ export class HttpStream implements RouteRequest {
   /** ALPN offered upstream instead of the cluster's own (Istio's ALPN filter). */
   upstreamAlpn: readonly string[] | undefined = undefined;
   upstreamAlpnKey = "";
+  /** Where the first attempt goes if that host may serve (the stateful session filter). */
+  overrideHost: OverrideHost | undefined = undefined;
   /** State of filters, by their index. */
   filterState: unknown[] | undefined = undefined;
   requestComplete = false;

@@ -13,12 +13,21 @@ import type { Counter, Gauge, Histogram } from "../telemetry/stats.ts";
 import type { ConnectionInfo, TlsPeer, UpstreamSource } from "../telemetry/stream-info.ts";
 import type { HeaderMap } from "../wire/header-map.ts";
 
+/** A host that is asked for in place of the balancer's choice. */
+export interface OverrideHost {
+  /** `ip:port`. */
+  readonly address: string;
+  /** When it cannot serve, nobody does. */
+  readonly strict: boolean;
+}
+
 /** What a balancer may look at. One object may be reused for several picks. */
 export interface LbContext {
   readonly downstream: ConnectionInfo | undefined;
   readonly headers: HeaderMap | undefined;
   /** Hash of the route's hash policy, undefined when none applies. */
   readonly hash: Hash64 | undefined;
+  readonly overrideHost?: OverrideHost | undefined;
   /** Subset to choose from; empty = all. */
   readonly metadataMatch: Readonly<Record<string, unknown>>;
   /** Hosts already tried (retry_host_predicate previous_hosts), with how often to pick again. */

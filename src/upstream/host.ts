@@ -1,7 +1,7 @@
 // One endpoint of a cluster. What the assignment says of it may change under it; its address (and with it its pools) does
 // not, except for a logical DNS host, whose new connections follow the name.
 import type { Address, Metadata, SocketAddress } from "../envoy/address.ts";
-import type { EndpointHealthCheck, Locality } from "../envoy/cluster/endpoint.ts";
+import type { EndpointHealthCheck, HealthStatus, Locality } from "../envoy/cluster/endpoint.ts";
 import type { Pending } from "../identity/transport.ts";
 import type { DialHandler, DialOptions, Host, HostResult, HttpPoolHandle } from "./cluster.ts";
 import type { HostTransport } from "./transport-sockets.ts";
@@ -21,6 +21,8 @@ export interface Placement {
   readonly localityWeight: number;
   readonly metadata: Metadata;
   readonly health: HostHealth;
+  /** What the assignment says, in its words. */
+  readonly status: HealthStatus;
   readonly healthCheckConfig?: EndpointHealthCheck | undefined;
 }
 
@@ -117,6 +119,13 @@ export class UpstreamHost implements Host, PlacedHost, Watched, DialTarget {
     if (this.ejected || activeHealth?.failed === true) return "unhealthy";
     const { health } = this.#placement;
     return activeHealth?.degraded === true && health === "healthy" ? "degraded" : health;
+  }
+  /** One word for all that is known of it, as sessions ask for it. */
+  get status(): HealthStatus {
+    const { activeHealth } = this;
+    const { status, health } = this.#placement;
+    if (this.ejected || activeHealth?.failed === true) return "UNHEALTHY";
+    return activeHealth?.degraded === true && health === "healthy" ? "DEGRADED" : status;
   }
   get healthCheckConfig(): EndpointHealthCheck | undefined {
     return this.#placement.healthCheckConfig;

@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Clock, Timer } from "../clock.ts";
 import type { Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { HealthStatus } from "../envoy/cluster/endpoint.ts";
 import type { HealthCheck } from "../envoy/cluster/health-check.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Gauge, StatsScope } from "../telemetry/stats.ts";
@@ -46,6 +47,8 @@ export interface ManagedClusterDeps {
 /** The metadata namespace that subset choices look at. */
 const subsetNamespace = "envoy.lb";
 
+const servingStates: readonly HealthStatus[] = ["UNKNOWN", "HEALTHY", "DEGRADED"];
+
 /** One version of a cluster. */
 export class ManagedCluster implements UpstreamCluster {
   readonly name: string;
@@ -67,6 +70,7 @@ export class ManagedCluster implements UpstreamCluster {
   #onDemand: OriginalDstHosts | undefined;
   #balancer: Balancer<Host> | undefined;
   #subsets = new WeakMap<object, Balancer<Host> | "empty">();
+  #byAddress: ReadonlyMap<string, UpstreamHost> | undefined;
   #overprovisioningFactor = 140;
   #dropShare = 0;
 
@@ -105,6 +109,11 @@ export class ManagedCluster implements UpstreamCluster {
     if (this.#dropShare > 0 && this.#random() < this.#dropShare) {
       this.#identity.scope.counter("upstream_rq_drop_overload").inc();
       return undefined;
+    }
+    const { overrideHost } = context;
+    if (overrideHost !== undefined) {
+      const asked = this.#named(overrideHost.address);
+      if (asked !== undefined || overrideHost.strict) return asked;
     }
     const balancer =
       this.model.lbSubset === undefined && isEmpty(context.metadataMatch)
@@ -244,9 +253,17 @@ export class ManagedCluster implements UpstreamCluster {
     // Built by the first pick: most clusters of a sidecar never see one, and none needs one per update.
     this.#balancer = undefined;
     this.#subsets = new WeakMap();
+    this.#byAddress = undefined;
     this.#healthy.set(hosts.filter((host) => host.health === "healthy").length);
     this.#degraded.set(hosts.filter((host) => host.health === "degraded").length);
     this.#excluded?.set(hosts.filter((host) => host.excluded).length);
+  }
+
+  // As in Envoy whoever has the address and an allowed state, whatever its priority or subset.
+  #named(address: string): Host | undefined {
+    this.#byAddress ??= new Map(this.#hosts.map((host) => [host.addressText, host]));
+    const host = this.#byAddress.get(address);
+    return host !== undefined && (this.model.overrideHostStatus ?? servingStates).includes(host.status) ? host : undefined;
   }
 
   #build(hosts: readonly UpstreamHost[]): Balancer<Host> {

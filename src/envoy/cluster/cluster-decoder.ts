@@ -8,7 +8,7 @@ import { openAny } from "../decode/any.ts";
 import { type Decoder, map } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, enumeration, list, nonEmpty, port, positiveDuration, presence, struct, text, uint32 } from "../decode/scalars.ts";
-import { decodeClusterLoadAssignment } from "./endpoint.ts";
+import { decodeClusterLoadAssignment, healthStatus } from "./endpoint.ts";
 import { decodeHealthCheck } from "./health-check.ts";
 import { decodeLbSubset } from "./lb-subset.ts";
 import { decodeOutlierDetection } from "./outlier-detection.ts";
@@ -131,13 +131,15 @@ const decodeZoneAware = message("envoy.config.cluster.v3.Cluster.CommonLbConfig.
   m.field("fail_traffic_on_panic", bool, false),
 );
 
+const decodeStatusSet = message("envoy.config.core.v3.HealthStatusSet", (m) => m.field("statuses", list(healthStatus), []));
+
 const decodeCommonLb = message("envoy.config.cluster.v3.Cluster.CommonLbConfig", (m) => {
-  // Which hosts a session may be held to; without the stateful session filter nothing holds one.
-  m.accept("update_merge_window", "override_host_status");
+  m.accept("update_merge_window");
   return {
     healthyPanicThreshold: m.field("healthy_panic_threshold", decodePercent, 50),
     localityWeightedLb: m.field("locality_weighted_lb_config", presence, false),
     failTrafficOnPanic: m.field("zone_aware_lb_config", decodeZoneAware, false),
+    overrideHostStatus: m.field("override_host_status", decodeStatusSet, undefined),
     hashing: m.field("consistent_hashing_lb_config", decodeConsistentHashing, {}),
     ignoreNewHosts: m.field("ignore_new_hosts_until_first_hc", bool, false),
   };
@@ -196,6 +198,7 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     healthyPanicThreshold: 50,
     localityWeightedLb: false,
     hashing: {},
+    overrideHostStatus: undefined,
     ignoreNewHosts: false,
     failTrafficOnPanic: false,
   });
@@ -213,6 +216,7 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     ...m.maybe("outlierDetection", "outlier_detection", decodeOutlierDetection),
     ...m.maybe("lbSubset", "lb_subset_config", decodeLbSubset),
     ...healthChecks(m),
+    ...(commonLb.overrideHostStatus === undefined ? {} : { overrideHostStatus: commonLb.overrideHostStatus }),
     ...(commonLb.failTrafficOnPanic ? { failTrafficOnPanic: true } : {}),
     ...(commonLb.ignoreNewHosts ? { ignoreNewHostsUntilFirstCheck: true } : {}),
     http: decodeClusterHttp(m),

@@ -1,7 +1,7 @@
 // Envoy cluster.v3.Cluster, narrowed.
 import type { Http2Options } from "../http2-options.ts";
 import type { Metadata, SocketAddress } from "../address.ts";
-import type { ClusterLoadAssignment } from "./endpoint.ts";
+import type { ClusterLoadAssignment, HealthStatus } from "./endpoint.ts";
 import type { HealthCheck } from "./health-check.ts";
 import type { LbSubset } from "./lb-subset.ts";
 import type { OutlierDetection } from "./outlier-detection.ts";
@@ -125,6 +125,8 @@ export interface Cluster {
   readonly healthyPanicThreshold: number;
   /** zone_aware_lb_config.fail_traffic_on_panic: too few healthy hosts means none, in place of all. */
   readonly failTrafficOnPanic?: boolean;
+  /** common_lb_config.override_host_status: states in which a host keeps its sessions; absent = UNKNOWN, HEALTHY, DEGRADED. */
+  readonly overrideHostStatus?: readonly HealthStatus[];
   /** common_lb_config.locality_weighted_lb_config is present. */
   readonly localityWeightedLb: boolean;
   readonly circuitBreakers: { readonly default: CircuitBreakerThresholds; readonly high: CircuitBreakerThresholds };

@@ -72,7 +72,8 @@ export const decodeLocality: Decoder<Locality> = message("envoy.config.core.v3.L
 /** Where no locality is given. */
 export const noLocality: Locality = { region: "", zone: "", subZone: "" };
 
-const healthStatus = enumeration({ UNKNOWN: 0, HEALTHY: 1, UNHEALTHY: 2, DRAINING: 3, TIMEOUT: 4, DEGRADED: 5 });
+/** core.v3.HealthStatus. */
+export const healthStatus = enumeration({ UNKNOWN: 0, HEALTHY: 1, UNHEALTHY: 2, DRAINING: 3, TIMEOUT: 4, DEGRADED: 5 });
 const weight = integer(1, 0xffff_ffff);
 
 const decodeAdditionalAddress = message("envoy.config.endpoint.v3.Endpoint.AdditionalAddress", (m) =>

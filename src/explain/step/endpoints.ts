@@ -108,6 +108,7 @@ function followOriginalDst(config: ExplainConfig, at: AtCluster, story: Narrativ
     localityWeight: 0,
     metadata: {},
     health: "healthy",
+    status: "UNKNOWN",
   };
   return followTls(config, at, [endpoint], story);
 }

@@ -57,6 +57,7 @@ export class OriginalDstHosts {
         localityWeight: 0,
         metadata: {},
         health: "healthy",
+        status: "UNKNOWN",
       });
       this.#hosts.set(addressText, host);
       this.#onChange(this.#hosts.size);

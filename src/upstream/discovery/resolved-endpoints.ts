@@ -40,6 +40,7 @@ export function resolveEndpoint(
     localityWeight: group.weight,
     metadata: endpoint.metadata,
     health: healthOf[endpoint.healthStatus],
+    status: endpoint.healthStatus,
     ...(endpoint.healthCheck && { healthCheckConfig: endpoint.healthCheck }),
   };
 }

@@ -9,7 +9,7 @@ import type { HttpStream, TerminalFilter } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import type { Priority } from "../../../upstream/circuit-breakers.ts";
-import type { Host, LbContext, UpstreamCluster } from "../../../upstream/cluster.ts";
+import type { Host, LbContext, OverrideHost, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { HttpPool, PoolWaiter, ResponseHandler, UpstreamExchange } from "../../../upstream/pool/exchange.ts";
 import { poolOf, type RequestedServer } from "../../../upstream/pool/pool-of.ts";
 import { TcpTunnelPool } from "../../../upstream/pool/tcp-tunnel.ts";
@@ -116,6 +116,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
   get metadataMatch(): Readonly<Record<string, unknown>> {
     return this.#target.metadataMatch ?? this.#action.model.metadataMatch;
+  }
+  get overrideHost(): OverrideHost | undefined {
+    // As in Envoy: whoever failed once is not asked for again.
+    return this.#stream.info.attemptCount > 1 ? undefined : this.#stream.overrideHost;
   }
   get avoid(): ReadonlySet<Host> | undefined {
     return this.#retry?.tried;

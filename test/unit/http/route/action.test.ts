@@ -314,16 +314,16 @@ test("a weighted cluster may be named by a header, and have subsets of its own",
 
 test("only what a rewrite leaves of a header is hashed", () => {
   const rewrite = { regex: "^(\\w+)-.*$", substitution: "\\1" };
-  const hash = (value: string, policy: object): number | undefined =>
+  const hash = (value: string, policy: object): Hash64 | undefined =>
     forwardOf(
       routes(route("r", prefix("/"), forward({ hashPolicy: [{ kind: "header", name: "x-user", terminal: false, ...policy }] }))).match(
         request("/"),
         0,
       ),
     ).hash?.(request("/", { fields: { "x-user": value } }), streamInfo(), () => 0).hash;
-  assert.equal(hash("ann-1", { rewrite }), hash("ann-2", { rewrite }));
-  assert.equal(hash("ann-1", { rewrite }), hash("ann", {}));
-  assert.notEqual(hash("ann-1", {}), hash("ann-2", {}));
+  assert.deepEqual(hash("ann-1", { rewrite }), hash("ann-2", { rewrite }));
+  assert.deepEqual(hash("ann-1", { rewrite }), hash("ann", {}));
+  assert.notDeepEqual(hash("ann-1", {}), hash("ann-2", {}));
 });
 
 test("cookies are conditions of a route", () => {
