@@ -4,6 +4,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Clock, Timer } from "../clock.ts";
 import type { Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
+import type { LbSubset } from "../envoy/cluster/lb-subset.ts";
 import type { HealthStatus } from "../envoy/cluster/endpoint.ts";
 import type { HealthCheck } from "../envoy/cluster/health-check.ts";
 import type { Logger } from "../telemetry/logger.ts";
@@ -43,9 +44,6 @@ export interface ManagedClusterDeps {
   readonly random: () => number;
   readonly logger: Logger;
 }
-
-/** The metadata namespace that subset choices look at. */
-const subsetNamespace = "envoy.lb";
 
 const servingStates: readonly HealthStatus[] = ["UNKNOWN", "HEALTHY", "DEGRADED"];
 
@@ -116,9 +114,9 @@ export class ManagedCluster implements UpstreamCluster {
       if (asked !== undefined || overrideHost.strict) return asked;
     }
     const balancer =
-      this.model.lbSubset === undefined && isEmpty(context.metadataMatch)
+      this.model.lbSubset === undefined
         ? (this.#balancer ??= this.#build(this.#hosts))
-        : this.#subset(context.metadataMatch);
+        : this.#subset(this.model.lbSubset, context.metadataMatch);
     return balancer?.pick(context);
   }
 
@@ -293,26 +291,13 @@ export class ManagedCluster implements UpstreamCluster {
   }
 
   // Routes hold their metadata match as one object, so its identity is key enough; new hosts start a new map.
-  #subset(match: Readonly<Record<string, unknown>>): Balancer<Host> | undefined {
+  #subset(config: LbSubset, match: Readonly<Record<string, unknown>>): Balancer<Host> | undefined {
     let subset = this.#subsets.get(match);
     if (subset === undefined) {
-      const { lbSubset } = this.model;
-      const hosts = lbSubset === undefined ? inNamespace(this.#hosts, match) : subsetHosts(lbSubset, this.#hosts, match);
+      const hosts = subsetHosts(config, this.#hosts, match);
       subset = hosts.length === 0 ? "empty" : this.#build(hosts);
       this.#subsets.set(match, subset);
     }
     return subset === "empty" ? undefined : subset;
   }
-}
-
-// Without subsets configured a match still chooses, all of its keys at once.
-function inNamespace(hosts: readonly UpstreamHost[], match: Readonly<Record<string, unknown>>): readonly UpstreamHost[] {
-  const wanted = Object.entries(match);
-  return hosts.filter((host) => wanted.every(([key, value]) => isDeepStrictEqual(host.metadata[subsetNamespace]?.[key], value)));
-}
-
-// Without making a list of keys: this runs per pick.
-function isEmpty(object: Readonly<Record<string, unknown>>): boolean {
-  for (const key in object) if (key !== "") return false;
-  return true;
 }

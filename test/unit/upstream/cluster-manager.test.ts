@@ -1,6 +1,7 @@
 // What publishes do to clusters and hosts: identity, removal, discovery, and the choice of a host around the policy.
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
+import type { Cluster } from "../../../src/envoy/cluster/cluster.ts";
 import type { ClientTransport } from "../../../src/identity/transport.ts";
 import { HeaderMap } from "../../../src/wire/header-map.ts";
 import { ClusterManager } from "../../../src/upstream/cluster-manager.ts";
@@ -63,6 +64,14 @@ function pooled(host: Host | undefined): { drained: number } {
   host.pools = new Map([["", handle]]);
   return pool;
 }
+
+const subsetsBy = (key: string): NonNullable<Cluster["lbSubset"]> => ({
+  fallback: "NO_FALLBACK",
+  defaultSubset: {},
+  selectors: [{ keys: new Set([key]), fallback: "NOT_DEFINED", fallbackKeys: [], singleHost: false }],
+  listAsAny: false,
+  panicModeAny: false,
+});
 
 suite("clusters", () => {
   for (const [failTrafficOnPanic, expected] of [
@@ -254,7 +263,7 @@ suite("choice of a host", () => {
     const version = (v: string) => ({ metadata: { "envoy.lb": { version: v } } });
     const eds = (...endpoints: ReturnType<typeof endpoint>[]) => setting(assignment("c", [group(endpoints)]));
     manager.apply(
-      setting(cluster("c", { type: "EDS" })),
+      setting(cluster("c", { type: "EDS", lbSubset: subsetsBy("version") })),
       eds(endpoint("10.0.0.1:80", version("v1")), endpoint("10.0.0.2:80", version("v2"))),
     );
     const v2 = lbContext({ metadataMatch: { version: "v2" } });
@@ -488,7 +497,11 @@ suite("outlier detection", () => {
     const { manager } = manage();
     const metadata = { "envoy.lb": { v: "1" } };
     const endpoints = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map((address) => endpoint(address, { metadata }));
-    manager.apply(setting(cluster("c", { loadAssignment: assignment("c", [group(endpoints)]), outlierDetection: watched })), unchanged);
+    const lbSubset = subsetsBy("v");
+    manager.apply(
+      setting(cluster("c", { loadAssignment: assignment("c", [group(endpoints)]), outlierDetection: watched, lbSubset })),
+      unchanged,
+    );
     const context = lbContext({ metadataMatch: { v: "1" } });
     assert.equal(Object.keys(counts(manager, "c", 9, context)).length, 3);
     fail(manager, 0);
