@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { HashPolicy, HostRewrite, RedirectAction } from "../../../../src/envoy/route/route.ts";
 import type { PathMatcher } from "../../../../src/envoy/string-matcher.ts";
-import { hashToHex, xxHash64 } from "../../../../src/match/xxhash64.ts";
+import { hashToHex, xxHash64, type Hash64 } from "../../../../src/match/xxhash64.ts";
 import {
   config,
   exactPath,
