@@ -65,7 +65,8 @@ const grpcKey = "grpc";
 /** The pool of a host for gRPC calls of the proxy's own: HTTP/2 also where requests to the cluster are not. */
 export function grpcPoolOf(host: Host, cluster: UpstreamCluster, clock: Clock): HttpPool {
   const { protocol } = cluster.model.http;
-  if (protocol === "http2" || protocol === "downstream") return poolOf(host, cluster, "HTTP/2", undefined, "", undefined, undefined, clock);
+  if (protocol === "http2" || protocol === "downstream")
+    return poolOf(host, cluster, "HTTP/2", undefined, "", undefined, undefined, clock, "default");
   const pools = (host.pools ??= new Map());
   const known = pools.get(grpcKey) as HttpPool | undefined;
   if (known !== undefined) return known;

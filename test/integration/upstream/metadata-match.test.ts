@@ -36,7 +36,7 @@ for (const [name, start, skip] of answering) {
           await client.until(hasResponses(sent));
         }
         const answered = new Set([...client.received.matchAll(/\r\n\r\n([ab])/g)].map(([, version]) => version));
-        assert.deepEqual([...answered].sort(), expected);
+        assert.deepEqual(answered, new Set(expected));
       });
     }
   });
