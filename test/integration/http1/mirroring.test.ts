@@ -175,7 +175,7 @@ test("copies count in the mirror's circuit breaker, not in the origin's", async 
   await ask(port, get("/1"));
   await until(() => proxy.stat("cluster.mirror.upstream_rq_active") === 1);
   assert.match(await ask(port, get("/2")), /^HTTP\/1\.1 200 /);
-  await until(() => proxy.stat("cluster.mirror.upstream_rq_pending_overflow") === 1);
+  await until(() => proxy.stat("cluster.mirror.upstream_rq_active_overflow") === 1);
   assert.equal(proxy.stat("cluster.mirror.upstream_rq_total"), 1);
 });
 
