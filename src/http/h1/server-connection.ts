@@ -5,20 +5,19 @@ import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
 import { Http1Writer } from "../../net/http1-writer.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
-import { LazyDeadline } from "../../net/deadline.ts";
 import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { flag } from "../../telemetry/response-flag.ts";
-import { StreamInfo } from "../../telemetry/stream-info.ts";
 import { HeaderMap } from "../../wire/header-map.ts";
 import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
 import { encodeFields, encodeFieldsProperCase } from "../../wire/http1-encode.ts";
 import { parseRequestHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
 import { statusLine } from "../../wire/http-status.ts";
 import { clientPreface } from "../../wire/http2/frame.ts";
-import { limitConnectionDuration } from "../connection-duration.ts";
+import { ConnectionDeadlines, type DeadlineOwner } from "../connection-deadlines.ts";
 import type { DownstreamCodec, ServerConnection } from "../codec.ts";
 import type { HttpManager } from "../connection-manager.ts";
 import { headErrorReplies, replies, type LocalReply } from "../local-reply.ts";
+import { recordRefusedRequest } from "../refused-request.ts";
 import { StreamTimers } from "../stream-timers.ts";
 import { readTarget } from "./request-target.ts";
 import { HttpStream } from "../stream.ts";
@@ -37,7 +36,7 @@ const pipelineLimitBytes = 64 * 1024;
 export type PrefaceHandler = (connection: ServerConnection, reader: SocketReader, bytes: Buffer) => void;
 
 /** A downstream HTTP/1.x connection. */
-export class Http1ServerConnection implements DownstreamCodec, ServerConnection {
+export class Http1ServerConnection implements DownstreamCodec, ServerConnection, DeadlineOwner {
   readonly #socket: Socket | TLSSocket;
   readonly #info: ConnectionInfo;
   readonly #manager: HttpManager;
@@ -48,9 +47,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
   readonly #timers: StreamTimers;
   readonly #reader: SocketReader;
   readonly #writer: Http1Writer;
-  readonly #idle: LazyDeadline;
-  readonly #headTimer: LazyDeadline;
-  readonly #closeTimer: LazyDeadline;
+  readonly #deadlines: ConnectionDeadlines;
   readonly #encodeFields: (headers: HeaderMap) => string;
   readonly #listeners: readonly (readonly [string, () => void])[] = [
     ["end", () => this.#onEnd()],
@@ -98,16 +95,9 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     this.#body = new BodyDecoder(this.#limits);
     this.#timers = new StreamTimers(clock);
     this.#encodeFields = config.properCaseHeaders ? encodeFieldsProperCase : encodeFields;
-    this.#idle = new LazyDeadline(clock, () => this.#onIdle());
-    this.#headTimer = new LazyDeadline(clock, () => this.#onHeadTimeout());
-    this.#closeTimer = new LazyDeadline(clock, () => this.#onCloseTimer());
     stats.downstreamCxHttp1Total.inc();
     stats.downstreamCxHttp1Active.inc();
-    this.#armIdle();
-    limitConnectionDuration(socket, config.maxConnectionDurationMs, clock, () => {
-      stats.downstreamCxMaxDurationReached.inc();
-      this.drain();
-    });
+    this.#deadlines = new ConnectionDeadlines(socket, manager, this);
     // A request answered by ACK and response alone must not wait for more bytes to fill a segment.
     socket.setNoDelay(true);
     this.#writer = new Http1Writer(socket, stats.downstreamCxTxBytesTotal);
@@ -126,8 +116,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
   drain(): void {
     if (this.#drainPending || this.#closed) return;
     this.#drainPending = true;
-    const { drainTimeoutMs } = this.#manager.config;
-    this.#closeTimer.set(drainTimeoutMs);
+    this.#deadlines.close.set(this.#manager.config.drainTimeoutMs);
   }
 
   /** Closes at once. */
@@ -205,12 +194,12 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     const head = parseRequestHead(this.#rest, 0, this.#rest.length, this.#limits);
     if (head === "incomplete") {
       const timeoutMs = this.#manager.config.requestHeadersTimeoutMs;
-      if (timeoutMs > 0 && !this.#headTimer.armed) this.#headTimer.set(timeoutMs);
+      if (timeoutMs > 0 && !this.#deadlines.head.armed) this.#deadlines.head.set(timeoutMs);
       // Until its method is complete a request line may still be refused early.
       this.#headBegun = this.#rest.includes(space);
       return false;
     }
-    this.#headTimer.clear();
+    this.#deadlines.head.clear();
     this.#headBegun = false;
     if (typeof head === "string") {
       if (this.#speaksHttp2()) this.#handOver();
@@ -234,7 +223,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     this.#closed = true;
     this.#closing = true;
     this.#rest = empty;
-    for (const deadline of [this.#idle, this.#headTimer, this.#closeTimer]) deadline.dispose();
+    this.#deadlines.dispose();
     this.#timers.dispose();
     for (const [event, listener] of this.#listeners) this.#socket.removeListener(event, listener);
     this.#manager.stats.downstreamCxHttp1Active.dec();
@@ -244,7 +233,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
   #startStream(head: Head): void {
     const { config, stats } = this.#manager;
     this.#requests++;
-    this.#idle.clear();
+    this.#deadlines.idle.clear();
     this.#minorVersion = head.minorVersion;
     this.#isHead = head.method === "HEAD";
     this.#keepAlive10 = head.minorVersion === 0 && head.connectionKeepAlive && !head.connectionClose;
@@ -316,24 +305,21 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
 
   /** Answers what cannot become a stream and closes. */
   #refuse(reply: LocalReply): void {
-    const { clock, stats } = this.#manager;
+    const { stats } = this.#manager;
     stats.downstreamCxProtocolError.inc();
-    const info = new StreamInfo(this.#info, clock.wallMs(), clock.nowMs());
-    info.protocol = "HTTP/1.1";
-    info.responseCode = reply.status;
-    info.responseCodeDetails = reply.details;
-    info.flags = reply.flags;
-    info.bytesSent = reply.body.length;
-    info.endMs = clock.nowMs();
-    stats.downstreamRqTotal.inc();
-    stats.downstreamRqCompleted.inc();
     stats.downstreamRqByClass[Math.floor(reply.status / 100) - 1]?.inc();
     const headers = new HeaderMap();
     headers.add("content-length", String(reply.body.length));
     headers.add("content-type", "text/plain");
     this.#manager.decorateReply(headers);
     this.#writer.text(`${statusLine(reply.status, 1)}${this.#encodeFields(headers)}connection: close\r\n\r\n${reply.body}`);
-    this.#manager.log(info);
+    recordRefusedRequest(this.#manager, this.#info, {
+      protocol: "HTTP/1.1",
+      responseCode: reply.status,
+      responseCodeDetails: reply.details,
+      flags: reply.flags,
+      bytesSent: reply.body.length,
+    });
     this.#rest = empty;
     this.#beginClose(true);
   }
@@ -341,16 +327,12 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
   /** The record of a request whose head did not come in whole. */
   #logCutOff(): void {
     if (this.#stream !== undefined || this.#closing || (this.#rest.length === 0 && this.#pieceBytes === 0)) return;
-    const { clock, stats } = this.#manager;
-    const info = new StreamInfo(this.#info, clock.wallMs(), clock.nowMs());
-    info.protocol = "HTTP/1.1";
-    info.responseCodeDetails = "downstream_remote_disconnect";
-    info.flags = flag.DC;
-    info.endMs = clock.nowMs();
-    stats.downstreamRqTotal.inc();
-    stats.downstreamRqCompleted.inc();
-    stats.downstreamRqRxReset.inc();
-    this.#manager.log(info);
+    this.#manager.stats.downstreamRqRxReset.inc();
+    recordRefusedRequest(this.#manager, this.#info, {
+      protocol: "HTTP/1.1",
+      responseCodeDetails: "downstream_remote_disconnect",
+      flags: flag.DC,
+    });
   }
 
   #onEnd(): void {
@@ -377,21 +359,16 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     this.#stream?.onDownstreamClosed();
     this.#stream = undefined;
     this.#rest = empty;
-    for (const deadline of [this.#idle, this.#headTimer, this.#closeTimer]) deadline.dispose();
+    this.#deadlines.dispose();
     this.#timers.dispose();
     this.#reader.release();
     this.#socket.destroy();
     this.#onClosed(this);
   }
 
-  // --- deadlines -----------------------------------------------------------------------------------------------------
+  // --- DeadlineOwner ------------------------------------------------------------------------------------------------
 
-  #armIdle(): void {
-    const { idleTimeoutMs } = this.#manager.config;
-    if (idleTimeoutMs > 0) this.#idle.set(idleTimeoutMs);
-  }
-
-  #onIdle(): void {
+  onIdle(): void {
     if (this.#stream !== undefined || this.#closed) return;
     this.#manager.stats.downstreamCxIdleTimeout.inc();
     if (this.#sawBytes) this.drain();
@@ -399,13 +376,13 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     else this.#socket.end(() => this.destroy());
   }
 
-  #onHeadTimeout(): void {
+  onHeadTimeout(): void {
     if (this.#stream !== undefined || this.#closing) return;
     this.#manager.stats.downstreamRqHeaderTimeout.inc();
     this.#refuse(replies.requestHeaderTimeout);
   }
 
-  #onCloseTimer(): void {
+  onCloseTimer(): void {
     if (this.#closed) return;
     if (this.#closing) {
       // The client had its time to read the response and close.
@@ -429,7 +406,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
     if (!delayed || delayedCloseTimeoutMs === 0) this.#socket.end();
     // Whatever still arrives is read and dropped until then.
     this.#socket.resume();
-    this.#closeTimer.set(delayedCloseTimeoutMs || 1000);
+    this.#deadlines.close.set(delayedCloseTimeoutMs || 1000);
   }
 
   // --- writing (DownstreamCodec) -------------------------------------------------------------------------------------
@@ -516,7 +493,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection 
       this.#beginClose(this.#abnormal || (!this.#body.done && !this.#tunnel));
       return;
     }
-    this.#armIdle();
+    this.#deadlines.armIdle();
     if (this.#paused) this.pauseRequest(false);
     if (this.#rest.length > 0) {
       this.#socket.resume();

@@ -3,19 +3,19 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
-import { LazyDeadline } from "../../net/deadline.ts";
 import { Http2Session, type SessionOwner } from "../../net/http2/session.ts";
 import type { Http2Stream, StreamReset } from "../../net/http2/stream.ts";
 import { SocketReader } from "../../net/socket-reader.ts";
 import { flag } from "../../telemetry/response-flag.ts";
-import { StreamInfo, type ConnectionInfo } from "../../telemetry/stream-info.ts";
+import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
 import type { Head } from "../../wire/http1-head.ts";
 import { h2Error, largestWindow } from "../../wire/http2/frame.ts";
 import type { MessageError } from "../../wire/http2/message.ts";
-import { limitConnectionDuration } from "../connection-duration.ts";
+import { ConnectionDeadlines, type DeadlineOwner } from "../connection-deadlines.ts";
 import type { ServerConnection } from "../codec.ts";
 import type { HttpManager } from "../connection-manager.ts";
 import { replies } from "../local-reply.ts";
+import { recordRefusedRequest } from "../refused-request.ts";
 import { HttpStream } from "../stream.ts";
 import { StreamTimers } from "../stream-timers.ts";
 import { PrematureResets } from "./premature-resets.ts";
@@ -25,16 +25,14 @@ import { Http2ServerStream, type Http2ServerOwner } from "./server-stream.ts";
 const mostSpareTimers = 32;
 
 /** A downstream HTTP/2 connection. */
-export class Http2ServerConnection implements ServerConnection, SessionOwner, Http2ServerOwner {
+export class Http2ServerConnection implements ServerConnection, SessionOwner, Http2ServerOwner, DeadlineOwner {
   readonly #socket: Socket | TLSSocket;
   readonly #info: ConnectionInfo;
   readonly #manager: HttpManager;
   readonly #onClosed: (connection: ServerConnection) => void;
   readonly #session: Http2Session;
   readonly #reader: SocketReader;
-  readonly #idle: LazyDeadline;
-  readonly #headTimer: LazyDeadline;
-  readonly #closeTimer: LazyDeadline;
+  readonly #deadlines: ConnectionDeadlines;
   readonly #resets: PrematureResets;
   readonly #spareTimers: StreamTimers[] = [];
   #requests = 0;
@@ -43,22 +41,15 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
   /** @param reader already attached to the socket, when another codec had read the first bytes */
   constructor(connection: Connection, manager: HttpManager, onClosed: (connection: ServerConnection) => void, reader?: SocketReader) {
     const { socket, info } = connection;
-    const { config, clock, stats } = manager;
+    const { clock, stats } = manager;
     this.#socket = socket;
     this.#info = info;
     this.#manager = manager;
     this.#onClosed = onClosed;
     this.#resets = new PrematureResets();
-    this.#idle = new LazyDeadline(clock, () => this.#onIdle());
-    this.#headTimer = new LazyDeadline(clock, () => this.#onHeadTimeout());
-    this.#closeTimer = new LazyDeadline(clock, () => this.#onCloseTimer());
     stats.downstreamCxHttp2Total.inc();
     stats.downstreamCxHttp2Active.inc();
-    this.#armIdle();
-    limitConnectionDuration(socket, config.maxConnectionDurationMs, clock, () => {
-      stats.downstreamCxMaxDurationReached.inc();
-      this.drain();
-    });
+    this.#deadlines = new ConnectionDeadlines(socket, manager, this);
     socket.setNoDelay(true);
     const { options, codecStats } = manager.http2;
     this.#session = new Http2Session(socket, connection.raw, options, this, codecStats, stats.downstreamCxTxBytesTotal, clock);
@@ -78,7 +69,7 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     if (this.#state !== "open") return;
     this.#state = "draining";
     this.#session.goaway(h2Error.noError, largestWindow);
-    this.#closeTimer.set(this.#manager.config.drainTimeoutMs);
+    this.#deadlines.close.set(this.#manager.config.drainTimeoutMs);
   }
 
   noteDraining(): boolean {
@@ -107,8 +98,8 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     }
     const { requestHeadersTimeoutMs } = this.#manager.config;
     if (requestHeadersTimeoutMs === 0) return;
-    if (!this.#session.inHeaders) this.#headTimer.clear();
-    else if (!this.#headTimer.armed) this.#headTimer.set(requestHeadersTimeoutMs);
+    if (!this.#session.inHeaders) this.#deadlines.head.clear();
+    else if (!this.#deadlines.head.armed) this.#deadlines.head.set(requestHeadersTimeoutMs);
   }
 
   // --- SessionOwner --------------------------------------------------------------------------------------------------
@@ -117,7 +108,7 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     const manager = this.#manager;
     const { config, stats } = manager;
     this.#requests++;
-    this.#idle.clear();
+    this.#deadlines.idle.clear();
     // Extended CONNECT is what an upgrade is in HTTP/1: from here on they are the same.
     const extended = manager.http2.options.allowConnect ? head.upgrade : "";
     const upgrade = head.method === "CONNECT" && head.upgrade === "" ? "connect" : extended;
@@ -159,16 +150,12 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
   }
 
   onRefusedRequest(error: MessageError): void {
-    const { clock, stats } = this.#manager;
-    const info = new StreamInfo(this.#info, clock.wallMs(), clock.nowMs());
-    info.protocol = "HTTP/2";
-    info.responseCodeDetails = `http2.${error}`;
     const limit = error === "header_list_size_too_large" || error === "too_many_headers" || error === "unexpected_underscore";
-    info.flags = limit ? flag.DR : flag.DPE;
-    info.endMs = clock.nowMs();
-    stats.downstreamRqTotal.inc();
-    stats.downstreamRqCompleted.inc();
-    this.#manager.log(info);
+    recordRefusedRequest(this.#manager, this.#info, {
+      protocol: "HTTP/2",
+      responseCodeDetails: `http2.${error}`,
+      flags: limit ? flag.DR : flag.DPE,
+    });
   }
 
   onStreamClosed(stream: Http2Stream, reset: StreamReset | undefined): void {
@@ -180,7 +167,7 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     }
     if (this.#session.size > 0) return;
     if (this.#state === "last") this.#beginClose();
-    else if (this.#state === "open") this.#armIdle();
+    else if (this.#state === "open") this.#deadlines.armIdle();
   }
 
   onExchangeDone(timers: StreamTimers): void {
@@ -205,26 +192,21 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     this.#beginClose();
   }
 
-  // --- ends ----------------------------------------------------------------------------------------------------------
+  // --- DeadlineOwner, ends ------------------------------------------------------------------------------------------
 
-  #armIdle(): void {
-    const { idleTimeoutMs } = this.#manager.config;
-    if (idleTimeoutMs > 0) this.#idle.set(idleTimeoutMs);
-  }
-
-  #onIdle(): void {
+  onIdle(): void {
     if (this.#session.size > 0 || this.#state !== "open") return;
     this.#manager.stats.downstreamCxIdleTimeout.inc();
     this.drain();
   }
 
-  #onHeadTimeout(): void {
+  onHeadTimeout(): void {
     if (!this.#session.inHeaders || this.#state === "closing") return;
     this.#manager.stats.downstreamRqHeaderTimeout.inc();
     this.#session.fail(h2Error.enhanceYourCalm, replies.requestHeaderTimeout.details);
   }
 
-  #onCloseTimer(): void {
+  onCloseTimer(): void {
     if (this.#state === "closing") return this.destroy();
     if (this.#state !== "draining") return;
     this.#state = "last";
@@ -239,7 +221,7 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     this.#session.flush();
     this.#socket.end();
     this.#socket.resume();
-    this.#closeTimer.set(this.#manager.config.delayedCloseTimeoutMs || 1000);
+    this.#deadlines.close.set(this.#manager.config.delayedCloseTimeoutMs || 1000);
   }
 
   #onEnd(): void {
@@ -255,7 +237,7 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     stats.downstreamCxHttp2Active.dec();
     if (this.#session.size > 0) stats.downstreamCxDestroyRemoteActiveRq.inc();
     this.#session.close();
-    for (const deadline of [this.#idle, this.#headTimer, this.#closeTimer]) deadline.dispose();
+    this.#deadlines.dispose();
     for (const timers of this.#spareTimers) timers.dispose();
     this.#reader.release();
     this.#socket.destroy();

@@ -14,7 +14,7 @@ import {
 } from "../../wire/http2/frame.ts";
 import type { FloodGuard, Flood } from "./flood-guard.ts";
 import type { Http2Output } from "./output.ts";
-import type { SessionOptions } from "./session.ts";
+import type { SessionOptions } from "./session-options.ts";
 
 const noBytes = new Uint8Array();
 

@@ -75,7 +75,7 @@ export class Http2Stream {
   /** Passes bytes on, or keeps them while paused. */
   deliver(data: Buffer, endStream: boolean): void {
     if (this.handler === undefined) {
-      this.session.credit(this, data.length);
+      this.session.receiveWindow.credit(this, data.length);
       return;
     }
     if (this.#paused || this.#received !== undefined) {
@@ -83,7 +83,7 @@ export class Http2Stream {
       this.#receivedEnd = endStream;
       return;
     }
-    this.session.credit(this, data.length);
+    this.session.receiveWindow.credit(this, data.length);
     this.handler.onData(data, endStream);
   }
 
@@ -113,7 +113,7 @@ export class Http2Stream {
     while (!this.#paused && this.handler !== undefined && received.bytes > 0) {
       const data = received.take(Infinity);
       const last = received.bytes === 0 && this.#receivedEnd;
-      this.session.credit(this, data.length);
+      this.session.receiveWindow.credit(this, data.length);
       this.handler?.onData(data, last);
       if (last) this.#receivedEnd = false;
     }
@@ -130,7 +130,7 @@ export class Http2Stream {
     this.#received = undefined;
     this.#receivedEnd = false;
     this.#receivedTrailers = undefined;
-    if (bytes > 0) this.session.credit(this, bytes);
+    if (bytes > 0) this.session.receiveWindow.credit(this, bytes);
   }
 
   // --- sending -------------------------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ export class Http2Stream {
   sendHead(endStream: boolean): void {
     if (this.closed) return;
     this.localHeadSent = true;
-    this.session.writeHeaders(this, endStream);
+    this.session.sender.headers(this, endStream);
     if (endStream) this.#endLocal();
   }
 
@@ -151,15 +151,15 @@ export class Http2Stream {
       this.#pendingEnd = endStream;
       return false;
     }
-    const sent = this.session.writeData(this, data, 0, endStream);
+    const sent = this.session.sender.data(this, data, 0, endStream);
     if (sent < data.length) {
       this.#pending = new ByteQueue();
       this.#pending.push(data, sent);
       this.#pendingEnd = endStream;
     }
-    if (this.#pending === undefined && (this.localEnded || !this.session.congested)) return true;
+    if (this.#pending === undefined && (this.localEnded || !this.session.sender.congested)) return true;
     this.#wantsWritable = true;
-    this.session.wait(this);
+    this.session.sender.wait(this);
     return false;
   }
 
@@ -168,7 +168,7 @@ export class Http2Stream {
     if (this.closed || this.localEnded) return;
     if (this.#pending !== undefined) this.#pendingTrailers = trailers;
     else {
-      this.session.writeTrailers(this, trailers);
+      this.session.sender.trailers(this, trailers);
       this.#endLocal();
     }
   }
@@ -181,8 +181,8 @@ export class Http2Stream {
   #endLocal(): void {
     this.localEnded = true;
     this.#wantsWritable = false;
-    if (this.remoteEnded) this.session.onStreamComplete(this);
-    else if (this.#finishCode >= 0) this.session.resetStream(this, this.#finishCode);
+    if (this.remoteEnded) this.session.streams.complete(this);
+    else if (this.#finishCode >= 0) this.session.streams.reset(this, this.#finishCode);
   }
 
   /** Sends at most one frame of what waits; false: nothing waits any more. */
@@ -191,19 +191,19 @@ export class Http2Stream {
     if (this.closed) return false;
     if (pending !== undefined) {
       const end = this.#pendingEnd && this.#pendingTrailers === undefined;
-      const room = pending.bytes === 0 ? 0 : this.session.roomFor(this);
+      const room = pending.bytes === 0 ? 0 : this.session.sender.roomFor(this);
       if (room <= 0 && pending.bytes > 0) return true;
       const data = pending.take(room);
-      if (data.length > 0 || end) this.session.writeData(this, data, 0, end && pending.bytes === 0);
+      if (data.length > 0 || end) this.session.sender.data(this, data, 0, end && pending.bytes === 0);
       if (this.localEnded || this.closed) return false;
       if (pending.bytes > 0) return true;
       this.#pending = undefined;
       if (this.#pendingTrailers !== undefined) {
-        this.session.writeTrailers(this, this.#pendingTrailers);
+        this.session.sender.trailers(this, this.#pendingTrailers);
         this.#endLocal();
       }
     }
-    if (this.session.congested && !this.localEnded) return true;
+    if (this.session.sender.congested && !this.localEnded) return true;
     if (this.#wantsWritable && !this.localEnded) {
       this.#wantsWritable = false;
       this.handler?.onWritable();
@@ -216,7 +216,7 @@ export class Http2Stream {
   release(code: number): void {
     this.handler = undefined;
     this.drop();
-    if (!this.closed) this.session.resetStream(this, code);
+    if (!this.closed) this.session.streams.reset(this, code);
   }
 
   /** As `release`, once everything that this side has to send was sent. */

@@ -81,7 +81,7 @@ export class Http2Client implements SessionOwner {
   /** True when it takes another exchange. */
   get hasRoom(): boolean {
     const { maxConcurrentStreams } = this.#session.options;
-    return !this.#draining && !this.#closed && this.#session.size < Math.min(maxConcurrentStreams, this.#session.peerMaxStreams);
+    return !this.#draining && !this.#closed && this.#session.size < Math.min(maxConcurrentStreams, this.#session.peer.maxStreams);
   }
 
   /** An exchange, to be used at once. */

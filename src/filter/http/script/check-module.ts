@@ -2,7 +2,7 @@
 import { statSync } from "node:fs";
 import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { createSharedBoard, type FromThread } from "./messages.ts";
-import { startThread } from "./script-thread.ts";
+import { startThread } from "./start-thread.ts";
 
 /** How long loading may take. */
 const deadlineMs = 5_000;

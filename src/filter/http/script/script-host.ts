@@ -3,19 +3,14 @@
 import type { Clock, Timer } from "../../../clock.ts";
 import type { Logger } from "../../../telemetry/logger.ts";
 import type { StatsScope } from "../../../telemetry/stats.ts";
-import type { Hook, Invocation, Sources } from "./messages.ts";
-import { sharedNowMs } from "./messages.ts";
+import { Isolation } from "./isolation.ts";
+import { type Hook, type Invocation, sharedNowMs, type Sources } from "./messages.ts";
 import { ModuleWatch } from "./module-watch.ts";
 import { QuietLog } from "./quiet-log.ts";
-import {
-  type Loss,
-  type Run,
-  type RunFailure,
-  type RunOutcome,
-  ScriptThread,
-  type ThreadEvents,
-  type ThreadLimits,
-} from "./script-thread.ts";
+import { Patience } from "./patience.ts";
+import { endedThread, failed, finish, finishLater, type Run, type RunOutcome, type ThreadLimits } from "./run.ts";
+import type { Loss, ScriptThread } from "./script-thread.ts";
+import { ThreadRoster } from "./thread-roster.ts";
 
 /** What a host is given. */
 export interface ScriptHostDeps {
@@ -31,16 +26,8 @@ export interface ScriptHostDeps {
 const maxWaiting = 2_048;
 /** Threads that are busy with one thing while another took their place. */
 const maxStalled = 4;
-/** Threads that run one suspect at a time. */
-const maxIsolated = 2;
-/** Threads in all, with those that were ended and are still inside of a native call, which nobody can break off. */
-const maxThreads = 12;
 /** Who was beside a known culprit this often is run alone, where nobody can disturb it. */
 const maxLost = 2;
-/** How long a run may go without being done, in units of its time limit, and at least: a bound for whatever was not foreseen. */
-const patience = 6;
-const leastPatienceMs = 5_000;
-const patienceTickMs = 250;
 /** Between tries to start a thread that does not start. */
 const firstRetryMs = 100;
 const maxRetryMs = 5_000;
@@ -51,12 +38,11 @@ export class ScriptHost {
   readonly #deps: ScriptHostDeps;
   readonly #log: QuietLog;
   readonly #stats;
-  readonly #threads = new Set<ScriptThread>();
-  #alive = 0;
+  readonly #roster: ThreadRoster;
+  readonly #isolation: Isolation;
+  readonly #patience: Patience;
   readonly #stalled = new Set<ScriptThread>();
-  readonly #isolated = new Map<ScriptThread, Run | undefined>();
   readonly #waiting: Run[] = [];
-  readonly #suspects: Run[] = [];
   readonly #onSettled: (() => void)[] = [];
   readonly #configs = new WeakMap<object, number>();
   #configCount = 0;
@@ -69,7 +55,6 @@ export class ScriptHost {
   #problem: string | undefined;
   #retryMs = 0;
   #retry: Timer | undefined;
-  #patience: Timer | undefined;
   #closed = false;
 
   constructor(limits: ThreadLimits, deps: ScriptHostDeps) {
@@ -83,6 +68,16 @@ export class ScriptHost {
       restarts: scope.counter("thread_restarts"),
       rerun: scope.counter("rerun"),
     };
+    this.#roster = new ThreadRoster({ limits, clock: deps.clock, log: this.#log, onGone: () => this.#onGone() });
+    this.#isolation = new Isolation({
+      limits,
+      roster: this.#roster,
+      sources: () => this.#sources,
+      onRestart: () => this.#stats.restarts.inc(),
+      onWaiting: () => this.#patience.begin(),
+    });
+    const queues = [this.#waiting, this.#isolation.suspects];
+    this.#patience = new Patience({ limits, clock: deps.clock, queues, onWaiting: () => this.#ensureNext() });
     this.#watch = new ModuleWatch([limits.module], deps.clock, () => this.#reload());
     this.#reload();
   }
@@ -122,8 +117,9 @@ export class ScriptHost {
     this.#closed = true;
     this.#watch?.close();
     this.#retry?.cancel();
-    this.#patience?.cancel();
-    for (const thread of this.#threads) thread.end();
+    this.#patience.end();
+    this.#isolation.close();
+    this.#roster.endAll();
   }
 
   #configId(config: object): number {
@@ -136,9 +132,9 @@ export class ScriptHost {
     if (run.cancelled || this.#closed) return;
     if (this.#current?.takes) return this.#current.start(run);
     if (this.#waiting.length >= maxWaiting)
-      return later(run, failed("thread_ended", `${this.#limits.module}: too many requests wait for it`));
+      return finishLater(run, failed("thread_ended", `${this.#limits.module}: too many requests wait for it`));
     this.#waiting.push(run);
-    this.#beImpatient();
+    this.#patience.begin();
     this.#ensureNext();
   }
 
@@ -146,7 +142,7 @@ export class ScriptHost {
 
   #ensureNext(): void {
     if (this.#current !== undefined || this.#next !== undefined || this.#retry !== undefined || this.#closed) return;
-    if (this.#stalled.size >= maxStalled || this.#alive >= maxThreads) return;
+    if (this.#stalled.size >= maxStalled || this.#roster.full) return;
     this.#next = this.#spawn(this.#sources);
   }
 
@@ -160,11 +156,8 @@ export class ScriptHost {
   }
 
   #spawn(sources: Sources | undefined): ScriptThread {
-    const thread: ScriptThread = new ScriptThread(
-      this.#limits,
-      this.#deps.clock,
+    const thread: ScriptThread = this.#roster.spawn(
       {
-        ...this.#reports(),
         onLoaded: (hooks, files, loaded) => {
           this.#watch?.add(files);
           if (sources === undefined) this.#stats.loaded.inc();
@@ -180,7 +173,7 @@ export class ScriptHost {
           for (const run of this.#waiting.splice(0)) this.#place(run);
         },
         onUnloadable: (message, files) => {
-          this.#threads.delete(thread);
+          this.#roster.end(thread);
           this.#next = undefined;
           this.#watch?.add(files);
           this.#onUnloadable(message, sources !== undefined);
@@ -200,26 +193,16 @@ export class ScriptHost {
       },
       sources,
     );
-    this.#threads.add(thread);
-    this.#alive++;
     return thread;
   }
 
-  #reports(): Pick<ThreadEvents, "onStray" | "onOutput" | "onGone"> {
-    return {
-      onGone: () => {
-        this.#alive--;
-        if (this.#waiting.length > 0) this.#ensureNext();
-        if (!this.#closed) this.#isolate();
-      },
-      onStray: (message) => this.#log.warn("a script failed outside of its hooks", message),
-      onOutput: (text) => this.#log.info("a script says", text),
-    };
+  #onGone(): void {
+    if (this.#waiting.length > 0) this.#ensureNext();
+    if (!this.#closed) this.#isolation.proceed();
   }
 
   #discard(thread: ScriptThread): void {
-    thread.end();
-    this.#threads.delete(thread);
+    this.#roster.end(thread);
     this.#stalled.delete(thread);
     if (this.#current === thread) this.#current = undefined;
     if (this.#next === thread) this.#next = undefined;
@@ -238,7 +221,7 @@ export class ScriptHost {
     this.#problem = message;
     this.#settled();
     if (this.#current !== undefined) return;
-    for (const run of this.#waiting.splice(0)) later(run, failed("thread_ended", message));
+    for (const run of this.#waiting.splice(0)) finishLater(run, failed("thread_ended", message));
     if (!serving) return;
     this.#retryMs = Math.min(maxRetryMs, this.#retryMs === 0 ? firstRetryMs : this.#retryMs * 2);
     this.#retry = this.#deps.clock.after(this.#retryMs, () => {
@@ -256,112 +239,15 @@ export class ScriptHost {
   #onLost({ failure, guilty, begun, waiting }: Loss): void {
     this.#stats.restarts.inc();
     if (this.#closed) return;
-    if (guilty !== undefined) finish(guilty, failed(failure, `${this.#limits.module}: ${reasons[failure]}`));
+    if (guilty !== undefined) finish(guilty, endedThread(this.#limits, failure));
     for (const run of begun) {
       this.#stats.rerun.inc();
       run.lost++;
       if (guilty !== undefined && run.lost <= maxLost) this.#place(run);
-      else this.#suspects.push(run);
+      else this.#isolation.suspects.push(run);
     }
     for (const run of waiting) this.#place(run);
     if (this.#current === undefined) this.#ensureNext();
-    this.#isolate();
+    this.#isolation.proceed();
   }
-
-  /** Runs suspects one by one in threads of their own: whoever ends one there was alone in it. */
-  #isolate(): void {
-    if (this.#suspects.length > 0) this.#beImpatient();
-    while (this.#suspects.length > this.#free() && this.#isolated.size < maxIsolated && this.#alive < maxThreads) this.#startIsolated();
-    for (const [thread, run] of this.#isolated) if (run === undefined && thread.takes) this.#giveSuspect(thread);
-  }
-
-  #free(): number {
-    return [...this.#isolated.values()].filter((run) => run === undefined).length;
-  }
-
-  #startIsolated(): void {
-    const thread: ScriptThread = new ScriptThread(
-      this.#limits,
-      this.#deps.clock,
-      {
-        ...this.#reports(),
-        onLoaded: () => this.#giveSuspect(thread),
-        onUnloadable: (message) => {
-          this.#drop(thread);
-          for (const run of this.#suspects.splice(0)) later(run, failed("thread_ended", message));
-        },
-        onLost: ({ failure }) => {
-          const run = this.#isolated.get(thread);
-          this.#drop(thread);
-          this.#stats.restarts.inc();
-          if (run !== undefined) finish(run, failed(failure, `${this.#limits.module}: ${reasons[failure]}`));
-          this.#isolate();
-        },
-        onStalled: (waiting) => void this.#suspects.push(...waiting),
-        onEnd: () => this.#drop(thread),
-      },
-      this.#sources,
-    );
-    this.#threads.add(thread);
-    this.#alive++;
-    this.#isolated.set(thread, undefined);
-  }
-
-  #giveSuspect(thread: ScriptThread): void {
-    const run = this.#suspects.shift();
-    if (run === undefined) return this.#drop(thread);
-    this.#isolated.set(thread, run);
-    const { onDone } = run;
-    thread.start({
-      ...run,
-      onDone: (outcome) => {
-        this.#isolated.set(thread, undefined);
-        if (!run.cancelled) onDone(outcome);
-        if (!this.#closed && this.#isolated.has(thread)) this.#giveSuspect(thread);
-      },
-    });
-  }
-
-  #drop(thread: ScriptThread): void {
-    thread.end();
-    this.#threads.delete(thread);
-    this.#isolated.delete(thread);
-  }
-
-  /** Fails what has waited for too long. */
-  #beImpatient(): void {
-    this.#patience ??= this.#deps.clock.after(patienceTickMs, () => {
-      this.#patience = undefined;
-      const before = sharedNowMs() - Math.max(leastPatienceMs, patience * this.#limits.timeoutMs);
-      for (const queue of [this.#waiting, this.#suspects]) {
-        const late = queue.filter((run) => run.askedMs < before);
-        if (late.length === 0) continue;
-        queue.splice(0, queue.length, ...queue.filter((run) => run.askedMs >= before));
-        for (const run of late) finish(run, failed("thread_ended", `${this.#limits.module}: no thread came to run it in time`));
-      }
-      if (this.#waiting.length + this.#suspects.length === 0) return;
-      this.#ensureNext();
-      this.#beImpatient();
-    });
-  }
-}
-
-const reasons: Readonly<Record<RunFailure, string>> = {
-  exception: "threw",
-  timeout: "kept its thread busy for longer than it may",
-  out_of_memory: "took more memory than it may",
-  thread_ended: "ended its thread",
-};
-
-function failed(failure: RunFailure, message: string): RunOutcome {
-  return { ok: false, failure, message };
-}
-
-function finish(run: Run, outcome: RunOutcome): void {
-  if (!run.cancelled) run.onDone(outcome);
-}
-
-/** Never within the call that asked. */
-function later(run: Run, outcome: RunOutcome): void {
-  queueMicrotask(() => finish(run, outcome));
 }

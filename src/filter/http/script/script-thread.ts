@@ -1,52 +1,11 @@
 // One thread with one load of a script, as the worker sees it: gives it runs, and ends it when it takes too long or too much. What then
 // becomes of the runs is the host's to decide; this file finds out which of them can be to blame.
-import { type MessagePort, Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import type { Clock, Timer } from "../../../clock.ts";
-import {
-  begunSlot,
-  createSharedBoard,
-  type FromThread,
-  type Hook,
-  type HookResult,
-  type Invocation,
-  maxUnderWay,
-  readBoard,
-  runningSlot,
-  type Sources,
-  sharedNowMs,
-  type ThreadSettings,
-  type ToThread,
-} from "./messages.ts";
-
-/** What may be spent. */
-export interface ThreadLimits {
-  readonly module: string;
-  /** For one run, milliseconds from its begin. */
-  readonly timeoutMs: number;
-  /** Of JavaScript's heap, and again of what lies outside of it (bytes of buffers). */
-  readonly memoryBytes: number;
-}
-
-/** Why a run gave no result. */
-export type RunFailure = "exception" | "timeout" | "out_of_memory" | "thread_ended";
-
-/** What a run came to. */
-export type RunOutcome =
-  | { readonly ok: true; readonly result: HookResult }
-  | { readonly ok: false; readonly failure: RunFailure; readonly message: string };
-
-/** A run that was asked for. */
-export interface Run {
-  readonly invocation: Invocation;
-  readonly config: Readonly<Record<string, unknown>>;
-  /** How often it was under way in a thread that was ended. */
-  lost: number;
-  /** Nobody waits for it any more. */
-  cancelled: boolean;
-  readonly askedMs: number;
-  /** Called once. */
-  readonly onDone: (outcome: RunOutcome) => void;
-}
+import { createSharedBoard, type FromThread, type Hook, readBoard, type Sources, sharedNowMs, type ToThread } from "./messages.ts";
+import { failed, finish, type Run, type RunFailure, type RunOutcome, type ThreadLimits, timedOut } from "./run.ts";
+import { RunsUnderWay } from "./runs-under-way.ts";
+import { startThread } from "./start-thread.ts";
 
 /** A thread that is no more, and what was under way in it. */
 export interface Loss {
@@ -83,12 +42,6 @@ const loadDeadlineMs = 5_000;
 const stallMs = 100;
 /** A thread that does nothing but wait answers at once; this much is for a machine that is busy with other things. */
 const pongMs = 250;
-const bytesPerMb = 1024 * 1024;
-
-interface UnderWay {
-  readonly run: Run;
-  readonly sentMs: number;
-}
 
 /** A thread and its runs. */
 export class ScriptThread {
@@ -96,12 +49,10 @@ export class ScriptThread {
   readonly #clock: Clock;
   readonly #events: ThreadEvents;
   readonly #worker: Worker;
-  readonly #board;
-  readonly #underWay = new Map<number, UnderWay>();
+  readonly #runs: RunsUnderWay;
   readonly #configs = new Set<number>();
   readonly #createdMs = sharedNowMs();
   #timer: Timer | undefined;
-  #lastId = 0;
   #state: "loading" | "ready" | "over" = "loading";
   #begunBefore = 0;
   #progressMs = 0;
@@ -115,7 +66,7 @@ export class ScriptThread {
     this.#clock = clock;
     this.#events = events;
     const shared = createSharedBoard();
-    this.#board = readBoard(shared);
+    this.#runs = new RunsUnderWay(readBoard(shared));
     this.#worker = startThread({ module: limits.module, shared, sources }, limits.memoryBytes);
     this.#worker.on("message", (message: FromThread) => this.#onMessage(message));
     this.#worker.on("error", (error: NodeJS.ErrnoException) =>
@@ -130,14 +81,9 @@ export class ScriptThread {
     this.#tickIn(busyTickMs);
   }
 
-  /** Runs under way. */
-  get size(): number {
-    return this.#underWay.size;
-  }
-
   /** True while it takes runs. */
   get takes(): boolean {
-    return this.#state === "ready" && !this.#retiring && this.#underWay.size < maxUnderWay;
+    return this.#state === "ready" && !this.#retiring && this.#runs.takes;
   }
 
   /** It has ended. */
@@ -147,12 +93,11 @@ export class ScriptThread {
 
   /** Starts a run; only while it `takes` any. */
   start(run: Run): void {
-    const id = (this.#lastId = (this.#lastId % maxId) + 1);
-    if (this.#underWay.size === 0) {
+    if (this.#runs.size === 0) {
       this.#progressMs = sharedNowMs();
       this.#tickIn(busyTickMs);
     }
-    this.#underWay.set(id, { run, sentMs: sharedNowMs() });
+    const id = this.#runs.add(run);
     const { config } = run.invocation;
     if (!this.#configs.has(config)) {
       this.#configs.add(config);
@@ -172,7 +117,7 @@ export class ScriptThread {
     if (this.#state === "over") return;
     this.#state = "over";
     this.#timer?.cancel();
-    this.#underWay.clear();
+    this.#runs.clear();
     // A thread inside of a native call ends when that returns; nobody waits for it.
     void this.#worker.terminate();
   }
@@ -197,7 +142,7 @@ export class ScriptThread {
         this.#settle(message.id, { ok: true, result: message.result });
         break;
       case "threw":
-        this.#settle(message.id, { ok: false, failure: "exception", message: message.message });
+        this.#settle(message.id, failed("exception", message.message));
         break;
       case "stray":
         this.#events.onStray(message.message);
@@ -208,16 +153,15 @@ export class ScriptThread {
   }
 
   #settle(id: number, outcome: RunOutcome): void {
-    const entry = this.#underWay.get(id);
-    if (entry === undefined) return;
-    this.#underWay.delete(id);
+    const run = this.#runs.remove(id);
+    if (run === undefined) return;
     this.#progressMs = sharedNowMs();
-    if (!entry.run.cancelled) entry.run.onDone(outcome);
+    finish(run, outcome);
     this.#endWhenIdle();
   }
 
   #endWhenIdle(): void {
-    if (!this.#retiring || this.#underWay.size > 0 || this.#state === "over") return;
+    if (!this.#retiring || this.#runs.size > 0 || this.#state === "over") return;
     this.end();
     this.#events.onEnd();
   }
@@ -237,10 +181,10 @@ export class ScriptThread {
         this.#events.onUnloadable(`${this.#limits.module}: does not load within ${seconds} s`, [this.#limits.module]);
         return;
       }
-    } else if (this.#underWay.size > 0) this.#judge(nowMs);
+    } else if (this.#runs.size > 0) this.#judge(nowMs);
     if (this.#isOver()) return;
     this.#measure();
-    this.#tickIn(this.#state === "loading" || this.#underWay.size > 0 ? busyTickMs : idleTickMs);
+    this.#tickIn(this.#state === "loading" || this.#runs.size > 0 ? busyTickMs : idleTickMs);
   }
 
   // What is judged may have ended the thread meanwhile.
@@ -250,21 +194,19 @@ export class ScriptThread {
 
   /** Looks for runs that take too long. */
   #judge(nowMs: number): void {
-    const { numbers } = this.#board;
-    const [running, begun] = [Atomics.load(numbers, runningSlot), Atomics.load(numbers, begunSlot)];
-    if (begun !== this.#begunBefore) this.#progressMs = nowMs;
-    this.#begunBefore = begun;
-    const own = this.#underWay.get(running);
-    if (own !== undefined && this.#ageOf(running, nowMs) >= this.#limits.timeoutMs) return this.#lose("timeout", own.run);
-    const overdue = [...this.#underWay.keys()].filter((id) => this.#isBegun(id) && this.#ageOf(id, nowMs) >= this.#limits.timeoutMs);
-    const waiting = [...this.#underWay.keys()].filter((id) => !this.#isBegun(id));
+    const runs = this.#runs;
+    const { timeoutMs } = this.#limits;
+    const { running, lastBegun } = runs;
+    if (lastBegun !== this.#begunBefore) this.#progressMs = nowMs;
+    this.#begunBefore = lastBegun;
+    if (running !== undefined && runs.ageOf(running, nowMs) >= timeoutMs) return this.#lose("timeout", runs.get(running));
+    const overdue = runs.begunBefore(nowMs, timeoutMs);
+    const waiting = runs.notBegun();
     // Nothing runs that could be named, and nothing else gets on: either it waits for something, or it loops behind an await.
-    if (own === undefined && (overdue.length > 0 || (waiting.length > 0 && nowMs - this.#progressMs >= this.#limits.timeoutMs)))
+    if (running === undefined && (overdue.length > 0 || (waiting.length > 0 && nowMs - this.#progressMs >= timeoutMs)))
       this.#probe(nowMs, overdue);
-    if (waiting.length > 0 && nowMs - this.#progressMs >= stallMs && !this.#isOver()) {
-      const runs = waiting.map((id) => this.#take(id));
-      this.#events.onStalled(runs);
-    }
+    if (waiting.length > 0 && nowMs - this.#progressMs >= stallMs && !this.#isOver())
+      this.#events.onStalled(waiting.map((id) => runs.remove(id)!));
   }
 
   /** Fails what is overdue in a thread that still answers; a thread that does not is ended. */
@@ -276,22 +218,6 @@ export class ScriptThread {
       this.#pingedMs = 0;
       for (const id of overdue) this.#settle(id, timedOut(this.#limits));
     } else if (nowMs - this.#pingedMs >= pongMs) this.#lose("timeout", undefined);
-  }
-
-  #take(id: number): Run {
-    const { run } = this.#underWay.get(id)!;
-    this.#underWay.delete(id);
-    return run;
-  }
-
-  // Ids begin again after a while; those under way lie close together.
-  #isBegun(id: number): boolean {
-    const begun = Atomics.load(this.#board.numbers, begunSlot);
-    return id <= begun ? begun - id < maxId / 2 : id - begun > maxId / 2;
-  }
-
-  #ageOf(id: number, nowMs: number): number {
-    return nowMs - this.#board.starts[id % maxUnderWay]!;
   }
 
   /** The heap is limited by V8; buffers lie outside of it. Asked for by interrupt, so a busy thread answers too. */
@@ -313,34 +239,8 @@ export class ScriptThread {
       const what = failure === "out_of_memory" ? "takes more memory than it may" : "ends its thread";
       return this.#events.onUnloadable(`${this.#limits.module}: ${what} while it is loaded`, [this.#limits.module]);
     }
-    const entries = [...this.#underWay].filter(([, { run }]) => run !== guilty && !run.cancelled);
-    const [begun, waiting] = [true, false].map((wanted) =>
-      entries.filter(([id]) => this.#isBegun(id) === wanted).map(([, { run }]) => run),
-    );
+    const lost = this.#runs.split(guilty);
     this.end();
-    this.#events.onLost({ failure, guilty, begun: begun!, waiting: waiting! });
+    this.#events.onLost({ failure, guilty, ...lost });
   }
-}
-
-// As large as shared integers are.
-const maxId = 0x7fff_ffff;
-
-/** The outcome of a run that took too long. */
-export function timedOut({ module, timeoutMs }: ThreadLimits): RunOutcome {
-  return { ok: false, failure: "timeout", message: `${module}: took longer than ${timeoutMs} ms` };
-}
-
-/** Starts a thread over a module. */
-export function startThread(settings: ThreadSettings, memoryBytes: number, transferList: readonly MessagePort[] = []): Worker {
-  const heapMb = Math.max(1, Math.round(memoryBytes / bytesPerMb));
-  // The published package holds JavaScript, the repository TypeScript.
-  const entry = new URL(import.meta.url.endsWith(".ts") ? "./thread/main.ts" : "./thread/main.js", import.meta.url);
-  return new Worker(entry, {
-    workerData: settings,
-    transferList: [...transferList],
-    name: "script",
-    stdout: true,
-    stderr: true,
-    resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: Math.min(16, heapMb), stackSizeMb: 4 },
-  });
 }

@@ -6,12 +6,13 @@ import { type LocalReply, replies } from "../../../http/local-reply.ts";
 import { perRoute } from "../../../http/route/per-route.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
-import { setDynamicMetadata } from "../../../telemetry/stream-info.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
+import { describeStream, type Direction, directionOf } from "./describe-stream.ts";
+import { changeRequest, changeResponse, noteMetadata, scriptReply } from "./hook-result.ts";
 import { leaseHost } from "./hosts.ts";
-import type { Hook, HookResult, Invocation } from "./messages.ts";
+import type { Hook, HookResult } from "./messages.ts";
+import type { Run, RunFailure, RunOutcome } from "./run.ts";
 import type { ScriptHost } from "./script-host.ts";
-import type { Run, RunFailure, RunOutcome } from "./script-thread.ts";
 
 /** The script filter. */
 export const script: HttpFilterSpec = {
@@ -28,13 +29,13 @@ interface Active {
   over: boolean;
 }
 
-const failureDetails: Readonly<Record<RunFailure, string>> = {
-  exception: "script_exception",
-  timeout: "script_timeout",
-  out_of_memory: "script_out_of_memory",
-  thread_ended: "script_unavailable",
+const failureReply = (details: string): LocalReply => ({ status: 500, body: "", details, flags: flag.SE });
+const failureReplies: Readonly<Record<RunFailure, LocalReply>> = {
+  exception: failureReply("script_exception"),
+  timeout: failureReply("script_timeout"),
+  out_of_memory: failureReply("script_out_of_memory"),
+  thread_ended: failureReply("script_unavailable"),
 };
-
 const responseTooLarge: LocalReply = { status: 500, body: "", details: "response_payload_too_large", flags: 0 };
 const hasPerRouteConfig = (model: ScriptPerRoute): Readonly<Record<string, unknown>> | "disabled" =>
   model.kind === "disabled" ? "disabled" : model.config;
@@ -45,7 +46,6 @@ class ScriptFilter implements HttpFilter {
   readonly #host: ScriptHost;
   readonly #override;
   readonly #stats;
-  readonly #failures: Readonly<Record<RunFailure, LocalReply>>;
 
   constructor(config: ScriptConfig, context: HttpFilterContext) {
     this.#config = config;
@@ -61,13 +61,6 @@ class ScriptFilter implements HttpFilter {
       timeout: scope.counter("timeouts"),
       out_of_memory: scope.counter("out_of_memory"),
       thread_ended: scope.counter("unavailable"),
-    };
-    const reply = (failure: RunFailure): LocalReply => ({ status: 500, body: "", details: failureDetails[failure], flags: flag.SE });
-    this.#failures = {
-      exception: reply("exception"),
-      timeout: reply("timeout"),
-      out_of_memory: reply("out_of_memory"),
-      thread_ended: reply("thread_ended"),
     };
   }
 
@@ -181,15 +174,10 @@ class ScriptFilter implements HttpFilter {
     if (result.reply !== undefined) {
       this.#stats.replies.inc();
       active.over = true;
-      stream.sendLocalReply(localReply(result.reply));
+      stream.sendLocalReply(scriptReply(result.reply));
       return false;
     }
-    applyChanges(stream.headers, result.headerChanges);
-    const { method, path, authority } = result.line ?? {};
-    const { info } = stream;
-    if (method !== undefined) stream.method = info.method = method;
-    if (path !== undefined) stream.path = info.path = path;
-    if (authority !== undefined) stream.authority = info.authority = authority;
+    changeRequest(stream, result);
     return true;
   }
 
@@ -230,11 +218,10 @@ class ScriptFilter implements HttpFilter {
     if (result.reply !== undefined) {
       this.#stats.replies.inc();
       active.over = true;
-      stream.replaceResponse(localReply(result.reply));
+      stream.replaceResponse(scriptReply(result.reply));
       return false;
     }
-    applyChanges(stream.responseHeaders!, result.headerChanges);
-    if (result.status !== undefined) stream.info.responseCode = result.status;
+    changeResponse(stream, result);
     return true;
   }
 
@@ -242,8 +229,8 @@ class ScriptFilter implements HttpFilter {
 
   #run(stream: HttpStream, active: Active, hook: Hook, body: Uint8Array | undefined, next: (result: HookResult) => void): void {
     this.#stats.runs.inc();
-    const direction = hook === "onRequestHeaders" || hook === "onRequestBody" ? "request" : "response";
-    active.run = this.#host.run(describe(stream, active, hook, direction, body), active.config, (outcome) => {
+    const direction = directionOf(hook);
+    active.run = this.#host.run(describeStream(stream, active.state, hook, direction, body), active.config, (outcome) => {
       active.run = undefined;
       if (stream.done || active.over) return;
       if (outcome.ok) next(outcome.result);
@@ -251,17 +238,12 @@ class ScriptFilter implements HttpFilter {
     });
   }
 
-  #note({ info }: HttpStream, active: Active, { state, metadata }: HookResult): void {
-    active.state = state ?? active.state;
-    for (const [namespace, key, value] of metadata ?? []) setDynamicMetadata(info, namespace, { [key]: value });
+  #note(stream: HttpStream, active: Active, result: HookResult): void {
+    active.state = result.state ?? active.state;
+    noteMetadata(stream, result);
   }
 
-  #fail(
-    stream: HttpStream,
-    active: Active,
-    { failure, message }: Extract<RunOutcome, { ok: false }>,
-    direction: "request" | "response",
-  ): void {
+  #fail(stream: HttpStream, active: Active, { failure, message }: Extract<RunOutcome, { ok: false }>, direction: Direction): void {
     active.over = true;
     this.#stats[failure].inc();
     if (message !== "") this.#host.complain(message);
@@ -269,50 +251,7 @@ class ScriptFilter implements HttpFilter {
       this.#stats.failureModeAllowed.inc();
       if (direction === "request") stream.continueRequest();
       else stream.continueResponse();
-    } else if (direction === "request") stream.sendLocalReply(this.#failures[failure]);
-    else stream.replaceResponse(this.#failures[failure]);
+    } else if (direction === "request") stream.sendLocalReply(failureReplies[failure]);
+    else stream.replaceResponse(failureReplies[failure]);
   }
-}
-
-function describe(
-  { method, path, authority, scheme, headers, responseHeaders, info }: HttpStream,
-  { state }: Active,
-  hook: Hook,
-  direction: "request" | "response",
-  body: Uint8Array | undefined,
-): Omit<Invocation, "config"> {
-  const { names, values } = direction === "request" ? headers : responseHeaders!;
-  const flat: string[] = [];
-  for (let i = 0; i < names.length; i++) flat.push(names[i]!, values[i]!);
-  const { tls, remote } = info.connection;
-  return {
-    hook,
-    method,
-    path,
-    authority,
-    scheme,
-    protocol: info.protocol,
-    remoteAddress: remote.ip,
-    peer: tls?.validated === true ? (tls.uriSans[0] ?? "") : "",
-    status: direction === "request" ? 0 : info.responseCode,
-    headers: flat,
-    body,
-    state,
-    metadata: info.dynamicMetadata,
-  };
-}
-
-function applyChanges(headers: HeaderMap, changes: readonly string[] = []): void {
-  for (let i = 0; i + 2 < changes.length; i += 3) {
-    const [operation, name, value] = [changes[i], changes[i + 1]!, changes[i + 2]!];
-    if (operation === "s") headers.set(name, value);
-    else if (operation === "a") headers.add(name, value);
-    else headers.remove(name);
-  }
-}
-
-function localReply({ status, headers, body }: NonNullable<HookResult["reply"]>): LocalReply {
-  const set: { name: string; value: string }[] = [];
-  for (let i = 0; i + 1 < headers.length; i += 2) set.push({ name: headers[i]!, value: headers[i + 1]! });
-  return { status, body: Buffer.from(body).toString("latin1"), details: "script_reply", flags: 0, set };
 }
