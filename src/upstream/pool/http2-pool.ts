@@ -4,54 +4,44 @@ import type { TLSSocket } from "node:tls";
 import type { Clock } from "../../clock.ts";
 import type { SessionOptions } from "../../net/http2/session.ts";
 import type { TlsPeer } from "../../telemetry/stream-info.ts";
-import type { CircuitBreakers, Priority } from "../circuit-breakers.ts";
-import type { DialOptions, Host, UpstreamCluster } from "../cluster.ts";
+import type { Host, UpstreamCluster } from "../cluster.ts";
 import type { HttpPool, PoolWaiter, UpstreamExchange } from "./exchange.ts";
 import { clientSessionOptions, Http2Client, type Http2ClientOwner } from "./http2-client.ts";
-import { mayConnect, WaitingRequests } from "./waiting.ts";
+import { type DialerOwner, PoolDialer, type PoolSettings } from "./pool-dialer.ts";
+import { WaitingRequests } from "./waiting.ts";
 
 /** The connection pool of one host. */
-export class Http2Pool implements HttpPool, Http2ClientOwner {
+export class Http2Pool implements HttpPool, Http2ClientOwner, DialerOwner {
   readonly #host: Host;
   readonly #cluster: UpstreamCluster;
-  readonly #dialOptions: DialOptions;
   readonly #clock: Clock;
   readonly #options: SessionOptions;
-  readonly #breakers: CircuitBreakers;
   readonly #waiting: WaitingRequests;
+  readonly #dialer: PoolDialer;
   readonly #clients: Http2Client[] = [];
-  readonly #onEmpty: (() => void) | undefined;
-  #connecting = 0;
   #draining = false;
 
-  /**
-   * @param onEmpty nothing is open and nobody waits: called for a pool that is not to be kept then
-   * @param waiting requests that wait already
-   */
-  constructor(
-    host: Host,
-    cluster: UpstreamCluster,
-    dialOptions: DialOptions,
-    clock: Clock,
-    priority: Priority,
-    onEmpty?: () => void,
-    waiting?: WaitingRequests,
-  ) {
-    this.#onEmpty = onEmpty;
+  /** @param waiting requests that wait already */
+  constructor(settings: PoolSettings, waiting?: WaitingRequests) {
+    const { host, cluster, clock, priority } = settings;
     this.#host = host;
     this.#cluster = cluster;
-    this.#dialOptions = dialOptions;
     this.#clock = clock;
     this.#options = clientSessionOptions(cluster);
-    this.#breakers = cluster.resources[priority];
-    this.#waiting = waiting ?? new WaitingRequests(cluster, this.#breakers);
+    this.#waiting = waiting ?? new WaitingRequests(cluster, cluster.resources[priority]);
+    // What waits fits on the connections under way, as far as this side's limit says: the peer's is not known yet.
+    this.#dialer = new PoolDialer(settings, this.#waiting, this.#options.maxConcurrentStreams, this);
+  }
+
+  get open(): number {
+    return this.#clients.length;
   }
 
   acquire(waiter: PoolWaiter): UpstreamExchange | undefined {
     const client = this.#withRoom();
     if (client !== undefined) return this.#waiting.admits(waiter) ? client.exchange() : undefined;
-    if (this.#waiting.add(waiter)) this.dialForWaiting();
-    else this.#mayBeEmpty();
+    if (this.#waiting.add(waiter)) this.#dialer.dialForWaiting();
+    else this.#dialer.mayBeEmpty();
     return undefined;
   }
 
@@ -69,14 +59,7 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
     this.#cluster.stats.upstreamCxHttp2Total.inc();
     const client = new Http2Client(socket, this.#host, this.#cluster, peer, this, this.#options, this.#clock);
     this.#clients.push(client);
-    const { maxConnectionDurationMs } = this.#cluster.model.http;
-    if (maxConnectionDurationMs > 0) {
-      const timer = this.#clock.after(maxConnectionDurationMs, () => {
-        this.#cluster.stats.upstreamCxMaxDurationReached.inc();
-        client.retire();
-      });
-      socket.once("close", () => timer.cancel());
-    }
+    this.#dialer.limitDuration(socket, client);
     this.onRoom(client);
   }
 
@@ -92,13 +75,7 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
   onClosed(client: Http2Client): void {
     const at = this.#clients.indexOf(client);
     if (at >= 0) this.#clients.splice(at, 1);
-    this.#breakers.connections.give();
-    this.dialForWaiting();
-    this.#mayBeEmpty();
-  }
-
-  #mayBeEmpty(): void {
-    if (this.#clients.length + this.#connecting + this.#waiting.size === 0) this.#onEmpty?.();
+    this.#dialer.onClosed();
   }
 
   #withRoom(): Http2Client | undefined {
@@ -108,31 +85,6 @@ export class Http2Pool implements HttpPool, Http2ClientOwner {
 
   /** Opens what those who wait need, as far as circuit breakers allow. */
   dialForWaiting(): void {
-    // What waits fits on the connections under way, as far as this side's limit says: the peer's is not known yet.
-    const { maxConcurrentStreams } = this.#options;
-    while (this.#connecting * maxConcurrentStreams < this.#waiting.size) {
-      // A host without any connection may always have one, or its requests could never be served.
-      const room = mayConnect(this.#host, this.#breakers);
-      if (!room) this.#cluster.stats.upstreamCxOverflow.inc();
-      if (!room && this.#clients.length + this.#connecting > 0) return;
-      this.#dial();
-    }
-  }
-
-  #dial(): void {
-    this.#connecting++;
-    this.#breakers.connections.take();
-    this.#host.dial(this.#dialOptions, {
-      onConnected: (socket, peer) => {
-        this.#connecting--;
-        this.adopt(socket, peer);
-      },
-      onFailed: (error) => {
-        this.#connecting--;
-        this.#breakers.connections.give();
-        this.#waiting.fail(error, this.#connecting * this.#options.maxConcurrentStreams);
-        this.#mayBeEmpty();
-      },
-    });
+    this.#dialer.dialForWaiting();
   }
 }

@@ -8,6 +8,7 @@ import { AutoPool } from "./auto-pool.ts";
 import type { HttpPool } from "./exchange.ts";
 import { Http1Pool } from "./http1-pool.ts";
 import { Http2Pool } from "./http2-pool.ts";
+import type { PoolSettings } from "./pool-dialer.ts";
 
 /** The server's name as a request has it; connections are shared by requests with the same. */
 export interface RequestedServer {
@@ -45,7 +46,7 @@ export function poolOf(
   if (server !== undefined || source !== undefined) key = requestKey(key, server, source);
   const known = pools.get(key) as HttpPool | undefined;
   if (known !== undefined) return known;
-  const options: DialOptions = {
+  const dialOptions: DialOptions = {
     allowHalfOpen: false,
     ...(alpn === undefined ? {} : { alpn }),
     ...(server === undefined || server.sni === "" ? {} : { sni: server.sni }),
@@ -54,7 +55,7 @@ export function poolOf(
   };
   // Names and sources are the clients' to choose, and many, so such a pool is forgotten with its last connection.
   const onEmpty = server === undefined && source === undefined ? undefined : (): unknown => pools.delete(key);
-  const pool = createPool(host, cluster, follows, options, clock, priority, onEmpty);
+  const pool = createPool({ host, cluster, dialOptions, clock, priority, onEmpty }, follows);
   pools.set(key, pool);
   return pool;
 }
@@ -70,24 +71,21 @@ export function grpcPoolOf(host: Host, cluster: UpstreamCluster, clock: Clock): 
   const pools = (host.pools ??= new Map());
   const known = pools.get(grpcKey) as HttpPool | undefined;
   if (known !== undefined) return known;
-  const pool = new Http2Pool(host, cluster, { allowHalfOpen: false, alpnFallback: ["h2"] }, clock, "default");
+  const dialOptions: DialOptions = { allowHalfOpen: false, alpnFallback: ["h2"] };
+  const pool = new Http2Pool({ host, cluster, dialOptions, clock, priority: "default", onEmpty: undefined });
   pools.set(grpcKey, pool);
   return pool;
 }
 
-function createPool(
-  host: Host,
-  cluster: UpstreamCluster,
-  follows: boolean,
-  offer: DialOptions,
-  clock: Clock,
-  priority: Priority,
-  onEmpty: (() => void) | undefined,
-): HttpPool {
-  const { protocol } = cluster.model.http;
-  if (protocol === "http2" || follows) return new Http2Pool(host, cluster, { ...offer, alpnFallback: ["h2"] }, clock, priority, onEmpty);
-  if (protocol === "auto") return new AutoPool(host, cluster, { ...offer, alpnFallback: ["h2", "http/1.1"] }, clock, priority, onEmpty);
-  return new Http1Pool(host, cluster, offer, clock, priority, onEmpty);
+function createPool(settings: PoolSettings, follows: boolean): HttpPool {
+  const { protocol } = settings.cluster.model.http;
+  const offering = (...alpnFallback: readonly string[]): PoolSettings => ({
+    ...settings,
+    dialOptions: { ...settings.dialOptions, alpnFallback },
+  });
+  if (protocol === "http2" || follows) return new Http2Pool(offering("h2"));
+  if (protocol === "auto") return new AutoPool(offering("h2", "http/1.1"));
+  return new Http1Pool(settings);
 }
 
 function requestKey(alpnKey: string, server: RequestedServer | undefined, source: UpstreamSource | undefined): string {
