@@ -253,6 +253,18 @@ export class HttpManager {
     return true;
   }
 
+  /** As `prepareRequest`, for a request that an internal redirect made: what the rules do to headers was done when it came in. */
+  prepareRestarted(stream: HttpStream): boolean {
+    const { info } = stream;
+    info.method = stream.method;
+    info.path = stream.path;
+    info.authority = stream.authority;
+    info.scheme = stream.scheme;
+    if (!this.#preparePath(stream)) return false;
+    this.chooseRoute(stream);
+    return true;
+  }
+
   /** Normalises the path; false when the request was answered instead. */
   #preparePath(stream: HttpStream): boolean {
     const { info } = stream;
@@ -319,14 +331,17 @@ export class HttpManager {
     for (const { filter } of this.#entries) filter.destroy?.();
   }
 
-  /** The end of every stream: filters let go, one access-log record, stats. */
-  onStreamDone(stream: HttpStream): void {
+  /**
+   * The end of every stream: filters let go, one access-log record, stats.
+   * @param how `restarted`: the client gets the response of the stream that goes on in its place
+   */
+  onStreamDone(stream: HttpStream, how: "answered" | "restarted" = "answered"): void {
     for (const { filter, index } of this.#completeFilters) filter.onComplete!(stream, index);
     const { info } = stream;
     const { stats } = this;
     stats.downstreamRqActive.dec();
     // Health checks would drown what clients see of the service.
-    if (!info.healthCheck) {
+    if (!info.healthCheck && how === "answered") {
       stats.downstreamRqCompleted.inc();
       stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
     }

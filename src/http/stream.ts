@@ -35,11 +35,19 @@ export interface GrpcMessageObserver {
   onResponseData(data: Buffer): void;
 }
 
+/** The internal redirects of one request of a client's. */
+export interface FollowedRedirects {
+  count: number;
+  /** Routes gone to, by the name of the route whose response said so; for routes that ask. */
+  readonly routes: Map<string, Set<string>>;
+}
+
 /** One request and its response. */
 export class HttpStream implements RouteRequest {
   readonly manager: HttpManager;
   readonly codec: DownstreamCodec;
-  readonly info: StreamInfo;
+  /** One a record: a request that an internal redirect makes anew gets another. */
+  info: StreamInfo;
   readonly timers: StreamTimers;
   /** Without `host`, which is `authority`. */
   readonly headers: HeaderMap;
@@ -78,6 +86,8 @@ export class HttpStream implements RouteRequest {
   grpcMessages: GrpcMessageObserver | undefined = undefined;
   /** Ask for `connection: close` on the response. */
   closeAfterResponse = false;
+  /** What internal redirects have been followed for this request of the client's. */
+  redirects: FollowedRedirects | undefined = undefined;
   #terminal: TerminalFilter | undefined = undefined;
   #done = false;
   #held: Buffer[] | undefined = undefined;
@@ -153,6 +163,55 @@ export class HttpStream implements RouteRequest {
     this.#runRequestFilters(0);
   }
 
+  /**
+   * Starts over with the request as it is now: an internal redirect. What went on so far is a record of its own; all filters see the
+   * request again. To be called before a response was begun, by the terminal filter, once all of the request is there.
+   * @param status of the response that is not passed on
+   * @param body pieces that the request goes on with; empty = none
+   */
+  restart(status: number, responseHeaders: HeaderMap, body: readonly Buffer[]): void {
+    const { info, manager } = this;
+    info.responseCode = status;
+    info.responseCodeDetails = "internal_redirect";
+    info.responseHeaders = responseHeaders;
+    this.#terminal = undefined;
+    this.timers.stop();
+    info.endMs = this.nowMs = manager.clock.nowMs();
+    manager.onStreamDone(this, "restarted");
+    this.#reset(body);
+    manager.onStreamStart(this);
+    this.timers.start(this);
+    if (manager.prepareRestarted(this)) this.#runRequestFilters(0);
+    this.codec.flush();
+  }
+
+  #reset(body: readonly Buffer[]): void {
+    const { info: before, manager } = this;
+    const info = new StreamInfo(before.connection, manager.clock.wallMs(), this.nowMs);
+    info.protocol = before.protocol;
+    info.requestHeaders = this.headers;
+    info.forwardedRemote = before.forwardedRemote;
+    this.info = info;
+    this.route = undefined;
+    this.target = undefined;
+    this.filterState = undefined;
+    this.grpcMessages = undefined;
+    this.grpcReplies = undefined;
+    this.replyMutator = undefined;
+    this.upstreamAlpn = undefined;
+    this.upstreamAlpnKey = "";
+    this.bufferLimitBytes = manager.bufferLimitBytes;
+    this.onHeldBody = undefined;
+    this.onBufferedResponse = undefined;
+    this.#added = undefined;
+    this.#stoppedAt = -1;
+    this.#held = body.length === 0 ? undefined : [...body];
+    this.#heldBytes = body.reduce((sum, piece) => sum + piece.length, 0);
+    this.#heldTrailers = undefined;
+    // As in Envoy, bytes that are sent again are counted again.
+    info.bytesReceived = before.bytesReceived + this.#heldBytes;
+  }
+
   /** Goes on after a filter returned `stop`. */
   continueRequest(): void {
     const at = this.#stoppedAt;
@@ -172,7 +231,7 @@ export class HttpStream implements RouteRequest {
       const entry = filters[i]!;
       const { filter, index } = entry;
       if (this.manager.skips(entry, this.route)) continue;
-      const status = filter.onRequestHeaders!(this, this.requestComplete, index);
+      const status = filter.onRequestHeaders!(this, this.requestComplete && this.#held === undefined, index);
       if (this.responseStarted || this.#done) return;
       if (status === "stop") {
         this.#stoppedAt = i;

@@ -7,6 +7,7 @@ import { type Fields, message } from "../decode/message.ts";
 import { bool, duration, enumeration, headerName, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodePerFilterConfig } from "../listener/filter-config.ts";
 import { decodeHeaderMutations } from "./header-mutations.ts";
+import { decodeInternalRedirectPolicy } from "./internal-redirect.ts";
 import type { DirectResponseAction, ForwardAction, HostRewrite, RedirectAction, WeightedCluster } from "./route.ts";
 import { decodeHashPolicies, decodeMirrorPolicy, decodeRetryPolicy, decodeUpgrades } from "./route-policy.ts";
 import { decodeRegexSubstitution } from "../string-matcher.ts";
@@ -98,6 +99,7 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       priority: m.field("priority", priority, "DEFAULT"),
       ...m.field("upgrade_configs", decodeUpgrades, { upgrades: {} }),
       includeAttemptCount,
+      ...m.maybe("internalRedirects", "internal_redirect_policy", decodeInternalRedirectPolicy),
       ...m.maybe("rateLimits", "rate_limits", decodeRateLimitPolicies),
       ...m.maybe("includeVhRateLimits", "include_vh_rate_limits", bool),
     };

@@ -1,6 +1,7 @@
 // Envoy route.v3.RouteConfiguration, narrowed. Policies that later filters and balancers honour are carried as data.
 import type { Metadata } from "../address.ts";
 import type { MetadataMatcher } from "../metadata-matcher.ts";
+import type { InternalRedirectPolicy } from "./internal-redirect.ts";
 import type { HeaderMatcher, PathMatcher, QueryParameterMatcher, StringMatcher } from "../string-matcher.ts";
 import type { RateLimitPolicy } from "./rate-limit.ts";
 
@@ -152,6 +153,8 @@ export interface ForwardAction {
   /** connect_config of the CONNECT upgrade: its bytes go to the upstream as they are, without HTTP around them. */
   readonly connect?: ConnectConfig;
   readonly includeAttemptCount: boolean;
+  /** Which redirects of the upstream's are followed here; absent: none. */
+  readonly internalRedirects?: InternalRedirectPolicy;
   /** What requests count as; absent: nothing. */
   readonly rateLimits?: readonly RateLimitPolicy[];
   /** The virtual host's rate limits count beside these. */
@@ -210,6 +213,14 @@ export interface RouteMatch {
   readonly dynamicMetadata?: readonly MetadataMatcher[];
 }
 
+/** How much of a request's body is kept to be sent again, by retries and internal redirects. */
+export interface BodyBuffer {
+  /** request_body_buffer_limit: takes the place of the connection's limit. */
+  readonly limitBytes?: number;
+  /** per_request_buffer_limit_bytes: where the former is not given, and no more than the connection's limit. */
+  readonly perRequestBytes?: number;
+}
+
 /** route.v3.Route. */
 export interface Route {
   readonly name: string;
@@ -218,6 +229,7 @@ export interface Route {
   readonly headers: HeaderMutations;
   readonly metadata: Metadata;
   readonly decoratorOperation?: string;
+  readonly bodyBuffer?: BodyBuffer;
   readonly typedPerFilterConfig: PerFilterConfig;
 }
 
@@ -232,6 +244,8 @@ export interface VirtualHost {
   readonly includeRequestAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
   readonly retryPolicy?: RetryPolicy;
+  /** Of routes without their own. */
+  readonly bodyBuffer?: BodyBuffer;
   /** Of routes that have none of their own. */
   readonly mirrors: readonly MirrorPolicy[];
   /** Of routes without their own. */

@@ -7,6 +7,7 @@ import { plainReply, replies } from "../../../http/local-reply.ts";
 import type { CompiledRoute } from "../../../http/route/route-table.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
+import { createRedirectStats } from "./internal-redirect.ts";
 import { RouterStream, type RouterDeps } from "./router-stream.ts";
 
 /** Makes the terminal of an HTTP filter chain. */
@@ -23,6 +24,7 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
     clock: context.clock,
     random: context.random,
     clusters,
+    redirectStats: createRedirectStats(scope),
     localAddress: context.localAddress,
     suppressEnvoyHeaders: config.suppressEnvoyHeaders,
     respectExpectedTimeout: config.respectExpectedRqTimeout,
