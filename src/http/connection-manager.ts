@@ -132,6 +132,9 @@ export class HttpManager {
   readonly #clusters: ClusterLookup;
   readonly #completeFilters: readonly FilterEntry[];
   readonly #entries: readonly FilterEntry[];
+  /** Filters that have no part in a stream without a route; see `HttpStream.absentFilters`. */
+  readonly absentFilters: readonly boolean[] | undefined;
+  readonly #absentByRoute = new WeakMap<CompiledRoute, { readonly filters: readonly boolean[] | undefined }>();
   readonly #accessLoggers: readonly AccessLogger[];
   readonly #istio: IstioRecorder | undefined;
   readonly #routes: () => RouteTable | undefined;
@@ -175,6 +178,7 @@ export class HttpManager {
     this.responseTrailerFilters = having("onResponseTrailers");
     this.#completeFilters = having("onComplete");
     this.#entries = entries;
+    this.absentFilters = entries.some(({ disabled }) => disabled) ? entries.map(({ disabled }) => disabled) : undefined;
     this.#accessLoggers = deps.accessLoggers(config.accessLog);
     this.#istio = deps.istioMetrics;
     this.#routes = routes;
@@ -187,9 +191,18 @@ export class HttpManager {
     };
   }
 
-  /** Whether a filter has no part in a stream: its route says so or, where that says nothing, the chain. */
-  skips(entry: FilterEntry, route: CompiledRoute | undefined): boolean {
-    return route?.filterConfig(entry.name)?.disabled ?? entry.disabled;
+  /**
+   * Which filters have no part in streams of a route, by their index: the route says so or, where that says nothing, the chain.
+   * Undefined = all take part. Found once a route, as streams ask before every hook.
+   */
+  #absentOn(route: CompiledRoute | undefined): readonly boolean[] | undefined {
+    if (route === undefined) return this.absentFilters;
+    const known = this.#absentByRoute.get(route);
+    if (known !== undefined) return known.filters;
+    const absent = this.#entries.map((entry) => route.filterConfig(entry.name)?.disabled ?? entry.disabled);
+    const filters = absent.includes(true) ? absent : undefined;
+    this.#absentByRoute.set(route, { filters });
+    return filters;
   }
 
   /** Whether the chain, its listener or the process is going. */
@@ -301,6 +314,7 @@ export class HttpManager {
     const route = routes?.match(stream, this.random());
     const action = route?.action;
     stream.route = route;
+    stream.absentFilters = this.#absentOn(route);
     stream.target = action?.kind === "route" ? action.pickCluster(stream, this.random()) : undefined;
     info.routeName = route?.name ?? "";
     info.virtualHostName = route?.virtualHost.name ?? "";

@@ -71,6 +71,8 @@ export class HttpStream implements RouteRequest {
   upstreamAlpnKey = "";
   /** Where the first attempt goes if that host may serve (the stateful session filter). */
   overrideHost: OverrideHost | undefined = undefined;
+  /** True by index for filters that have no part in this stream: none of their hooks is called, but onComplete. Undefined = there is none. */
+  absentFilters: readonly boolean[] | undefined;
   /** State of filters, by their index. */
   filterState: unknown[] | undefined = undefined;
   requestComplete = false;
@@ -125,6 +127,7 @@ export class HttpStream implements RouteRequest {
   ) {
     this.manager = manager;
     this.bufferLimitBytes = manager.bufferLimitBytes;
+    this.absentFilters = manager.absentFilters;
     this.codec = codec;
     this.timers = timers;
     this.headers = request.headers;
@@ -200,7 +203,9 @@ export class HttpStream implements RouteRequest {
     this.replyMutator = undefined;
     this.upstreamAlpn = undefined;
     this.upstreamAlpnKey = "";
+    this.overrideHost = undefined;
     this.bufferLimitBytes = manager.bufferLimitBytes;
+    this.absentFilters = manager.absentFilters;
     this.onHeldBody = undefined;
     this.onBufferedResponse = undefined;
     this.#added = undefined;
@@ -228,9 +233,8 @@ export class HttpStream implements RouteRequest {
   #runRequestFilters(from: number): void {
     const filters = this.manager.requestHeaderFilters;
     for (let i = from; i < filters.length; i++) {
-      const entry = filters[i]!;
-      const { filter, index } = entry;
-      if (this.manager.skips(entry, this.route)) continue;
+      const { filter, index } = filters[i]!;
+      if (this.absentFilters?.[index] === true) continue;
       const status = filter.onRequestHeaders!(this, this.requestComplete && this.#held === undefined, index);
       if (this.responseStarted || this.#done) return;
       if (status === "stop") {
@@ -299,7 +303,7 @@ export class HttpStream implements RouteRequest {
     // What a filter does with the bytes is its own affair.
     keepReadBuffer();
     for (const { filter, index } of this.manager.requestDataFilters) {
-      if (index <= after) continue;
+      if (index <= after || this.absentFilters?.[index] === true) continue;
       bytes = filter.onRequestData!(this, bytes, end, index);
       if (this.responseStarted || this.#done) return;
       if (end && this.#added !== undefined) {
@@ -341,7 +345,7 @@ export class HttpStream implements RouteRequest {
 
   #filterRequestTrailers(terminal: TerminalFilter, trailers: HeaderMap, after: number): void {
     for (const { filter, index } of this.manager.requestTrailerFilters) {
-      if (index <= after) continue;
+      if (index <= after || this.absentFilters?.[index] === true) continue;
       const bytes = filter.onRequestTrailers!(this, trailers, index);
       if (bytes !== undefined && bytes.length > 0) this.#filterRequestData(terminal, bytes, false, index);
       if (this.responseStarted || this.#done) return;
@@ -459,9 +463,8 @@ export class HttpStream implements RouteRequest {
   #runResponseFilters(from: number, endStream: boolean): void {
     const filters = this.manager.responseHeaderFilters;
     for (let i = from; i >= 0; i--) {
-      const entry = filters[i]!;
-      const { filter, index } = entry;
-      if (this.manager.skips(entry, this.route)) continue;
+      const { filter, index } = filters[i]!;
+      if (this.absentFilters?.[index] === true) continue;
       if (filter.onResponseHeaders!(this, endStream, index) === "stop") {
         this.#responseStoppedAt = i;
         this.#heldResponse = { data: [], bytes: 0, trailers: undefined, end: endStream, headersEnd: endStream };
@@ -571,7 +574,7 @@ export class HttpStream implements RouteRequest {
     if (filters.length > 0) keepReadBuffer();
     for (let i = filters.length - 1; i >= 0; i--) {
       const { filter, index } = filters[i]!;
-      if (index >= before) continue;
+      if (index >= before || this.absentFilters?.[index] === true) continue;
       bytes = filter.onResponseData!(this, bytes, end, index);
       if (this.#done) return true;
       if (end && this.#added !== undefined) {
@@ -609,7 +612,7 @@ export class HttpStream implements RouteRequest {
     const filters = this.manager.responseTrailerFilters;
     for (let i = filters.length - 1; i >= 0; i--) {
       const { filter, index } = filters[i]!;
-      if (index >= before) continue;
+      if (index >= before || this.absentFilters?.[index] === true) continue;
       const bytes = filter.onResponseTrailers!(this, trailers, index);
       if (bytes !== undefined && bytes.length > 0) this.#filterResponseData(bytes, false, index);
       if (this.#done) return;
