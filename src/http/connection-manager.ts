@@ -317,6 +317,7 @@ export class HttpManager {
     stream.absentFilters = this.#absentOn(route);
     stream.target = action?.kind === "route" ? action.pickCluster(stream, this.random()) : undefined;
     info.routeName = route?.name ?? "";
+    info.routeMetadata = route?.model?.metadata;
     info.virtualHostName = route?.virtualHost.name ?? "";
     const { target } = stream;
     info.upstreamCluster = target !== undefined && this.#clusters.get(target.name) !== undefined ? target.name : "";

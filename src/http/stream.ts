@@ -412,27 +412,23 @@ export class HttpStream implements RouteRequest {
     const headers = new HeaderMap();
     if (reply.headers !== undefined) for (const [name, value] of reply.headers) headers.add(name, value);
     if (this.grpcReplies !== false && isGrpc(this.headers)) {
-      headers.add("content-type", "application/grpc");
-      headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
-      if (reply.body !== "") headers.add("grpc-message", encodeGrpcMessage(reply.body));
       this.replyMutator?.apply(headers, info);
+      if (reply.set !== undefined) setFields(headers, reply.set);
       // The content type of a gRPC answer is not the reply's to choose.
-      if (reply.set !== undefined)
-        setFields(
-          headers,
-          reply.set.filter(({ name }) => name !== "content-type"),
-        );
+      headers.set("content-type", "application/grpc");
+      if (!headers.has("grpc-status")) headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
+      if (reply.body !== "") headers.set("grpc-message", encodeGrpcMessage(reply.body));
       return { status: 200, headers, body: undefined };
     }
     const { body } = reply;
     const noContent = reply.status === 204 || reply.status < 200 || reply.status === 304;
-    if (body !== "" && !noContent) {
-      headers.add("content-length", String(body.length));
-      if (!headers.has("content-type")) headers.add("content-type", "text/plain");
-    }
     info.responseCode = reply.status;
     if (reply.set !== undefined) setFields(headers, reply.set);
     this.replyMutator?.apply(headers, info);
+    if (body !== "" && !noContent) {
+      headers.set("content-length", String(body.length));
+      if (!headers.has("content-type")) headers.add("content-type", reply.contentType ?? "text/plain");
+    }
     const headersOnly = body === "" || noContent || this.method === "HEAD";
     return { status: reply.status, headers, body: headersOnly ? undefined : Buffer.from(body, "latin1") };
   }

@@ -1,8 +1,9 @@
 // Checks the formats (`%COMMAND%` strings) in routes and filters by compiling them, as the workers will: what does not compile has
 // to be refused here, where the last good configuration can go on serving.
-import type { HeaderMutations, HeaderValueOption, Route, RouteConfiguration, VirtualHost } from "../envoy/route/route.ts";
+import type { HeaderMutations, HeaderValueOption, Route, RouteConfiguration, RouteMatch, VirtualHost } from "../envoy/route/route.ts";
 import type { Listener } from "../envoy/listener/listener.ts";
 import type { Issue } from "../error.ts";
+import { captureTemplate, templateSubstitution, uriTemplatePattern } from "../match/uri-template.ts";
 import { compileFormat } from "../telemetry/format.ts";
 import { chainsOf, connectionManagerOf } from "./filter-support.ts";
 
@@ -47,15 +48,35 @@ function checkHost(host: VirtualHost, path: () => Path, report: Report): void {
   if (sound) soundHosts.add(host);
 }
 
-function checkRoute({ action, headers, typedPerFilterConfig }: Route, path: Path, report: Report): void {
+function checkRoute({ action, headers, match, typedPerFilterConfig }: Route, path: Path, report: Report): void {
+  if (match.path.kind === "template") {
+    const pattern = uriTemplatePattern(match.path.template);
+    if (typeof pattern !== "string")
+      report({ severity: "error", path: [...path, "match", "path_match_policy"], message: `the template ${pattern.error}` });
+  }
   checkHeaders(headers, path, report);
   checkFilterFormats(typedPerFilterConfig, [...path, "typed_per_filter_config"], report);
-  if (action.kind !== "route" || action.target.kind !== "weighted") return;
+  if (action.kind === "direct_response" && action.format !== undefined) {
+    const text = action.format.text.replaceAll("%LOCAL_REPLY_BODY%", "");
+    checkFormat(text, [...path, "direct_response", "body_format"], "", report);
+  }
+  if (action.kind !== "route") return;
+  if (action.hostRewrite?.kind === "format") checkFormat(action.hostRewrite.text, [...path, "route", "host_rewrite"], "", report);
+  if (action.pathFormat !== undefined) checkFormat(action.pathFormat, [...path, "route", "path_rewrite"], "", report);
+  if (action.pathTemplateRewrite !== undefined) checkTemplateRewrite(match, action.pathTemplateRewrite, [...path, "route"], report);
+  if (action.target.kind !== "weighted") return;
   action.target.clusters.forEach((cluster, index) => {
     const at = [...path, "route", "weighted_clusters", "clusters", index];
     checkHeaders(cluster.headers, at, report);
     checkFilterFormats(cluster.typedPerFilterConfig, [...at, "typed_per_filter_config"], report);
   });
+}
+
+function checkTemplateRewrite({ path: matched }: RouteMatch, rewrite: string, path: Path, report: Report): void {
+  const template = matched.kind === "template" ? captureTemplate(matched.template) : { error: "needs a path_match_policy of its kind" };
+  const problem = "error" in template ? template : templateSubstitution(rewrite, template.names);
+  if (typeof problem !== "string")
+    report({ severity: "error", path: [...path, "path_rewrite_policy"], message: `the template ${problem.error}` });
 }
 
 function checkHeaders({ requestAdd, responseAdd }: HeaderMutations, path: Path, report: Report): void {

@@ -114,7 +114,9 @@ export type HostRewrite =
   | { readonly kind: "literal"; readonly value: string }
   | { readonly kind: "auto" }
   | { readonly kind: "header"; readonly name: string }
-  | { readonly kind: "pathRegex"; readonly regex: string; readonly substitution: string };
+  | { readonly kind: "pathRegex"; readonly regex: string; readonly substitution: string }
+  /** May hold `%COMMAND%` operators. */
+  | { readonly kind: "format"; readonly text: string };
 
 /** route.v3.RouteAction.UpgradeConfig.ConnectConfig. */
 export interface ConnectConfig {
@@ -134,9 +136,13 @@ export interface ForwardAction {
   readonly metadataMatch: Readonly<Record<string, unknown>>;
   readonly prefixRewrite?: string;
   readonly regexRewrite?: { readonly regex: string; readonly substitution: string };
+  /** Takes the place of the path, the query stays; may hold `%COMMAND%` operators. */
+  readonly pathFormat?: string;
+  /** What the variables of the route's path template are put into, as `{name}`. */
+  readonly pathTemplateRewrite?: string;
   readonly hostRewrite?: HostRewrite;
   readonly appendXForwardedHost: boolean;
-  /** Whole-response timeout, default 15 s; 0 = none. */
+  /** Whole-response timeout, default 15 s, or none where there is a max_stream_duration; 0 = none. */
   readonly timeoutMs: number;
   /** Undefined: the connection manager's stream_idle_timeout. 0 = none. */
   readonly idleTimeoutMs?: number;
@@ -176,12 +182,23 @@ export interface RedirectAction {
   readonly stripQuery: boolean;
 }
 
+/** core.v3.SubstitutionFormatString of a reply's body, whose `%LOCAL_REPLY_BODY%` is the body without it. */
+export interface BodyFormat {
+  readonly text: string;
+  /** Operators without a value give nothing, and not `-`. */
+  readonly omitEmptyValues: boolean;
+  /** Empty: text/plain. */
+  readonly contentType: string;
+}
+
 /** route.v3.DirectResponseAction; the body is inline, files were read by the source. */
 export interface DirectResponseAction {
   readonly kind: "direct_response";
   readonly status: number;
   /** Latin1 string of the body's bytes. */
   readonly body: string;
+  /** body_format: what the body is put into. */
+  readonly format?: BodyFormat;
 }
 
 /** Envoy's `non_forwarding_action`: a route on a server that does not forward. */

@@ -24,14 +24,14 @@ export function finishRequestHeaders(stream: HttpStream, by: RequestRoute, expec
   target.requestHeaders?.apply(headers, info);
   route.requestHeaders?.apply(headers, info);
   // The route's rewrite has the last word over its weighted cluster's.
-  const host = action.rewriteHost?.(stream);
+  const host = action.rewriteHost?.(stream, info);
   if (host !== undefined && host !== "") rewriteHost(stream, by, host);
   else if (target.hostRewrite !== undefined && target.hostRewrite !== "") {
     // As in Envoy, a weighted cluster's is not told to the upstream.
     stream.authority = target.hostRewrite;
     stream.info.authority = target.hostRewrite;
   }
-  const path = action.rewritePath?.(stream.path);
+  const path = action.rewritePath?.(stream.path, info);
   if (path === undefined) return;
   if (!suppressEnvoyHeaders) headers.set("x-envoy-original-path", stream.path);
   stream.path = path;
