@@ -13,7 +13,7 @@ export interface LocalReply {
   readonly flags: number;
   /** Fields before the usual ones. */
   readonly headers?: readonly (readonly [string, string])[];
-  /** Of the body, where no field says it; default text/plain. */
+  /** Of the body, whatever fields say. Default: what they say, or text/plain. */
   readonly contentType?: string;
   /** Fields that take the place of what the reply would say otherwise. */
   readonly set?: readonly { readonly name: string; readonly value: string }[];

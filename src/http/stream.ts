@@ -425,9 +425,11 @@ export class HttpStream implements RouteRequest {
     info.responseCode = reply.status;
     if (reply.set !== undefined) setFields(headers, reply.set);
     this.replyMutator?.apply(headers, info);
-    if (body !== "" && !noContent) {
+    if (body === "") headers.remove("content-type");
+    else if (!noContent) {
+      if (reply.contentType !== undefined) headers.set("content-type", reply.contentType);
       headers.set("content-length", String(body.length));
-      if (!headers.has("content-type")) headers.add("content-type", reply.contentType ?? "text/plain");
+      if (!headers.has("content-type")) headers.add("content-type", "text/plain");
     }
     const headersOnly = body === "" || noContent || this.method === "HEAD";
     return { status: reply.status, headers, body: headersOnly ? undefined : Buffer.from(body, "latin1") };

@@ -67,8 +67,6 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
   return message("envoy.config.route.v3.RouteAction", (m) => {
     m.refuse("cluster specifier plugins", "cluster_specifier_plugin", "inline_cluster_specifier_plugin");
     m.accept("early_data_policy");
-    // Older name of max_stream_duration.grpc_timeout_header_max, still sent by istiod.
-    const grpcMax = m.maybe("grpcTimeoutHeaderMaxMs", "max_grpc_timeout", duration);
     const prefixRewrite = m.maybe("prefixRewrite", "prefix_rewrite", text);
     const regexRewrite = m.maybe("regexRewrite", "regex_rewrite", decodeRegexSubstitution);
     const pathFormat = m.maybe("pathFormat", "path_rewrite", text);
@@ -102,7 +100,8 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       // As in Envoy, who bounds the stream has no timeout for the response.
       timeoutMs: m.has("max_stream_duration") ? (m.accept("timeout"), 0) : m.field("timeout", duration, 15_000),
       ...m.maybe("idleTimeoutMs", "idle_timeout", duration),
-      ...grpcMax,
+      // Older than max_stream_duration.grpc_timeout_header_max, and still what istiod sends.
+      ...m.maybe("maxGrpcTimeoutMs", "max_grpc_timeout", duration),
       ...m.field("max_stream_duration", decodeMaxStreamDuration, {}),
       ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
       mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),

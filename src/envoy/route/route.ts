@@ -148,6 +148,8 @@ export interface ForwardAction {
   readonly idleTimeoutMs?: number;
   /** Undefined: not set at the route. 0 = none. */
   readonly maxStreamDurationMs?: number;
+  /** max_grpc_timeout: the timeout of gRPC requests is what their grpc-timeout says, and this at most; 0 = what it says. */
+  readonly maxGrpcTimeoutMs?: number;
   /** max_stream_duration.grpc_timeout_header_max: 0 = the header's own value, undefined = header ignored. */
   readonly grpcTimeoutHeaderMaxMs?: number;
   readonly retryPolicy?: RetryPolicy;
@@ -187,7 +189,7 @@ export interface BodyFormat {
   readonly text: string;
   /** Operators without a value give nothing, and not `-`. */
   readonly omitEmptyValues: boolean;
-  /** Empty: text/plain. */
+  /** Empty: what headers say, or text/plain. */
   readonly contentType: string;
 }
 

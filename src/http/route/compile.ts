@@ -163,7 +163,7 @@ function compileBody({ body, format }: DirectResponseAction): Pick<CompiledDirec
   const text = format.text.replaceAll("%LOCAL_REPLY_BODY%", () => Buffer.from(body, "latin1").toString().replaceAll("%", "%%"));
   const compiled = compileFormat(text, { missing: format.omitEmptyValues ? "" : "-" });
   if (!compiled.ok) throw new Error(compiled.issues.map((issue) => issue.message).join("; "));
-  return { formatBody: compiled.value, contentType: format.contentType === "" ? "text/plain" : format.contentType };
+  return { formatBody: compiled.value, ...(format.contentType !== "" && { contentType: format.contentType }) };
 }
 
 function mergeSides(

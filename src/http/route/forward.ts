@@ -41,7 +41,7 @@ export function compileForward(
     mirrors: model.mirrors.length > 0 ? model.mirrors : mirrors,
     pickCluster: compilePick(target, picks),
     rewritePath: compileRewrite(model, match, compileFormat),
-    rewriteHost: compileHostRewrite(model.hostRewrite, compileFormat),
+    rewriteHost: compileHostRewrite(model.hostRewrite),
     hash: compileHashPolicies(model.hashPolicy),
   };
   return { action, picks };

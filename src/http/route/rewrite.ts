@@ -4,6 +4,7 @@ import { withoutQuery } from "../../match/path-matcher.ts";
 import { requireRegex } from "../../match/string-matcher.ts";
 import { captureTemplate, templateSubstitution } from "../../match/uri-template.ts";
 import type { FormatCompiler } from "./header-mutator.ts";
+import { compileFormat } from "../../telemetry/format.ts";
 import type { Formatter } from "../../telemetry/access-logger.ts";
 import type { CompiledForward } from "./route-table.ts";
 
@@ -49,23 +50,23 @@ function sound<T extends string | object>(result: T | { readonly error: string }
   return result as T;
 }
 
-/** Compiles a path that takes the place of every other, the query staying. Throws when its format does not compile. */
-export function compileFormattedPath(text: string, compileFormat: FormatCompiler): CompiledForward["rewritePath"] {
-  const formatted = requireFormat(text, compileFormat);
+/** Compiles a path that takes the place of every other, the query staying; an empty one does not. Throws when its format does not compile. */
+export function compileFormattedPath(text: string, compile: FormatCompiler): CompiledForward["rewritePath"] {
+  const formatted = requireFormat(text, compile);
   return (path, info) => {
     const value = info === undefined ? "" : formatted(info);
-    return value === "" ? path : value + path.slice(withoutQuery(path).length);
+    return value === "" ? "" : value + path.slice(withoutQuery(path).length);
   };
 }
 
-function requireFormat(text: string, compileFormat: FormatCompiler): Formatter {
-  const compiled = compileFormat(text);
+function requireFormat(text: string, compile: FormatCompiler): Formatter {
+  const compiled = compile(text);
   if (!compiled.ok) throw new Error(compiled.issues.map((issue) => issue.message).join("; "));
   return compiled.value;
 }
 
 /** Compiles a host rewrite; undefined when there is none or the upstream host decides (`auto`). Throws on a bad regex. */
-export function compileHostRewrite(rewrite: HostRewrite | undefined, compileFormat: FormatCompiler): CompiledForward["rewriteHost"] {
+export function compileHostRewrite(rewrite: HostRewrite | undefined): CompiledForward["rewriteHost"] {
   switch (rewrite?.kind) {
     case undefined:
     case "auto":
@@ -79,7 +80,7 @@ export function compileHostRewrite(rewrite: HostRewrite | undefined, compileForm
       return (request) => request.headers.get(name) || undefined;
     }
     case "format": {
-      const formatted = requireFormat(rewrite.text, compileFormat);
+      const formatted = requireFormat(rewrite.text, (text) => compileFormat(text));
       return (_request, info) => (info && formatted(info)) || undefined;
     }
     case "pathRegex": {

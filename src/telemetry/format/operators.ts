@@ -3,7 +3,7 @@
 import { hostname } from "node:os";
 import { hostName, oneLine, underscored } from "./escape.ts";
 import { grpcStatusReads } from "./grpc-status.ts";
-import { headerOperator, headersBytes, pathOperator, queryOperator } from "./header-operators.ts";
+import { headerOperator, headersBytes, pathOperator, pseudoHeadersBytes, queryOperator } from "./header-operators.ts";
 import type { CompileOperator, Read } from "./operator.ts";
 import { formatFlags } from "../response-flag.ts";
 import { longFlagNames } from "./response-flag-names.ts";
@@ -135,7 +135,7 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
   TRAILER: headerOperator("trailer"),
   PATH: pathOperator,
   QUERY_PARAM: queryOperator,
-  REQUEST_HEADERS_BYTES: plain((i) => headersBytes(i.requestHeaders)),
+  REQUEST_HEADERS_BYTES: plain((i) => headersBytes(i.requestHeaders) + pseudoHeadersBytes(i)),
   RESPONSE_HEADERS_BYTES: plain((i) => headersBytes(i.responseHeaders)),
   RESPONSE_TRAILERS_BYTES: plain((i) => headersBytes(i.responseTrailers)),
   ...grpcStatusReads,

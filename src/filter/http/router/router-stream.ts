@@ -99,6 +99,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#timeoutMs =
       (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ??
       controls.timeoutMs ??
+      this.#grpcTimeoutMs() ??
       action.model.timeoutMs;
     const policy = controls.retryPolicy ?? routePolicy;
     const compiled = policy === undefined || stream.upgrade !== "" ? undefined : compileRetryPolicy(policy);
@@ -167,6 +168,15 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (copies === undefined || this.#host === undefined) return;
     copies.start();
     this.#mirrors = copies;
+  }
+
+  /** What a gRPC request asks for, where the route heeds that; 0 = no timeout. */
+  #grpcTimeoutMs(): number | undefined {
+    const maxMs = this.#action.model.maxGrpcTimeoutMs;
+    const { headers } = this.#stream;
+    if (maxMs === undefined || !isGrpc(headers)) return undefined;
+    const askedMs = parseGrpcTimeout(headers.get("grpc-timeout")) ?? 0;
+    return maxMs > 0 && (askedMs === 0 || askedMs > maxMs) ? maxMs : askedMs;
   }
 
   #applyMaxDuration(): void {

@@ -63,7 +63,6 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
         const location = action.status === 201 ? `${stream.scheme}://${stream.authority}${stream.path}` : undefined;
         const headers: readonly (readonly [string, string])[] = location === undefined ? [] : [["location", location]];
         if (action.formatBody === undefined) return answer(stream, route, action.status, action.body, headers);
-        stream.info.responseCode = action.status;
         return answer(stream, route, action.status, action.formatBody(stream.info), headers, action.contentType);
       }
       const target = stream.target ?? action.pickCluster(stream, context.random());
