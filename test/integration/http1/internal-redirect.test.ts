@@ -132,7 +132,7 @@ for (const { name, policy, location, status, request, route, answer, seen, log, 
     assert.deepEqual(reached, seen);
     const records = await proxy.accessLog(log.length);
     assert.deepEqual(
-      records.map(({ code, details, route: name }) => `${String(code)} ${String(details)} ${String(name ?? "")}`),
+      records.map(({ code, details, route: name }) => `${String(code)} ${String(details)} ${typeof name === "string" ? name : ""}`),
       log,
     );
     const followedCount = log.length - 1;
