@@ -132,6 +132,9 @@ export class HttpManager {
   readonly #clusters: ClusterLookup;
   readonly #completeFilters: readonly FilterEntry[];
   readonly #entries: readonly FilterEntry[];
+  /** Filters that have no part in a stream without a route; see `HttpStream.absentFilters`. */
+  readonly absentFilters: readonly boolean[] | undefined;
+  readonly #absentByRoute = new WeakMap<CompiledRoute, { readonly filters: readonly boolean[] | undefined }>();
   readonly #accessLoggers: readonly AccessLogger[];
   readonly #istio: IstioRecorder | undefined;
   readonly #routes: () => RouteTable | undefined;
@@ -175,6 +178,7 @@ export class HttpManager {
     this.responseTrailerFilters = having("onResponseTrailers");
     this.#completeFilters = having("onComplete");
     this.#entries = entries;
+    this.absentFilters = entries.some(({ disabled }) => disabled) ? entries.map(({ disabled }) => disabled) : undefined;
     this.#accessLoggers = deps.accessLoggers(config.accessLog);
     this.#istio = deps.istioMetrics;
     this.#routes = routes;
@@ -187,9 +191,18 @@ export class HttpManager {
     };
   }
 
-  /** Whether a filter has no part in a stream: its route says so or, where that says nothing, the chain. */
-  skips(entry: FilterEntry, route: CompiledRoute | undefined): boolean {
-    return route?.filterConfig(entry.name)?.disabled ?? entry.disabled;
+  /**
+   * Which filters have no part in streams of a route, by their index: the route says so or, where that says nothing, the chain.
+   * Undefined = all take part. Found once a route, as streams ask before every hook.
+   */
+  #absentOn(route: CompiledRoute | undefined): readonly boolean[] | undefined {
+    if (route === undefined) return this.absentFilters;
+    const known = this.#absentByRoute.get(route);
+    if (known !== undefined) return known.filters;
+    const absent = this.#entries.map((entry) => route.filterConfig(entry.name)?.disabled ?? entry.disabled);
+    const filters = absent.includes(true) ? absent : undefined;
+    this.#absentByRoute.set(route, { filters });
+    return filters;
   }
 
   /** Whether the chain, its listener or the process is going. */
@@ -253,6 +266,18 @@ export class HttpManager {
     return true;
   }
 
+  /** As `prepareRequest`, for a request that an internal redirect made: what the rules do to headers was done when it came in. */
+  prepareRestarted(stream: HttpStream): boolean {
+    const { info } = stream;
+    info.method = stream.method;
+    info.path = stream.path;
+    info.authority = stream.authority;
+    info.scheme = stream.scheme;
+    if (!this.#preparePath(stream)) return false;
+    this.chooseRoute(stream);
+    return true;
+  }
+
   /** Normalises the path; false when the request was answered instead. */
   #preparePath(stream: HttpStream): boolean {
     const { info } = stream;
@@ -289,8 +314,10 @@ export class HttpManager {
     const route = routes?.match(stream, this.random());
     const action = route?.action;
     stream.route = route;
+    stream.absentFilters = this.#absentOn(route);
     stream.target = action?.kind === "route" ? action.pickCluster(stream, this.random()) : undefined;
     info.routeName = route?.name ?? "";
+    info.routeMetadata = route?.model?.metadata;
     info.virtualHostName = route?.virtualHost.name ?? "";
     const { target } = stream;
     info.upstreamCluster = target !== undefined && this.#clusters.get(target.name) !== undefined ? target.name : "";
@@ -319,14 +346,17 @@ export class HttpManager {
     for (const { filter } of this.#entries) filter.destroy?.();
   }
 
-  /** The end of every stream: filters let go, one access-log record, stats. */
-  onStreamDone(stream: HttpStream): void {
+  /**
+   * The end of every stream: filters let go, one access-log record, stats.
+   * @param how `restarted`: the client gets the response of the stream that goes on in its place
+   */
+  onStreamDone(stream: HttpStream, how: "answered" | "restarted" = "answered"): void {
     for (const { filter, index } of this.#completeFilters) filter.onComplete!(stream, index);
     const { info } = stream;
     const { stats } = this;
     stats.downstreamRqActive.dec();
     // Health checks would drown what clients see of the service.
-    if (!info.healthCheck) {
+    if (!info.healthCheck && how === "answered") {
       stats.downstreamRqCompleted.inc();
       stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
     }

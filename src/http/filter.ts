@@ -10,7 +10,10 @@ import type { HttpStream } from "./stream.ts";
  */
 export type FilterStatus = "continue" | "stop";
 
-/** An HTTP filter. Implement only what is needed: hooks that are absent cost nothing. Hooks must not throw. */
+/**
+ * An HTTP filter. Implement only what is needed: hooks that are absent cost nothing. Hooks must not throw. For a stream whose route
+ * switches the filter off none is called but `onComplete`, because the route may have been another one before.
+ */
 export interface HttpFilter {
   /**
    * Request headers are complete (`stream.requestHeaders`, `stream.path`, `stream.route` ...; all mutable but the route).
@@ -18,8 +21,7 @@ export interface HttpFilter {
    */
   onRequestHeaders?(stream: HttpStream, endStream: boolean, index: number): FilterStatus;
   /**
-   * A piece of the request body; returns what goes on to the next filter (the same buffer, another, or an empty one). Called for a
-   * stream whose route disables the filter too, which such a stream has no state of.
+   * A piece of the request body; returns what goes on to the next filter (the same buffer, another, or an empty one).
    */
   onRequestData?(stream: HttpStream, data: Buffer, endStream: boolean, index: number): Buffer;
   /** May change the trailers; what it returns goes before them, as the body's last bytes. */

@@ -13,6 +13,8 @@ export interface LocalReply {
   readonly flags: number;
   /** Fields before the usual ones. */
   readonly headers?: readonly (readonly [string, string])[];
+  /** Of the body, whatever fields say. Default: what they say, or text/plain. */
+  readonly contentType?: string;
   /** Fields that take the place of what the reply would say otherwise. */
   readonly set?: readonly { readonly name: string; readonly value: string }[];
   /** Overrides the grpc-status that follows from the HTTP status. */

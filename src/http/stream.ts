@@ -35,11 +35,19 @@ export interface GrpcMessageObserver {
   onResponseData(data: Buffer): void;
 }
 
+/** The internal redirects of one request of a client's. */
+export interface FollowedRedirects {
+  count: number;
+  /** Routes gone to, by the name of the route whose response said so; for routes that ask. */
+  readonly routes: Map<string, Set<string>>;
+}
+
 /** One request and its response. */
 export class HttpStream implements RouteRequest {
   readonly manager: HttpManager;
   readonly codec: DownstreamCodec;
-  readonly info: StreamInfo;
+  /** One a record: a request that an internal redirect makes anew gets another. */
+  info: StreamInfo;
   readonly timers: StreamTimers;
   /** Without `host`, which is `authority`. */
   readonly headers: HeaderMap;
@@ -63,6 +71,8 @@ export class HttpStream implements RouteRequest {
   upstreamAlpnKey = "";
   /** Where the first attempt goes if that host may serve (the stateful session filter). */
   overrideHost: OverrideHost | undefined = undefined;
+  /** True by index for filters that have no part in this stream: none of their hooks is called, but onComplete. Undefined = there is none. */
+  absentFilters: readonly boolean[] | undefined;
   /** State of filters, by their index. */
   filterState: unknown[] | undefined = undefined;
   requestComplete = false;
@@ -78,6 +88,8 @@ export class HttpStream implements RouteRequest {
   grpcMessages: GrpcMessageObserver | undefined = undefined;
   /** Ask for `connection: close` on the response. */
   closeAfterResponse = false;
+  /** What internal redirects have been followed for this request of the client's. */
+  redirects: FollowedRedirects | undefined = undefined;
   #terminal: TerminalFilter | undefined = undefined;
   #done = false;
   #held: Buffer[] | undefined = undefined;
@@ -115,6 +127,7 @@ export class HttpStream implements RouteRequest {
   ) {
     this.manager = manager;
     this.bufferLimitBytes = manager.bufferLimitBytes;
+    this.absentFilters = manager.absentFilters;
     this.codec = codec;
     this.timers = timers;
     this.headers = request.headers;
@@ -153,6 +166,57 @@ export class HttpStream implements RouteRequest {
     this.#runRequestFilters(0);
   }
 
+  /**
+   * Starts over with the request as it is now: an internal redirect. What went on so far is a record of its own; all filters see the
+   * request again. To be called before a response was begun, by the terminal filter, once all of the request is there.
+   * @param status of the response that is not passed on
+   * @param body pieces that the request goes on with; empty = none
+   */
+  restart(status: number, responseHeaders: HeaderMap, body: readonly Buffer[]): void {
+    const { info, manager } = this;
+    info.responseCode = status;
+    info.responseCodeDetails = "internal_redirect";
+    info.responseHeaders = responseHeaders;
+    this.#terminal = undefined;
+    this.timers.stop();
+    info.endMs = this.nowMs = manager.clock.nowMs();
+    manager.onStreamDone(this, "restarted");
+    this.#reset(body);
+    manager.onStreamStart(this);
+    this.timers.start(this);
+    if (manager.prepareRestarted(this)) this.#runRequestFilters(0);
+    this.codec.flush();
+  }
+
+  #reset(body: readonly Buffer[]): void {
+    const { info: before, manager } = this;
+    const info = new StreamInfo(before.connection, manager.clock.wallMs(), this.nowMs);
+    info.protocol = before.protocol;
+    info.requestHeaders = this.headers;
+    info.forwardedRemote = before.forwardedRemote;
+    this.info = info;
+    this.route = undefined;
+    this.target = undefined;
+    this.filterState = undefined;
+    this.grpcMessages = undefined;
+    this.grpcReplies = undefined;
+    this.replyMutator = undefined;
+    this.upstreamAlpn = undefined;
+    this.upstreamAlpnKey = "";
+    this.overrideHost = undefined;
+    this.bufferLimitBytes = manager.bufferLimitBytes;
+    this.absentFilters = manager.absentFilters;
+    this.onHeldBody = undefined;
+    this.onBufferedResponse = undefined;
+    this.#added = undefined;
+    this.#stoppedAt = -1;
+    this.#held = body.length === 0 ? undefined : [...body];
+    this.#heldBytes = body.reduce((sum, piece) => sum + piece.length, 0);
+    this.#heldTrailers = undefined;
+    // As in Envoy, bytes that are sent again are counted again.
+    info.bytesReceived = before.bytesReceived + this.#heldBytes;
+  }
+
   /** Goes on after a filter returned `stop`. */
   continueRequest(): void {
     const at = this.#stoppedAt;
@@ -169,10 +233,9 @@ export class HttpStream implements RouteRequest {
   #runRequestFilters(from: number): void {
     const filters = this.manager.requestHeaderFilters;
     for (let i = from; i < filters.length; i++) {
-      const entry = filters[i]!;
-      const { filter, index } = entry;
-      if (this.manager.skips(entry, this.route)) continue;
-      const status = filter.onRequestHeaders!(this, this.requestComplete, index);
+      const { filter, index } = filters[i]!;
+      if (this.absentFilters?.[index] === true) continue;
+      const status = filter.onRequestHeaders!(this, this.requestComplete && this.#held === undefined, index);
       if (this.responseStarted || this.#done) return;
       if (status === "stop") {
         this.#stoppedAt = i;
@@ -240,7 +303,7 @@ export class HttpStream implements RouteRequest {
     // What a filter does with the bytes is its own affair.
     keepReadBuffer();
     for (const { filter, index } of this.manager.requestDataFilters) {
-      if (index <= after) continue;
+      if (index <= after || this.absentFilters?.[index] === true) continue;
       bytes = filter.onRequestData!(this, bytes, end, index);
       if (this.responseStarted || this.#done) return;
       if (end && this.#added !== undefined) {
@@ -282,7 +345,7 @@ export class HttpStream implements RouteRequest {
 
   #filterRequestTrailers(terminal: TerminalFilter, trailers: HeaderMap, after: number): void {
     for (const { filter, index } of this.manager.requestTrailerFilters) {
-      if (index <= after) continue;
+      if (index <= after || this.absentFilters?.[index] === true) continue;
       const bytes = filter.onRequestTrailers!(this, trailers, index);
       if (bytes !== undefined && bytes.length > 0) this.#filterRequestData(terminal, bytes, false, index);
       if (this.responseStarted || this.#done) return;
@@ -349,27 +412,25 @@ export class HttpStream implements RouteRequest {
     const headers = new HeaderMap();
     if (reply.headers !== undefined) for (const [name, value] of reply.headers) headers.add(name, value);
     if (this.grpcReplies !== false && isGrpc(this.headers)) {
-      headers.add("content-type", "application/grpc");
-      headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
-      if (reply.body !== "") headers.add("grpc-message", encodeGrpcMessage(reply.body));
       this.replyMutator?.apply(headers, info);
+      if (reply.set !== undefined) setFields(headers, reply.set);
       // The content type of a gRPC answer is not the reply's to choose.
-      if (reply.set !== undefined)
-        setFields(
-          headers,
-          reply.set.filter(({ name }) => name !== "content-type"),
-        );
+      headers.set("content-type", "application/grpc");
+      if (!headers.has("grpc-status")) headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
+      if (reply.body !== "") headers.set("grpc-message", encodeGrpcMessage(reply.body));
       return { status: 200, headers, body: undefined };
     }
     const { body } = reply;
     const noContent = reply.status === 204 || reply.status < 200 || reply.status === 304;
-    if (body !== "" && !noContent) {
-      headers.add("content-length", String(body.length));
-      if (!headers.has("content-type")) headers.add("content-type", "text/plain");
-    }
     info.responseCode = reply.status;
     if (reply.set !== undefined) setFields(headers, reply.set);
     this.replyMutator?.apply(headers, info);
+    if (body === "") headers.remove("content-type");
+    else if (!noContent) {
+      if (reply.contentType !== undefined) headers.set("content-type", reply.contentType);
+      headers.set("content-length", String(body.length));
+      if (!headers.has("content-type")) headers.add("content-type", "text/plain");
+    }
     const headersOnly = body === "" || noContent || this.method === "HEAD";
     return { status: reply.status, headers, body: headersOnly ? undefined : Buffer.from(body, "latin1") };
   }
@@ -400,9 +461,8 @@ export class HttpStream implements RouteRequest {
   #runResponseFilters(from: number, endStream: boolean): void {
     const filters = this.manager.responseHeaderFilters;
     for (let i = from; i >= 0; i--) {
-      const entry = filters[i]!;
-      const { filter, index } = entry;
-      if (this.manager.skips(entry, this.route)) continue;
+      const { filter, index } = filters[i]!;
+      if (this.absentFilters?.[index] === true) continue;
       if (filter.onResponseHeaders!(this, endStream, index) === "stop") {
         this.#responseStoppedAt = i;
         this.#heldResponse = { data: [], bytes: 0, trailers: undefined, end: endStream, headersEnd: endStream };
@@ -512,7 +572,7 @@ export class HttpStream implements RouteRequest {
     if (filters.length > 0) keepReadBuffer();
     for (let i = filters.length - 1; i >= 0; i--) {
       const { filter, index } = filters[i]!;
-      if (index >= before) continue;
+      if (index >= before || this.absentFilters?.[index] === true) continue;
       bytes = filter.onResponseData!(this, bytes, end, index);
       if (this.#done) return true;
       if (end && this.#added !== undefined) {
@@ -550,7 +610,7 @@ export class HttpStream implements RouteRequest {
     const filters = this.manager.responseTrailerFilters;
     for (let i = filters.length - 1; i >= 0; i--) {
       const { filter, index } = filters[i]!;
-      if (index >= before) continue;
+      if (index >= before || this.absentFilters?.[index] === true) continue;
       const bytes = filter.onResponseTrailers!(this, trailers, index);
       if (bytes !== undefined && bytes.length > 0) this.#filterResponseData(bytes, false, index);
       if (this.#done) return;

@@ -9,6 +9,7 @@ import type { RouteConfiguration, VirtualHost } from "../envoy/route/route.ts";
 import type { Secret } from "../envoy/tls/tls.ts";
 import { alignLists, KeptIndex } from "../kept-list.ts";
 import { checkFilters } from "./filter-support.ts";
+import { checkListenerFormats, checkRouteFormats } from "./formats.ts";
 import { checkAddresses, checkChains } from "./listener-checks.ts";
 import { checkClusterReferences, checkListenerReferences, checkRoutes, type KnownNames } from "./references.ts";
 import { type ResourceIssue, ResourceIssues } from "./resource-issue.ts";
@@ -200,12 +201,15 @@ function isSound({ before, resources, clusters, endpoints, routes, listeners, se
   const lostRoutes = routes.removed.some(({ name }) => !names.routes(name));
   for (const { value } of lostClusters ? routes.table.list : routes.added) {
     const earlier = lostClusters ? undefined : routes.removed.find(({ name }) => name === value.name)?.value;
-    checkRoutes({ ...value, virtualHosts: newHosts(earlier, value) }, known, issues, () => []);
+    const news = { ...value, virtualHosts: newHosts(earlier, value) };
+    checkRoutes(news, known, issues, () => []);
+    checkRouteFormats(news, [], (issue) => issues.add(issue));
   }
   for (const { value } of lostClusters || lostRoutes ? listeners.table.list : listeners.added)
     checkListenerReferences(value, known, issues);
   for (const { value } of listeners.added) {
     checkFilters(value, options, (name) => indexes.routes.get(resources.routes, name), issues);
+    checkListenerFormats(value, (issue) => issues.add(issue));
     checkChains(value, issues);
   }
   const taken = new Map<string, string>();

@@ -48,6 +48,12 @@ export class ResourceIssues {
     this.#add("warning", message, path);
   }
 
+  /** Whatever its severity. */
+  add({ severity, message, path }: Issue): void {
+    if (severity === "error") this.error(message, path);
+    else this.warn(message, path);
+  }
+
   #add(severity: Severity, message: string, path: Issue["path"]): void {
     (this.#issues ??= []).push({ severity, message, path, kind: this.#kind, name: this.#name, occurrence: this.#occurrence });
   }

@@ -8,6 +8,7 @@ import type { ClusterLoadAssignment } from "../envoy/cluster/endpoint.ts";
 import type { Listener } from "../envoy/listener/listener.ts";
 import type { RouteConfiguration } from "../envoy/route/route.ts";
 import type { Secret } from "../envoy/tls/tls.ts";
+import { checkListenerFormats, checkRouteFormats } from "./formats.ts";
 import { checkFilters, type SupportedFilters } from "./filter-support.ts";
 import { checkClusterReferences, checkListenerReferences, checkRoutes, type KnownNames } from "./references.ts";
 import { checkAddresses, checkChains } from "./listener-checks.ts";
@@ -136,6 +137,7 @@ function buildWhole(resources: Resources, options: SnapshotOptions, missingSecre
   for (const { value, issues } of clusters.values()) checkClusterReferences(value, known, issues);
   for (const { value, issues } of routes.values()) {
     checkRoutes(value, known, issues, (host, route) => ["virtual_hosts", host, "routes", route]);
+    checkRouteFormats(value, [], (issue) => issues.add(issue));
   }
   const settledRoutes = settle("routes", routes, options, previous?.routes);
   const checked = checkListeners(listeners, options, known, settledRoutes);
@@ -167,6 +169,7 @@ function checkListeners(
   for (const [name, { value, issues }] of listeners) {
     const listener = checkFilters(value, options, (route) => routes.get(route)?.value, issues);
     checkListenerReferences(listener, known, issues);
+    checkListenerFormats(listener, (issue) => issues.add(issue));
     checkChains(value, issues);
     checkAddresses(value, addresses, issues);
     checked.set(name, { value: listener, issues });

@@ -159,6 +159,8 @@ export class StreamInfo {
   bytesSent = 0;
   routeName = "";
   virtualHostName = "";
+  /** What the configuration says of the route. */
+  routeMetadata: Metadata | undefined = undefined;
   upstreamCluster = "";
   /** Messages of a gRPC call, where somebody counts them. */
   grpcMessages: GrpcMessages | undefined = undefined;

@@ -45,6 +45,8 @@ export function createClusterStats(scope: StatsScope): ClusterStats {
     upstreamRqRetrySuccess: scope.counter("upstream_rq_retry_success"),
     upstreamRqRetryOverflow: scope.counter("upstream_rq_retry_overflow"),
     upstreamRqRetryLimitExceeded: scope.counter("upstream_rq_retry_limit_exceeded"),
+    upstreamInternalRedirectSucceeded: scope.counter("upstream_internal_redirect_succeeded_total"),
+    upstreamInternalRedirectFailed: scope.counter("upstream_internal_redirect_failed_total"),
     upstreamRqTime: scope.histogram("upstream_rq_time"),
     response: responseCounter(scope),
   };

@@ -74,6 +74,8 @@ export interface ClusterStats {
   readonly upstreamRqRetrySuccess: Counter;
   readonly upstreamRqRetryOverflow: Counter;
   readonly upstreamRqRetryLimitExceeded: Counter;
+  readonly upstreamInternalRedirectSucceeded: Counter;
+  readonly upstreamInternalRedirectFailed: Counter;
   readonly upstreamRqTime: Histogram;
   /** `http2.*`, made for the first connection that speaks it. */
   readonly http2: () => Http2Stats;

@@ -162,7 +162,7 @@ test("a local reply ends the request, and keeps its connection", async (t) => {
   const refused = await ask("/x");
   assert.match(
     refused,
-    /^HTTP\/1\.1 401 Unauthorized\r\ncontent-length: 11\r\ncontent-type: application\/json\r\nwww-authenticate: Basic\r\n/,
+    /^HTTP\/1\.1 401 Unauthorized\r\ncontent-type: application\/json\r\nwww-authenticate: Basic\r\ncontent-length: 11\r\n/,
   );
   assert.doesNotMatch(refused, /connection: close/);
   assert.equal(requests.length, 0);

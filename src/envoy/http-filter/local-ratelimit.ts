@@ -1,8 +1,9 @@
-// Envoy extensions.filters.http.local_ratelimit.v3.LocalRateLimit, narrowed to one token bucket a filter or route.
+// Envoy extensions.filters.http.local_ratelimit.v3.LocalRateLimit: token buckets of a filter or route, and of what requests count as.
 import type { Decoder } from "../decode/cursor.ts";
 import { message } from "../decode/message.ts";
-import { bool, enumeration, integer, list, nonEmpty, positiveDuration } from "../decode/scalars.ts";
+import { bool, enumeration, integer, list, nonEmpty, positiveDuration, text, uint32 } from "../decode/scalars.ts";
 import { decodeHeaderValueOption } from "../route/header-mutations.ts";
+import { decodeRateLimitPolicies, type RateLimitPolicy } from "../route/rate-limit.ts";
 import { decodeRuntimeShare } from "../percent.ts";
 import type { HeaderValueOption } from "../route/route.ts";
 
@@ -13,6 +14,13 @@ export interface TokenBucket {
   readonly fillIntervalMs: number;
 }
 
+/** extensions.common.ratelimit.v3.LocalRateLimitDescriptor. */
+export interface LocalDescriptor {
+  /** An empty value stands for any, each with a bucket of its own. */
+  readonly entries: readonly { readonly key: string; readonly value: string }[];
+  readonly tokenBucket: TokenBucket;
+}
+
 /** LocalRateLimit; also its per-route form. */
 export interface LocalRateLimitConfig {
   readonly statPrefix: string;
@@ -20,6 +28,18 @@ export interface LocalRateLimitConfig {
   readonly status: number;
   /** Absent: nothing is limited. */
   readonly tokenBucket?: TokenBucket;
+  /** Buckets of their own for what requests count as. */
+  readonly descriptors: readonly LocalDescriptor[];
+  /** What requests count as, instead of what their routes say. */
+  readonly rateLimits: readonly RateLimitPolicy[];
+  /** Rate limits of this stage count. */
+  readonly stage: number;
+  /** What becomes of the virtual host's rate limits where the route has its own. */
+  readonly virtualHost: "override" | "include" | "ignore";
+  /** Requests with a descriptor take a token of the filter's bucket, too. */
+  readonly alwaysConsumeDefault: boolean;
+  /** Values that are told apart by one descriptor with an open value; the one longest unused goes. Default 20. */
+  readonly maxDynamicDescriptors: number;
   /** Share of requests that are counted, 0..1; default 0. */
   readonly enabledFraction: number;
   /** Share of counted requests that are refused when over the limit, 0..1; default 0. */
@@ -33,6 +53,8 @@ export interface LocalRateLimitConfig {
   /** Limited gRPC requests end with RESOURCE_EXHAUSTED and not UNAVAILABLE. */
   readonly asResourceExhausted: boolean;
 }
+
+const strict = { unhandled: "error" } as const;
 
 // Envoy fills at most every 50 ms.
 const minFillIntervalMs = 50;
@@ -64,17 +86,47 @@ const statusCode = integer(100, 599);
 const xHeaders = enumeration({ OFF: 0, DRAFT_VERSION_03: 1 });
 const limitedHeaders = list(decodeHeaderValueOption, { max: 10 });
 
+const decodeEntry = message(
+  "envoy.extensions.common.ratelimit.v3.RateLimitDescriptor.Entry",
+  (m) => ({ key: m.required("key", nonEmpty), value: m.field("value", text, "") }),
+  strict,
+);
+const decodeDescriptor: Decoder<LocalDescriptor> = message(
+  "envoy.extensions.common.ratelimit.v3.LocalRateLimitDescriptor",
+  (m) => ({ entries: m.required("entries", list(decodeEntry, { min: 1 })), tokenBucket: m.required("token_bucket", decodeTokenBucket) }),
+  strict,
+);
+const decodeDescriptors: Decoder<readonly LocalDescriptor[]> = (json, at) => {
+  const descriptors = list(decodeDescriptor)(json, at);
+  const seen = new Set<string>();
+  descriptors.forEach(({ entries }, index) => {
+    const key = JSON.stringify(entries);
+    if (seen.has(key)) at.error("the same descriptor is already there", index);
+    seen.add(key);
+  });
+  return descriptors;
+};
+const vhOptions = enumeration({ OVERRIDE: 0, INCLUDE: 1, IGNORE: 2 });
+const byOption = { OVERRIDE: "override", INCLUDE: "include", IGNORE: "ignore" } as const;
+const positive = integer(1, 0xffff_ffff);
+
 /** LocalRateLimit. */
 export const decodeLocalRateLimit: Decoder<LocalRateLimitConfig> = message(
   "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
   (m) => {
-    m.accept("stage", "vh_rate_limits", "always_consume_default_token_bucket", "max_dynamic_descriptors");
-    m.refuse("limits by descriptor", "descriptors", "rate_limits");
+    const stage = m.field("stage", uint32, 0);
+    if (stage > 10) m.at.error("the last stage is 10", "stage");
     m.refuse("sharing a limit among proxies", "local_cluster_rate_limit");
     return {
       statPrefix: m.required("stat_prefix", nonEmpty),
       status: m.field("status", decodeStatus, 429),
       ...m.maybe("tokenBucket", "token_bucket", decodeTokenBucket),
+      descriptors: m.field("descriptors", decodeDescriptors, []),
+      rateLimits: m.field("rate_limits", decodeRateLimitPolicies, []),
+      stage,
+      virtualHost: byOption[m.field("vh_rate_limits", vhOptions, "OVERRIDE")],
+      alwaysConsumeDefault: m.field("always_consume_default_token_bucket", bool, true),
+      maxDynamicDescriptors: m.field("max_dynamic_descriptors", positive, 20),
       enabledFraction: m.field("filter_enabled", decodeRuntimeShare, 0),
       enforcedFraction: m.field("filter_enforced", decodeRuntimeShare, 0),
       requestHeadersToAddWhenNotEnforced: m.field("request_headers_to_add_when_not_enforced", limitedHeaders, []),
@@ -90,5 +142,5 @@ export const decodeLocalRateLimit: Decoder<LocalRateLimitConfig> = message(
 /** True when this configuration limits nothing. */
 export function isInertLocalRateLimit(config: unknown): boolean {
   const limit = config as LocalRateLimitConfig;
-  return limit.tokenBucket === undefined || limit.enabledFraction === 0;
+  return (limit.tokenBucket === undefined && limit.descriptors.length === 0) || limit.enabledFraction === 0;
 }

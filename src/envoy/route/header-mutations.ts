@@ -20,7 +20,8 @@ function checkValue(value: string, at: Cursor): string {
 }
 
 // As in Envoy: what routing and framing are decided by is not for header rules to change.
-const mutableHeader: Decoder<string> = (json, at) => {
+/** A header that configuration may change, in lower case. */
+export const mutableHeader: Decoder<string> = (json, at) => {
   const name = headerName(json, at);
   if (name === "" && typeof json === "string") at.error("must not be empty");
   if (name.startsWith(":") || name === "host") at.error(":-prefixed or host headers may not be modified");

@@ -12,8 +12,9 @@ export interface MetadataKey {
 
 /** RateLimit.Action: one entry of a descriptor. */
 export type RateLimitAction =
-  | { readonly kind: "destinationCluster" | "remoteAddress" }
+  | { readonly kind: "sourceCluster" | "destinationCluster" | "remoteAddress" }
   | { readonly kind: "requestHeader"; readonly header: string; readonly key: string; readonly skipIfAbsent: boolean }
+  | { readonly kind: "queryParameter"; readonly parameter: string; readonly key: string; readonly skipIfAbsent: boolean }
   | { readonly kind: "maskedRemoteAddress"; readonly v4Bits: number; readonly v6Bits: number }
   | { readonly kind: "genericKey"; readonly key: string; readonly value: string }
   | {
@@ -43,6 +44,8 @@ export type RateLimitAction =
 export interface RateLimitPolicy {
   /** The filters of this stage use it. */
   readonly stage: number;
+  /** There is a runtime key that would switch it off. Never set here; but in Envoy local limits pass such a policy over anyway. */
+  readonly disableKey: boolean;
   readonly actions: readonly RateLimitAction[];
   /** Where in the dynamic metadata a limit for this request may stand. */
   readonly limit: MetadataKey | undefined;
@@ -67,6 +70,17 @@ const decodeRequestHeader: Decoder<RateLimitAction> = message(
   (m) => ({
     kind: "requestHeader",
     header: m.required("header_name", headerName),
+    key: m.required("descriptor_key", nonEmpty),
+    skipIfAbsent: m.field("skip_if_absent", bool, false),
+  }),
+  strict,
+);
+
+const decodeQueryParameter: Decoder<RateLimitAction> = message(
+  "envoy.config.route.v3.RateLimit.Action.QueryParameters",
+  (m) => ({
+    kind: "queryParameter",
+    parameter: m.required("query_parameter_name", nonEmpty),
     key: m.required("descriptor_key", nonEmpty),
     skipIfAbsent: m.field("skip_if_absent", bool, false),
   }),
@@ -132,7 +146,7 @@ const decodeMetadataAction: Decoder<RateLimitAction> = message(
   strict,
 );
 
-const presentAction = (type: string, kind: "destinationCluster" | "remoteAddress"): Decoder<RateLimitAction> => {
+const presentAction = (type: string, kind: "sourceCluster" | "destinationCluster" | "remoteAddress"): Decoder<RateLimitAction> => {
   const decode = emptyMessage(type);
   return (json, at) => (decode(json, at), { kind });
 };
@@ -143,13 +157,15 @@ const decodeAction: Decoder<RateLimitAction> = message(
   "envoy.config.route.v3.RateLimit.Action",
   (m) => {
     m.refuse("descriptors by extension", "extension");
-    m.refuse("naming this proxy's own cluster", "source_cluster");
+    m.refuse("telling whether the client is within address ranges", "remote_address_match");
     m.refuse("an older form; give metadata", "dynamic_metadata");
     return m.requiredOneof<RateLimitAction>(
       {
+        source_cluster: presentAction("envoy.config.route.v3.RateLimit.Action.SourceCluster", "sourceCluster"),
         destination_cluster: presentAction("envoy.config.route.v3.RateLimit.Action.DestinationCluster", "destinationCluster"),
         remote_address: presentAction("envoy.config.route.v3.RateLimit.Action.RemoteAddress", "remoteAddress"),
         request_headers: decodeRequestHeader,
+        query_parameters: decodeQueryParameter,
         masked_remote_address: decodeMasked,
         generic_key: decodeGenericKey,
         header_value_match: decodeHeaderMatch,
@@ -180,14 +196,13 @@ const largestStage = 10;
 export const decodeRateLimitPolicy: Decoder<RateLimitPolicy> = message(
   "envoy.config.route.v3.RateLimit",
   (m) => {
-    // There is no runtime in which the key could be set.
-    m.accept("disable_key");
     m.refuse("hits other than one", "hits_addend");
     m.refuse("counting when the stream is over", "apply_on_stream_done");
     const stage = m.field("stage", uint32, 0);
     if (stage > largestStage) m.at.error(`the last stage is ${largestStage}`, "stage");
     return {
       stage,
+      disableKey: m.field("disable_key", text, "") !== "",
       actions: m.required("actions", list(decodeAction, { min: 1 })),
       limit: m.field("limit", decodeOverride, undefined),
     };

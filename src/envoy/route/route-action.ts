@@ -1,13 +1,15 @@
 // Decoders of what a route does: forward, redirect, answer directly.
 import { decodeRateLimitPolicies } from "./rate-limit.ts";
 import { decodeLbMetadata } from "../address.ts";
-import { decodeDataSource } from "../data-source.ts";
+import { decodeDataSource, decodeTextSource } from "../data-source.ts";
 import type { Decoder } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, duration, enumeration, headerName, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodePerFilterConfig } from "../listener/filter-config.ts";
 import { decodeHeaderMutations } from "./header-mutations.ts";
-import type { DirectResponseAction, ForwardAction, HostRewrite, RedirectAction, WeightedCluster } from "./route.ts";
+import { decodeInternalRedirectPolicy } from "./internal-redirect.ts";
+import { decodeTemplateRewrite } from "./template-rewrite.ts";
+import type { BodyFormat, DirectResponseAction, ForwardAction, HostRewrite, RedirectAction, WeightedCluster } from "./route.ts";
 import { decodeHashPolicies, decodeMirrorPolicy, decodeRetryPolicy, decodeUpgrades } from "./route-policy.ts";
 import { decodeRegexSubstitution } from "../string-matcher.ts";
 
@@ -54,6 +56,7 @@ function hostRewrite(m: Fields): { readonly hostRewrite?: HostRewrite } {
     host_rewrite_literal: (json, at) => ({ kind: "literal", value: text(json, at) }),
     auto_host_rewrite: (json, at) => (bool(json, at) ? { kind: "auto" } : undefined),
     host_rewrite_header: (json, at) => ({ kind: "header", name: headerName(json, at) }),
+    host_rewrite: (json, at) => ({ kind: "format", text: text(json, at) }),
     host_rewrite_path_regex: (json, at) => ({ kind: "pathRegex", ...decodeRegexSubstitution(json, at) }),
   });
   return rewrite ? { hostRewrite: rewrite } : {};
@@ -63,15 +66,19 @@ function hostRewrite(m: Fields): { readonly hostRewrite?: HostRewrite } {
 export function decodeForwardAction(includeAttemptCount: boolean): Decoder<ForwardAction> {
   return message("envoy.config.route.v3.RouteAction", (m) => {
     m.refuse("cluster specifier plugins", "cluster_specifier_plugin", "inline_cluster_specifier_plugin");
-    m.refuse("other ways to rewrite the path", "path_rewrite_policy", "path_rewrite");
-    m.refuse("formatted hosts", "host_rewrite");
     m.accept("early_data_policy");
-    // Older name of max_stream_duration.grpc_timeout_header_max, still sent by istiod.
-    const grpcMax = m.maybe("grpcTimeoutHeaderMaxMs", "max_grpc_timeout", duration);
     const prefixRewrite = m.maybe("prefixRewrite", "prefix_rewrite", text);
     const regexRewrite = m.maybe("regexRewrite", "regex_rewrite", decodeRegexSubstitution);
-    if (prefixRewrite.prefixRewrite && regexRewrite.regexRewrite)
-      m.at.error("give either this or prefix_rewrite, not both", "regex_rewrite");
+    const pathFormat = m.maybe("pathFormat", "path_rewrite", text);
+    const pathTemplateRewrite = m.maybe("pathTemplateRewrite", "path_rewrite_policy", decodeTemplateRewrite);
+    const rewrites = [
+      prefixRewrite.prefixRewrite,
+      regexRewrite.regexRewrite,
+      pathFormat.pathFormat,
+      pathTemplateRewrite.pathTemplateRewrite,
+    ];
+    if (rewrites.filter((rewrite) => rewrite !== undefined && rewrite !== "").length > 1)
+      m.at.error("give one of prefix_rewrite, regex_rewrite, path_rewrite and path_rewrite_policy");
     return {
       kind: "route",
       target: m.requiredOneof<Target>(
@@ -86,11 +93,15 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       metadataMatch: m.field("metadata_match", decodeLbMetadata, {}),
       ...prefixRewrite,
       ...regexRewrite,
+      ...pathFormat,
+      ...pathTemplateRewrite,
       ...hostRewrite(m),
       appendXForwardedHost: m.field("append_x_forwarded_host", bool, false),
-      timeoutMs: m.field("timeout", duration, 15_000),
+      // As in Envoy, who bounds the stream has no timeout for the response.
+      timeoutMs: m.has("max_stream_duration") ? (m.accept("timeout"), 0) : m.field("timeout", duration, 15_000),
       ...m.maybe("idleTimeoutMs", "idle_timeout", duration),
-      ...grpcMax,
+      // Older than max_stream_duration.grpc_timeout_header_max, and still what istiod sends.
+      ...m.maybe("maxGrpcTimeoutMs", "max_grpc_timeout", duration),
       ...m.field("max_stream_duration", decodeMaxStreamDuration, {}),
       ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
       mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
@@ -98,6 +109,7 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       priority: m.field("priority", priority, "DEFAULT"),
       ...m.field("upgrade_configs", decodeUpgrades, { upgrades: {} }),
       includeAttemptCount,
+      ...m.maybe("internalRedirects", "internal_redirect_policy", decodeInternalRedirectPolicy),
       ...m.maybe("rateLimits", "rate_limits", decodeRateLimitPolicies),
       ...m.maybe("includeVhRateLimits", "include_vh_rate_limits", bool),
     };
@@ -123,9 +135,20 @@ export const decodeRedirectAction: Decoder<RedirectAction> = message("envoy.conf
   stripQuery: m.field("strip_query", bool, false),
 }));
 
+const decodeBodyFormat: Decoder<BodyFormat> = message("envoy.config.core.v3.SubstitutionFormatString", (m) => {
+  m.accept("json_format_options");
+  m.refuse("JSON bodies; give text_format_source", "json_format");
+  return {
+    text: m.requiredOneof<string>({ text_format: text, text_format_source: decodeTextSource }, ""),
+    omitEmptyValues: m.field("omit_empty_values", bool, false),
+    contentType: m.field("content_type", text, ""),
+  };
+});
+
 /** route.v3.DirectResponseAction. */
 export const decodeDirectResponseAction: Decoder<DirectResponseAction> = message("envoy.config.route.v3.DirectResponseAction", (m) => ({
   kind: "direct_response",
   status: m.required("status", integer(200, 599)),
   body: Buffer.from(m.field("body", decodeDataSource, new Uint8Array())).toString("latin1"),
+  ...m.maybe("format", "body_format", decodeBodyFormat),
 }));

@@ -1,14 +1,14 @@
 // Decoders of route.v3.RouteConfiguration, VirtualHost and Route, with the checks Envoy makes on the table as a whole.
 import { decodeMetadata } from "../address.ts";
 import type { Cursor, Decoder } from "../decode/cursor.ts";
-import { emptyMessage, message } from "../decode/message.ts";
+import { emptyMessage, type Fields, message } from "../decode/message.ts";
 import { KeptClaims, KeptMap } from "../../kept-list.ts";
 import { remembered, rememberedEntries } from "../decode/remembered.ts";
-import { bool, enumeration, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
+import { bool, enumeration, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodePerFilterConfig } from "../listener/filter-config.ts";
 import { decodeRateLimitPolicies } from "./rate-limit.ts";
 import { decodeHeaderMutations } from "./header-mutations.ts";
-import type { Route, RouteActionModel, RouteConfiguration, VirtualHost } from "./route.ts";
+import type { BodyBuffer, Route, RouteActionModel, RouteConfiguration, VirtualHost } from "./route.ts";
 import { decodeDirectResponseAction, decodeForwardAction, decodeRedirectAction } from "./route-action.ts";
 import { decodeRouteMatch } from "./route-match.ts";
 import { decodeMirrorPolicy, decodeRetryPolicy } from "./route-policy.ts";
@@ -19,6 +19,16 @@ const decodeDecorator = message("envoy.config.route.v3.Decorator", (m) => {
   m.accept("propagate");
   return m.required("operation", nonEmpty);
 });
+
+function bodyBuffer(m: Fields): { readonly bodyBuffer?: BodyBuffer } {
+  const limits = {
+    ...m.maybe("limitBytes", "request_body_buffer_limit", size),
+    ...m.maybe("perRequestBytes", "per_request_buffer_limit_bytes", uint32),
+  };
+  return Object.keys(limits).length === 0 ? {} : { bodyBuffer: limits };
+}
+
+const size = integer(0, Number.MAX_SAFE_INTEGER);
 
 function routeDecoder(includeAttemptCount: boolean): Decoder<Route> {
   const forward = decodeForwardAction(includeAttemptCount);
@@ -39,6 +49,7 @@ function routeDecoder(includeAttemptCount: boolean): Decoder<Route> {
       headers: decodeHeaderMutations(m),
       metadata: m.field("metadata", decodeMetadata, {}),
       ...m.maybe("decoratorOperation", "decorator", decodeDecorator),
+      ...bodyBuffer(m),
       typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),
     };
   });
@@ -68,6 +79,7 @@ const decodeVirtualHost: Decoder<VirtualHost> = message("envoy.config.route.v3.V
     includeRequestAttemptCount,
     includeAttemptCountInResponse: m.field("include_attempt_count_in_response", bool, false),
     ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
+    ...bodyBuffer(m),
     mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
     ...m.maybe("rateLimits", "rate_limits", decodeRateLimitPolicies),
     typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),

@@ -1,6 +1,7 @@
 // Envoy route.v3.RouteConfiguration, narrowed. Policies that later filters and balancers honour are carried as data.
 import type { Metadata } from "../address.ts";
 import type { MetadataMatcher } from "../metadata-matcher.ts";
+import type { InternalRedirectPolicy } from "./internal-redirect.ts";
 import type { HeaderMatcher, PathMatcher, QueryParameterMatcher, StringMatcher } from "../string-matcher.ts";
 import type { RateLimitPolicy } from "./rate-limit.ts";
 
@@ -113,7 +114,9 @@ export type HostRewrite =
   | { readonly kind: "literal"; readonly value: string }
   | { readonly kind: "auto" }
   | { readonly kind: "header"; readonly name: string }
-  | { readonly kind: "pathRegex"; readonly regex: string; readonly substitution: string };
+  | { readonly kind: "pathRegex"; readonly regex: string; readonly substitution: string }
+  /** May hold `%COMMAND%` operators. */
+  | { readonly kind: "format"; readonly text: string };
 
 /** route.v3.RouteAction.UpgradeConfig.ConnectConfig. */
 export interface ConnectConfig {
@@ -133,14 +136,20 @@ export interface ForwardAction {
   readonly metadataMatch: Readonly<Record<string, unknown>>;
   readonly prefixRewrite?: string;
   readonly regexRewrite?: { readonly regex: string; readonly substitution: string };
+  /** Takes the place of the path, the query stays; may hold `%COMMAND%` operators. */
+  readonly pathFormat?: string;
+  /** What the variables of the route's path template are put into, as `{name}`. */
+  readonly pathTemplateRewrite?: string;
   readonly hostRewrite?: HostRewrite;
   readonly appendXForwardedHost: boolean;
-  /** Whole-response timeout, default 15 s; 0 = none. */
+  /** Whole-response timeout, default 15 s, or none where there is a max_stream_duration; 0 = none. */
   readonly timeoutMs: number;
   /** Undefined: the connection manager's stream_idle_timeout. 0 = none. */
   readonly idleTimeoutMs?: number;
   /** Undefined: not set at the route. 0 = none. */
   readonly maxStreamDurationMs?: number;
+  /** max_grpc_timeout: the timeout of gRPC requests is what their grpc-timeout says, and this at most; 0 = what it says. */
+  readonly maxGrpcTimeoutMs?: number;
   /** max_stream_duration.grpc_timeout_header_max: 0 = the header's own value, undefined = header ignored. */
   readonly grpcTimeoutHeaderMaxMs?: number;
   readonly retryPolicy?: RetryPolicy;
@@ -152,6 +161,8 @@ export interface ForwardAction {
   /** connect_config of the CONNECT upgrade: its bytes go to the upstream as they are, without HTTP around them. */
   readonly connect?: ConnectConfig;
   readonly includeAttemptCount: boolean;
+  /** Which redirects of the upstream's are followed here; absent: none. */
+  readonly internalRedirects?: InternalRedirectPolicy;
   /** What requests count as; absent: nothing. */
   readonly rateLimits?: readonly RateLimitPolicy[];
   /** The virtual host's rate limits count beside these. */
@@ -173,12 +184,23 @@ export interface RedirectAction {
   readonly stripQuery: boolean;
 }
 
+/** core.v3.SubstitutionFormatString of a reply's body, whose `%LOCAL_REPLY_BODY%` is the body without it. */
+export interface BodyFormat {
+  readonly text: string;
+  /** Operators without a value give nothing, and not `-`. */
+  readonly omitEmptyValues: boolean;
+  /** Empty: what headers say, or text/plain. */
+  readonly contentType: string;
+}
+
 /** route.v3.DirectResponseAction; the body is inline, files were read by the source. */
 export interface DirectResponseAction {
   readonly kind: "direct_response";
   readonly status: number;
   /** Latin1 string of the body's bytes. */
   readonly body: string;
+  /** body_format: what the body is put into. */
+  readonly format?: BodyFormat;
 }
 
 /** Envoy's `non_forwarding_action`: a route on a server that does not forward. */
@@ -210,6 +232,14 @@ export interface RouteMatch {
   readonly dynamicMetadata?: readonly MetadataMatcher[];
 }
 
+/** How much of a request's body is kept to be sent again, by retries and internal redirects. */
+export interface BodyBuffer {
+  /** request_body_buffer_limit: takes the place of the connection's limit. */
+  readonly limitBytes?: number;
+  /** per_request_buffer_limit_bytes: where the former is not given, and no more than the connection's limit. */
+  readonly perRequestBytes?: number;
+}
+
 /** route.v3.Route. */
 export interface Route {
   readonly name: string;
@@ -218,6 +248,7 @@ export interface Route {
   readonly headers: HeaderMutations;
   readonly metadata: Metadata;
   readonly decoratorOperation?: string;
+  readonly bodyBuffer?: BodyBuffer;
   readonly typedPerFilterConfig: PerFilterConfig;
 }
 
@@ -232,6 +263,8 @@ export interface VirtualHost {
   readonly includeRequestAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
   readonly retryPolicy?: RetryPolicy;
+  /** Of routes without their own. */
+  readonly bodyBuffer?: BodyBuffer;
   /** Of routes that have none of their own. */
   readonly mirrors: readonly MirrorPolicy[];
   /** Of routes without their own. */

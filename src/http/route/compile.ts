@@ -1,6 +1,7 @@
 // RouteConfiguration to RouteTable: everything that can be decided when configuration is applied is decided here, so that a
 // request costs one domain lookup and a walk over its virtual host's routes.
-import type { Route, RouteConfiguration, VirtualHost, WeightedCluster } from "../../envoy/route/route.ts";
+import { compileFormat } from "../../telemetry/format.ts";
+import type { DirectResponseAction, Route, RouteConfiguration, VirtualHost, WeightedCluster } from "../../envoy/route/route.ts";
 import type { Issue, Result } from "../../error.ts";
 import { compileDomains, type DomainEntry } from "../../match/domains.ts";
 import type { FilterOverrides } from "./filter-overrides.ts";
@@ -10,7 +11,7 @@ import type { FormatCompiler, LevelMutators } from "./header-mutator.ts";
 import { compileLevel, mergeLevels } from "./header-mutator.ts";
 import { compileConditions } from "./match-request.ts";
 import { compileRedirect, httpsRedirect } from "./redirect.ts";
-import type { CompiledForward, CompiledRoute, RouteTable } from "./route-table.ts";
+import type { CompiledDirectResponse, CompiledForward, CompiledRoute, RouteTable } from "./route-table.ts";
 import type { CompiledVirtualHost, RouteEntry } from "./table.ts";
 import { compileRoutePath, createTable } from "./table.ts";
 
@@ -149,11 +150,20 @@ function compileTerminal(route: Route): CompiledRoute["action"] {
     case "redirect":
       return compileRedirect(action, route.match);
     case "direct_response":
-      return { kind: "direct_response", status: action.status, body: action.body };
+      return { kind: "direct_response", status: action.status, body: action.body, ...compileBody(action) };
     case "non_forwarding":
     case "route":
       return { kind: "non_forwarding" };
   }
+}
+
+// Throws when the format does not compile.
+function compileBody({ body, format }: DirectResponseAction): Pick<CompiledDirectResponse, "formatBody" | "contentType"> {
+  if (format === undefined) return {};
+  const text = format.text.replaceAll("%LOCAL_REPLY_BODY%", () => Buffer.from(body, "latin1").toString().replaceAll("%", "%%"));
+  const compiled = compileFormat(text, { missing: format.omitEmptyValues ? "" : "-" });
+  if (!compiled.ok) throw new Error(compiled.issues.map((issue) => issue.message).join("; "));
+  return { formatBody: compiled.value, ...(format.contentType !== "" && { contentType: format.contentType }) };
 }
 
 function mergeSides(

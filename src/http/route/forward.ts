@@ -4,7 +4,7 @@ import type { Issue } from "../../error.ts";
 import { compileHashPolicies } from "./hash-policy.ts";
 import type { FormatCompiler } from "./header-mutator.ts";
 import { compileLevel } from "./header-mutator.ts";
-import { compileHostRewrite, compilePathRewrite } from "./rewrite.ts";
+import { compileFormattedPath, compileHostRewrite, compilePathRewrite, compileTemplateRewrite } from "./rewrite.ts";
 import type { CompiledForward, RouteRequest } from "./route-table.ts";
 
 /** The cluster of one request with what belongs to that choice. */
@@ -40,11 +40,18 @@ export function compileForward(
     model,
     mirrors: model.mirrors.length > 0 ? model.mirrors : mirrors,
     pickCluster: compilePick(target, picks),
-    rewritePath: compilePathRewrite(match, { prefix: model.prefixRewrite ?? "", regex: model.regexRewrite }),
+    rewritePath: compileRewrite(model, match, compileFormat),
     rewriteHost: compileHostRewrite(model.hostRewrite),
     hash: compileHashPolicies(model.hashPolicy),
   };
   return { action, picks };
+}
+
+function compileRewrite(model: ForwardAction, match: RouteMatch, compileFormat: FormatCompiler): CompiledForward["rewritePath"] {
+  const { prefixRewrite, regexRewrite, pathFormat, pathTemplateRewrite } = model;
+  if (pathFormat !== undefined && pathFormat !== "") return compileFormattedPath(pathFormat, compileFormat);
+  if (pathTemplateRewrite !== undefined) return compileTemplateRewrite(match, pathTemplateRewrite);
+  return compilePathRewrite(match, { prefix: prefixRewrite ?? "", regex: regexRewrite });
 }
 
 /** Chooses one of the weighted clusters, by their index. */

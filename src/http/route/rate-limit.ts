@@ -3,7 +3,8 @@ import type { MetadataKey, RateLimitAction, RateLimitPolicy } from "../../envoy/
 import { compileHeaderMatcher } from "../../match/header-matcher.ts";
 import { parseIp } from "../../match/cidr.ts";
 import { valueAt } from "../../match/metadata-matcher.ts";
-import { compileQueryMatcher } from "../../match/query-matcher.ts";
+import { compileQueryMatcher, queryParameter } from "../../match/query-matcher.ts";
+import type { FilterDeps } from "../../filter/filter.ts";
 import type { HttpStream } from "../stream.ts";
 
 /** One key and value of a descriptor. */
@@ -27,19 +28,59 @@ export interface Descriptor {
 }
 
 /** The descriptors of a stream by some policies; those that lack an entry are left out. */
-export type DescriptorsOf = (stream: HttpStream) => readonly Descriptor[];
+type DescriptorsOf = (stream: HttpStream) => readonly Descriptor[];
 
 // An entry, nothing where the action is passed over, or undefined where the descriptor is none.
 type EntryOf = (stream: HttpStream) => DescriptorEntry | "skip" | undefined;
 
-/** Compiles policies of one stage. */
-export function compileRateLimits(policies: readonly RateLimitPolicy[], stage: number): DescriptorsOf {
-  const all = policies.filter((policy) => policy.stage === stage).map((policy) => compilePolicy(policy));
-  return (stream) => all.flatMap((descriptorOf) => descriptorOf(stream) ?? []);
+/** What becomes of a virtual host's policies where the route has its own. */
+export type VirtualHostLimits = "override" | "include" | "ignore";
+
+/** Finds what streams count as for one filter. */
+export class DescriptorSource {
+  readonly #stage: number;
+  readonly #node: FilterDeps["node"];
+  readonly #local: boolean;
+  readonly #compiled = new WeakMap<readonly RateLimitPolicy[], DescriptorsOf>();
+
+  /**
+   * @param stage whose policies are the filter's
+   * @param local for local limits, which pass policies with a disable_key over
+   */
+  constructor(stage: number, node: FilterDeps["node"], local = false) {
+    this.#stage = stage;
+    this.#local = local;
+    this.#node = node;
+  }
+
+  /** By these policies. */
+  by(policies: readonly RateLimitPolicy[], stream: HttpStream): readonly Descriptor[] {
+    let compiled = this.#compiled.get(policies);
+    if (compiled === undefined) this.#compiled.set(policies, (compiled = this.#compile(policies)));
+    return compiled(stream);
+  }
+
+  /** By the policies of the stream's route and, as `shared` says, of its virtual host. */
+  ofRoute(stream: HttpStream, shared: VirtualHostLimits): readonly Descriptor[] {
+    const { route } = stream;
+    if (route?.action.kind !== "route") return [];
+    const { rateLimits: own = [], includeVhRateLimits } = route.action.model;
+    const hosts = route.virtualHost.rateLimits ?? [];
+    const mode = includeVhRateLimits === true ? "include" : shared;
+    const descriptors = own.length === 0 ? [] : this.by(own, stream);
+    if (hosts.length === 0 || mode === "ignore" || (mode === "override" && own.length > 0)) return descriptors;
+    return [...descriptors, ...this.by(hosts, stream)];
+  }
+
+  #compile(policies: readonly RateLimitPolicy[]): DescriptorsOf {
+    const mine = policies.filter(({ stage, disableKey }) => stage === this.#stage && !(this.#local && disableKey));
+    const all = mine.map((policy) => compilePolicy(policy, this.#node));
+    return (stream) => all.flatMap((descriptorOf) => descriptorOf(stream) ?? []);
+  }
 }
 
-function compilePolicy({ actions, limit }: RateLimitPolicy): (stream: HttpStream) => Descriptor | undefined {
-  const entries = actions.map((action) => compileAction(action));
+function compilePolicy({ actions, limit }: RateLimitPolicy, node: FilterDeps["node"]): (stream: HttpStream) => Descriptor | undefined {
+  const entries = actions.map((action) => compileAction(action, node));
   return (stream) => {
     const found: DescriptorEntry[] = [];
     for (const entryOf of entries) {
@@ -51,8 +92,10 @@ function compilePolicy({ actions, limit }: RateLimitPolicy): (stream: HttpStream
   };
 }
 
-function compileAction(action: RateLimitAction): EntryOf {
+function compileAction(action: RateLimitAction, node: FilterDeps["node"]): EntryOf {
   switch (action.kind) {
+    case "sourceCluster":
+      return () => ({ key: "source_cluster", value: node.cluster });
     case "destinationCluster":
       return ({ target }) => ({ key: "destination_cluster", value: target?.name ?? "" });
     case "remoteAddress":
@@ -64,6 +107,12 @@ function compileAction(action: RateLimitAction): EntryOf {
         const value = headerOf(stream, action.header);
         return value === undefined ? (action.skipIfAbsent ? "skip" : undefined) : { key: action.key, value };
       };
+    case "queryParameter":
+      return ({ path }) => {
+        const value = queryParameter(queryOf(path), action.parameter);
+        if (value === undefined) return action.skipIfAbsent ? "skip" : undefined;
+        return { key: action.key, value: decoded(value, "") };
+      };
     case "genericKey":
       return () => action;
     case "headerMatch": {
@@ -73,8 +122,8 @@ function compileAction(action: RateLimitAction): EntryOf {
     case "queryMatch": {
       const tests = action.parameters.map(compileQueryMatcher);
       return ({ path }) => {
-        const at = path.indexOf("?");
-        const query = at < 0 ? "" : path.slice(at + 1);
+        // Unlike those of routes, these look at values as they are meant. What separates values stays as it was sent.
+        const query = decoded(queryOf(path), "&");
         return tests.every((test) => test(query)) === action.expectMatch ? action : undefined;
       };
     }
@@ -87,6 +136,18 @@ function compileAction(action: RateLimitAction): EntryOf {
         return value === "" ? (action.skipIfAbsent ? "skip" : undefined) : { key: action.key, value };
       };
   }
+}
+
+function queryOf(path: string): string {
+  const at = path.indexOf("?");
+  return at < 0 ? "" : path.slice(at + 1);
+}
+
+function decoded(text: string, but: string): string {
+  return text.replace(/%([0-9A-Fa-f]{2})/g, (escape, hex: string) => {
+    const byte = String.fromCharCode(Number.parseInt(hex, 16));
+    return byte === but ? escape : byte;
+  });
 }
 
 function headerOf(stream: HttpStream, name: string): string | undefined {

@@ -2,6 +2,10 @@
 import type { HostRewrite, RouteMatch } from "../../envoy/route/route.ts";
 import { withoutQuery } from "../../match/path-matcher.ts";
 import { requireRegex } from "../../match/string-matcher.ts";
+import { captureTemplate, templateSubstitution } from "../../match/uri-template.ts";
+import type { FormatCompiler } from "./header-mutator.ts";
+import { compileFormat } from "../../telemetry/format.ts";
+import type { Formatter } from "../../telemetry/access-logger.ts";
 import type { CompiledForward } from "./route-table.ts";
 
 /** What replaces what in a path. */
@@ -30,6 +34,37 @@ export function compilePathRewrite(match: RouteMatch, rewrite: PathRewrite): ((p
   };
 }
 
+/** Compiles the rewrite of a path template's variables. Throws when it does not fit the route's match. */
+export function compileTemplateRewrite({ path }: RouteMatch, rewrite: string): (path: string) => string {
+  const { pattern, names } = sound(path.kind === "template" ? captureTemplate(path.template) : { error: "needs a path_match_policy" });
+  const substitution = sound(templateSubstitution(rewrite, names));
+  const regex = requireRegex(pattern);
+  return (whole) => {
+    const old = withoutQuery(whole);
+    return regex.replaceAll(old, substitution) + whole.slice(old.length);
+  };
+}
+
+function sound<T extends string | object>(result: T | { readonly error: string }): T {
+  if (typeof result === "object" && "error" in result) throw new Error(`the template ${result.error}`);
+  return result as T;
+}
+
+/** Compiles a path that takes the place of every other, the query staying; an empty one does not. Throws when its format does not compile. */
+export function compileFormattedPath(text: string, compile: FormatCompiler): CompiledForward["rewritePath"] {
+  const formatted = requireFormat(text, compile);
+  return (path, info) => {
+    const value = info === undefined ? "" : formatted(info);
+    return value === "" ? "" : value + path.slice(withoutQuery(path).length);
+  };
+}
+
+function requireFormat(text: string, compile: FormatCompiler): Formatter {
+  const compiled = compile(text);
+  if (!compiled.ok) throw new Error(compiled.issues.map((issue) => issue.message).join("; "));
+  return compiled.value;
+}
+
 /** Compiles a host rewrite; undefined when there is none or the upstream host decides (`auto`). Throws on a bad regex. */
 export function compileHostRewrite(rewrite: HostRewrite | undefined): CompiledForward["rewriteHost"] {
   switch (rewrite?.kind) {
@@ -43,6 +78,10 @@ export function compileHostRewrite(rewrite: HostRewrite | undefined): CompiledFo
     case "header": {
       const name = rewrite.name.toLowerCase();
       return (request) => request.headers.get(name) || undefined;
+    }
+    case "format": {
+      const formatted = requireFormat(rewrite.text, (text) => compileFormat(text));
+      return (_request, info) => (info && formatted(info)) || undefined;
     }
     case "pathRegex": {
       const regex = requireRegex(rewrite.regex);

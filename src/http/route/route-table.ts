@@ -45,10 +45,10 @@ export interface CompiledForward {
   /** The cluster for this request; weighted clusters draw `random` in [0,1). `mutators` belong to the chosen weighted cluster. */
   pickCluster(request: RouteRequest, random: number): ClusterTarget;
   /** The path to send upstream, or undefined when it stays. */
-  readonly rewritePath: ((path: string) => string) | undefined;
+  readonly rewritePath: ((path: string, info?: StreamInfo) => string) | undefined;
   /** The host to send upstream, or undefined when it stays. `auto` is resolved by the router. */
-  readonly rewriteHost: ((request: RouteRequest) => string | undefined) | undefined;
-  /** Hash of the route's hash policies ; `setCookie` is to be added to the response when a cookie was generated. */
+  readonly rewriteHost: ((request: RouteRequest, info?: StreamInfo) => string | undefined) | undefined;
+  /** Hash of the route's hash policies; `setCookie` is to be added to the response when a cookie was generated. */
   readonly hash:
     | ((
         request: RouteRequest,
@@ -70,6 +70,10 @@ export interface CompiledDirectResponse {
   readonly kind: "direct_response";
   readonly status: number;
   readonly body: string;
+  /** The body where it is a format. */
+  readonly formatBody?: (info: StreamInfo) => string;
+  /** Of a formatted body. */
+  readonly contentType?: string;
 }
 
 /** A route that matched. */

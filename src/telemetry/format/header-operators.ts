@@ -74,3 +74,10 @@ export function headersBytes(headers: HeaderMap | undefined): number {
   for (let i = 0; i < headers.size; i++) bytes += headers.names[i]!.length + headers.values[i]!.length;
   return bytes;
 }
+
+/** Bytes of the fields that a request has beside its headers in HTTP/2's form, which Envoy counts too; 0 without a request. */
+export function pseudoHeadersBytes({ requestHeaders, method, path, authority, scheme }: StreamInfo): number {
+  if (requestHeaders === undefined) return 0;
+  const fields = [":method", method, ":path", path, ":authority", authority, ":scheme", scheme];
+  return fields.reduce((bytes, text) => bytes + text.length, 0);
+}

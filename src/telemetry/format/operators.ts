@@ -3,7 +3,7 @@
 import { hostname } from "node:os";
 import { hostName, oneLine, underscored } from "./escape.ts";
 import { grpcStatusReads } from "./grpc-status.ts";
-import { headerOperator, headersBytes, pathOperator, queryOperator } from "./header-operators.ts";
+import { headerOperator, headersBytes, pathOperator, pseudoHeadersBytes, queryOperator } from "./header-operators.ts";
 import type { CompileOperator, Read } from "./operator.ts";
 import { formatFlags } from "../response-flag.ts";
 import { longFlagNames } from "./response-flag-names.ts";
@@ -91,6 +91,28 @@ const dynamicMetadata: CompileOperator = (argument) => {
   };
 };
 
+const metadataKinds: Readonly<Record<string, (info: StreamInfo, namespace: string) => unknown>> = {
+  DYNAMIC: (info, namespace) => info.dynamicMetadata?.get(namespace),
+  ROUTE: (info, namespace) => ownMember(info.routeMetadata, namespace),
+  UPSTREAM_HOST: (info, namespace) => ownMember(info.upstreamMetadata, namespace),
+};
+
+const metadata: CompileOperator = (argument) => {
+  const [kind = "", namespace, ...keys] = (argument ?? "").split(":");
+  const from = Object.hasOwn(metadataKinds, kind) ? metadataKinds[kind] : undefined;
+  if (from === undefined || !namespace)
+    return { error: `expected one of ${Object.keys(metadataKinds).join(", ")}, a namespace and keys, e.g. ROUTE:com.example:key` };
+  return (info) => {
+    let value = from(info, namespace);
+    for (const key of keys) value = ownMember(value, key);
+    return jsonValue(value);
+  };
+};
+
+function ownMember(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined;
+}
+
 const filterState: CompileOperator = (argument) => {
   const key = (argument ?? "").replace(/:(?:PLAIN|TYPED)$/, "");
   if (key === "") return { error: "expected the name of a filter state object" };
@@ -113,7 +135,7 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
   TRAILER: headerOperator("trailer"),
   PATH: pathOperator,
   QUERY_PARAM: queryOperator,
-  REQUEST_HEADERS_BYTES: plain((i) => headersBytes(i.requestHeaders)),
+  REQUEST_HEADERS_BYTES: plain((i) => headersBytes(i.requestHeaders) + pseudoHeadersBytes(i)),
   RESPONSE_HEADERS_BYTES: plain((i) => headersBytes(i.responseHeaders)),
   RESPONSE_TRAILERS_BYTES: plain((i) => headersBytes(i.responseTrailers)),
   ...grpcStatusReads,
@@ -187,6 +209,7 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
   CONNECTION_ID: plain((i) => i.connection.id),
   STREAM_ID: plain((i) => i.requestHeaders?.get("x-request-id")),
   DYNAMIC_METADATA: dynamicMetadata,
+  METADATA: metadata,
   FILTER_STATE: filterState,
   ENVIRONMENT: (argument, deps) => {
     if (!argument) return { error: "expected the name of an environment variable" };
@@ -202,7 +225,7 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
 
 /** Envoy's operators about things this proxy does not have or does not measure: accepted, with a warning, never with a value. */
 export const unavailable: ReadonlySet<string> = new Set([
-  "START_TIME_LOCAL", "EMIT_TIME", "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "LOCAL_REPLY_BODY", "ACCESS_LOG_TYPE", "UNIQUE_ID", "METADATA",
+  "START_TIME_LOCAL", "EMIT_TIME", "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "LOCAL_REPLY_BODY", "ACCESS_LOG_TYPE", "UNIQUE_ID",
   "CLUSTER_METADATA", "UPSTREAM_METADATA", "UPSTREAM_FILTER_STATE", "UPSTREAM_HOSTS_ATTEMPTED", "UPSTREAM_LOCAL_CLOSE_REASON",
   "UPSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_LOCAL_CLOSE_REASON", "ROUNDTRIP_DURATION",
   "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_CONNECTION_POOL_READY_DURATION", "UPSTREAM_CONNECTION_ID", "UPSTREAM_WIRE_BYTES_SENT",

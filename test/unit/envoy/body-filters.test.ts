@@ -158,7 +158,7 @@ suite("rate limit", () => {
     ["no action", { actions: [] }, ["error actions: must not be empty"]],
     ["an action that is none", { actions: [{}] }, [/^error actions\[0\]: one of /]],
     ["an extension", { actions: [{ extension: { name: "x" } }] }, [/not supported: descriptors by extension/]],
-    ["the proxy's own cluster", { actions: [{ source_cluster: {} }] }, [/not supported: naming this proxy's own cluster/]],
+    ["address ranges", { actions: [{ remote_address_match: {} }] }, [/not supported: telling whether the client is within address ranges/]],
   ] as const) {
     test(`a policy with ${title} is an error`, () => {
       const found = issuesOf(decodeRateLimitPolicy, json);

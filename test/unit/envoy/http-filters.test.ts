@@ -197,14 +197,13 @@ suite("local rate limits", () => {
     assert.equal(isInertLocalRateLimit(accepted(decodeLocalRateLimit, { stat_prefix: "rl" })), true);
     assert.equal(isInertLocalRateLimit(accepted(decodeLocalRateLimit, { stat_prefix: "rl", token_bucket: bucket })), true);
   });
-  test("report descriptors and intervals below Envoy's", () => {
-    assert.deepEqual(
-      issuesOf(decodeLocalRateLimit, { stat_prefix: "rl", descriptors: [{}], token_bucket: { max_tokens: 1, fill_interval: "0.01s" } }),
-      [
-        "error descriptors: not supported: limits by descriptor",
-        "error token_bucket.fill_interval: Envoy's shortest fill interval is 0.050s",
-      ],
-    );
+  test("report descriptors that come twice and intervals below Envoy's", () => {
+    const descriptor = { entries: [{ key: "u", value: "1" }], token_bucket: { max_tokens: 1, fill_interval: "1s" } };
+    const token_bucket = { max_tokens: 1, fill_interval: "0.01s" };
+    assert.deepEqual(issuesOf(decodeLocalRateLimit, { stat_prefix: "rl", descriptors: [descriptor, descriptor], token_bucket }), [
+      "error token_bucket.fill_interval: Envoy's shortest fill interval is 0.050s",
+      "error descriptors[1]: the same descriptor is already there",
+    ]);
   });
 });
 

@@ -5,13 +5,15 @@ import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../htt
 import type { HeaderMutator } from "../../../http/route/route-table.ts";
 import { compileLevel } from "../../../http/route/header-mutator.ts";
 import { perRoute } from "../../../http/route/per-route.ts";
+import { type Descriptor, DescriptorSource } from "../../../http/route/rate-limit.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { compileFormat } from "../../../telemetry/format.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import type { Counter } from "../../../telemetry/stats.ts";
 import type { ConnectionInfo } from "../../../telemetry/stream-info.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
-import { TokenBucket } from "./token-bucket.ts";
+import { LocalLimiter, type Taken } from "./local-limiter.ts";
+import type { TokenBucket } from "./token-bucket.ts";
 
 /** The local rate limit filter. */
 export const localRateLimit: HttpFilterSpec = {
@@ -22,7 +24,7 @@ export const localRateLimit: HttpFilterSpec = {
 /** A compiled limit. */
 interface Limit {
   readonly model: LocalRateLimitConfig;
-  bucketOf(stream: HttpStream): TokenBucket;
+  take(stream: HttpStream): Taken;
   readonly responseHeaders: HeaderMutator | undefined;
   readonly requestHeaders: HeaderMutator | undefined;
   readonly stats: { readonly enabled: Counter; readonly ok: Counter; readonly rateLimited: Counter; readonly enforced: Counter };
@@ -39,9 +41,9 @@ function createLocalRateLimit(config: LocalRateLimitConfig, context: HttpFilterC
       const limit = route === undefined ? own : route.limit;
       if (limit === undefined || !draw(limit.model.enabledFraction)) return "continue";
       limit.stats.enabled.inc();
-      const bucket = limit.bucketOf(stream);
+      const { allowed, bucket } = limit.take(stream);
       if (limit.model.xRateLimitHeaders) (stream.filterState ??= [])[index] = bucket;
-      if (bucket.take()) {
+      if (allowed) {
         limit.stats.ok.inc();
         return "continue";
       }
@@ -82,8 +84,7 @@ function refuse(stream: HttpStream, { model, responseHeaders }: Limit): void {
 
 // Undefined: nothing is limited.
 function compileLimit(model: LocalRateLimitConfig, context: HttpFilterContext): Limit | undefined {
-  const { tokenBucket } = model;
-  if (tokenBucket === undefined) return undefined;
+  if (model.tokenBucket === undefined && model.descriptors.length === 0) return undefined;
   const scope = context.stats.scope(`${model.statPrefix}.http_local_rate_limit`);
   const changes = {
     requestAdd: model.requestHeadersToAddWhenNotEnforced,
@@ -94,8 +95,19 @@ function compileLimit(model: LocalRateLimitConfig, context: HttpFilterContext): 
   // Formats were checked when the configuration was decoded.
   const { request, response } = compileLevel(changes, (text) => compileFormat(text, { missing: "" }), [], []);
   const { clock } = context;
-  const shared = new TokenBucket(tokenBucket, clock);
-  const byConnection = new WeakMap<ConnectionInfo, TokenBucket>();
+  const shared = new LocalLimiter(model, clock);
+  const byConnection = new WeakMap<ConnectionInfo, LocalLimiter>();
+  const limiterOf = ({ info: { connection } }: HttpStream): LocalLimiter => {
+    if (!model.perConnection) return shared;
+    let limiter = byConnection.get(connection);
+    if (limiter === undefined) byConnection.set(connection, (limiter = new LocalLimiter(model, clock)));
+    return limiter;
+  };
+  const source = new DescriptorSource(model.stage, context.node, true);
+  const descriptorsOf = (stream: HttpStream): readonly Descriptor[] => {
+    if (model.descriptors.length === 0) return [];
+    return model.rateLimits.length > 0 ? source.by(model.rateLimits, stream) : source.ofRoute(stream, model.virtualHost);
+  };
   return {
     model,
     requestHeaders: request,
@@ -106,15 +118,6 @@ function compileLimit(model: LocalRateLimitConfig, context: HttpFilterContext): 
       rateLimited: scope.counter("rate_limited"),
       enforced: scope.counter("enforced"),
     },
-    bucketOf: (stream) => {
-      if (!model.perConnection) return shared;
-      const { connection } = stream.info;
-      let bucket = byConnection.get(connection);
-      if (bucket === undefined) {
-        bucket = new TokenBucket(tokenBucket, clock);
-        byConnection.set(connection, bucket);
-      }
-      return bucket;
-    },
+    take: (stream) => limiterOf(stream).take(descriptorsOf(stream)),
   };
 }

@@ -5,14 +5,15 @@ import type { TokenBucket as TokenBucketModel } from "../../../envoy/http-filter
 /** A token bucket, full at first. */
 export class TokenBucket {
   readonly maxTokens: number;
-  readonly #tokensPerMs: number;
+  /** How fast it fills. */
+  readonly tokensPerMs: number;
   readonly #clock: Clock;
   #tokens: number;
   #atMs: number;
 
   constructor(model: TokenBucketModel, clock: Clock) {
     this.maxTokens = model.maxTokens;
-    this.#tokensPerMs = model.tokensPerFill / model.fillIntervalMs;
+    this.tokensPerMs = model.tokensPerFill / model.fillIntervalMs;
     this.#clock = clock;
     this.#tokens = model.maxTokens;
     this.#atMs = clock.nowMs();
@@ -35,12 +36,12 @@ export class TokenBucket {
   /** Seconds until there is a token again, rounded up; 0 when there is one. */
   get resetSeconds(): number {
     this.#fill();
-    return this.#tokens >= 1 ? 0 : Math.ceil((1 - this.#tokens) / this.#tokensPerMs / 1000);
+    return this.#tokens >= 1 ? 0 : Math.ceil((1 - this.#tokens) / this.tokensPerMs / 1000);
   }
 
   #fill(): void {
     const now = this.#clock.nowMs();
-    this.#tokens = Math.min(this.maxTokens, this.#tokens + (now - this.#atMs) * this.#tokensPerMs);
+    this.#tokens = Math.min(this.maxTokens, this.#tokens + (now - this.#atMs) * this.tokensPerMs);
     this.#atMs = now;
   }
 }

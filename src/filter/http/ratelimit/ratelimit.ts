@@ -1,11 +1,10 @@
 // envoy.filters.http.ratelimit: asks a rate limit service about what a request counts as, and refuses what is over the limit.
 import type { RateLimitConfig, RateLimitPerRoute } from "../../../envoy/http-filter/ratelimit.ts";
-import type { RateLimitPolicy } from "../../../envoy/route/rate-limit.ts";
 import type { FilterStatus, HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import { isGrpc } from "../../../http/grpc.ts";
 import { compileLevel } from "../../../http/route/header-mutator.ts";
 import { perRoute } from "../../../http/route/per-route.ts";
-import { compileRateLimits, type Descriptor, type DescriptorsOf } from "../../../http/route/rate-limit.ts";
+import { type Descriptor, DescriptorSource } from "../../../http/route/rate-limit.ts";
 import type { HeaderMutator } from "../../../http/route/route-table.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { compileFormat } from "../../../telemetry/format.ts";
@@ -51,12 +50,13 @@ class RateLimitFilter implements HttpFilter {
   readonly #context: HttpFilterContext;
   readonly #override: (stream: HttpStream) => RateLimitPerRoute | undefined;
   readonly #stats = new WeakMap<UpstreamCluster, LimitStats>();
-  readonly #compiled = new WeakMap<readonly RateLimitPolicy[], DescriptorsOf>();
+  readonly #source: DescriptorSource;
   readonly #refusalHeaders: HeaderMutator | undefined;
 
   constructor(config: RateLimitConfig, context: HttpFilterContext) {
     this.#config = config;
     this.#context = context;
+    this.#source = new DescriptorSource(config.stage, context.node);
     this.#override = perRoute(context.filterName, (model: RateLimitPerRoute) => model);
     const changes = { requestAdd: [], requestRemove: [], responseAdd: config.responseHeadersToAdd, responseRemove: [] };
     // Formats were checked when the configuration was decoded.
@@ -92,22 +92,9 @@ class RateLimitFilter implements HttpFilter {
   }
 
   #descriptors(stream: HttpStream, override: RateLimitPerRoute | undefined): readonly Descriptor[] {
-    if (override !== undefined && override.rateLimits.length > 0) return this.#compile(override.rateLimits)(stream);
-    if (this.#config.rateLimits.length > 0) return this.#compile(this.#config.rateLimits)(stream);
-    const { route } = stream;
-    const action = route?.action.kind === "route" ? route.action.model : undefined;
-    const own = action?.rateLimits ?? [];
-    const shared = route?.virtualHost.rateLimits ?? [];
-    const mode = action?.includeVhRateLimits === true ? "include" : (override?.virtualHost ?? "override");
-    const descriptors = own.length === 0 ? [] : this.#compile(own)(stream);
-    if (shared.length === 0 || mode === "ignore" || (mode === "override" && own.length > 0)) return descriptors;
-    return [...descriptors, ...this.#compile(shared)(stream)];
-  }
-
-  #compile(policies: readonly RateLimitPolicy[]): DescriptorsOf {
-    let compiled = this.#compiled.get(policies);
-    if (compiled === undefined) this.#compiled.set(policies, (compiled = compileRateLimits(policies, this.#config.stage)));
-    return compiled;
+    if (override !== undefined && override.rateLimits.length > 0) return this.#source.by(override.rateLimits, stream);
+    if (this.#config.rateLimits.length > 0) return this.#source.by(this.#config.rateLimits, stream);
+    return this.#source.ofRoute(stream, override?.virtualHost ?? "override");
   }
 
   #statsOf(cluster: UpstreamCluster): LimitStats {

@@ -7,3 +7,9 @@ export function parseGrpcTimeout(value: string | undefined): number | undefined 
   const match = value === undefined ? null : /^([0-9]{1,8})([HMSmun])$/.exec(value);
   return match === null ? undefined : Math.ceil(Number(match[1]) * unitMs[match[2]!]!);
 }
+
+/** Milliseconds as the header says them; eight digits at most, so that long ones are told in whole seconds. */
+export function formatGrpcTimeout(ms: number): string {
+  const whole = Math.round(ms);
+  return whole <= 99_999_999 ? `${whole}m` : `${Math.min(Math.floor(whole / 1000), 99_999_999)}S`;
+}

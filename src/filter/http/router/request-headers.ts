@@ -1,5 +1,7 @@
 // The upstream request's head: what the router adds and rewrites, in Envoy's order.
 import type { ClusterTarget, CompiledForward, CompiledRoute } from "../../../http/route/route-table.ts";
+import { isGrpc } from "../../../http/grpc.ts";
+import { formatGrpcTimeout } from "./grpc-timeout.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 
 /** What decides a request's headers. */
@@ -21,18 +23,21 @@ export function finishRequestHeaders(stream: HttpStream, by: RequestRoute, expec
     if (expectedMs > 0) headers.set("x-envoy-expected-rq-timeout-ms", String(expectedMs));
     if (route.includeAttemptCount) headers.set("x-envoy-attempt-count", "1");
   }
+  // The server of a gRPC call is told how long somebody waits, whatever the client had said.
+  if (action.model.maxGrpcTimeoutMs !== undefined && expectedMs > 0 && isGrpc(headers))
+    headers.set("grpc-timeout", formatGrpcTimeout(expectedMs));
   target.requestHeaders?.apply(headers, info);
   route.requestHeaders?.apply(headers, info);
   // The route's rewrite has the last word over its weighted cluster's.
-  const host = action.rewriteHost?.(stream);
+  const host = action.rewriteHost?.(stream, info);
   if (host !== undefined && host !== "") rewriteHost(stream, by, host);
   else if (target.hostRewrite !== undefined && target.hostRewrite !== "") {
     // As in Envoy, a weighted cluster's is not told to the upstream.
     stream.authority = target.hostRewrite;
     stream.info.authority = target.hostRewrite;
   }
-  const path = action.rewritePath?.(stream.path);
-  if (path === undefined) return;
+  const path = action.rewritePath?.(stream.path, info);
+  if (path === undefined || path === "") return;
   if (!suppressEnvoyHeaders) headers.set("x-envoy-original-path", stream.path);
   stream.path = path;
   info.path = path;

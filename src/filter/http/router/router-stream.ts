@@ -17,6 +17,7 @@ import type { Hash64 } from "../../../match/xxhash64.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { parseGrpcTimeout } from "./grpc-timeout.ts";
+import { followRedirect, type RedirectStats } from "./internal-redirect.ts";
 import { createMirrors, type MirrorDeps, type Mirrors } from "./mirrors.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { finishRequestHeaders, rewriteHost, type RequestRoute } from "./request-headers.ts";
@@ -29,6 +30,7 @@ export interface RouterDeps extends MirrorDeps {
   readonly suppressEnvoyHeaders: boolean;
   /** respect_expected_rq_timeout: the request's own x-envoy-expected-rq-timeout-ms replaces the route's timeout. */
   readonly respectExpectedTimeout: boolean;
+  readonly redirectStats: RedirectStats;
 }
 
 const nothing = Buffer.alloc(0);
@@ -47,6 +49,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   readonly #priority: Priority;
   readonly #retry: RetryState | undefined;
   readonly #bodiless: boolean;
+  /** Bytes of request body that are kept to be sent again. */
+  readonly #replayLimit: number;
   readonly #timeoutMs: number;
   readonly #perTryTimeoutMs: number;
   readonly #alternativeTimeoutStatus: boolean;
@@ -95,6 +99,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#timeoutMs =
       (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ??
       controls.timeoutMs ??
+      this.#grpcTimeoutMs() ??
       action.model.timeoutMs;
     const policy = controls.retryPolicy ?? routePolicy;
     const compiled = policy === undefined || stream.upgrade !== "" ? undefined : compileRetryPolicy(policy);
@@ -102,6 +107,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const perTryMs = controls.perTryTimeoutMs ?? policy?.perTryTimeoutMs ?? 0;
     // A try may not take longer than everything.
     this.#perTryTimeoutMs = this.#timeoutMs > 0 && perTryMs >= this.#timeoutMs ? 0 : perTryMs;
+    this.#replayLimit = replayLimit(route, stream.manager.bufferLimitBytes);
     this.#requestComplete = stream.requestComplete;
     this.#bodiless = stream.requestComplete;
   }
@@ -162,6 +168,15 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     if (copies === undefined || this.#host === undefined) return;
     copies.start();
     this.#mirrors = copies;
+  }
+
+  /** What a gRPC request asks for, where the route heeds that; 0 = no timeout. */
+  #grpcTimeoutMs(): number | undefined {
+    const maxMs = this.#action.model.maxGrpcTimeoutMs;
+    const { headers } = this.#stream;
+    if (maxMs === undefined || !isGrpc(headers)) return undefined;
+    const askedMs = parseGrpcTimeout(headers.get("grpc-timeout")) ?? 0;
+    return maxMs > 0 && (askedMs === 0 || askedMs > maxMs) ? maxMs : askedMs;
   }
 
   #applyMaxDuration(): void {
@@ -239,7 +254,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     if (bodyWaits && this.#client === client) {
       // What waited for the connection need not be kept unless it may have to be sent again.
-      if (this.#retry === undefined) this.#replay.drop();
+      const again = this.#retry !== undefined || this.#action.model.internalRedirects !== undefined;
+      if (!again || this.#replay.bytes > this.#replayLimit) this.#replay.drop();
       client.flush();
       if (this.#paused) this.onWritable();
     }
@@ -287,7 +303,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       if (this.#replay.bytes >= bufferLimitBytes) this.#pause();
       return;
     }
-    this.#replay.keep(data, bufferLimitBytes);
+    this.#replay.keep(data, this.#replayLimit);
     if (!client.write(data, endStream)) this.#pause();
   }
 
@@ -348,7 +364,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.onResponseReset(protocolError);
       return;
     }
-    if (!info.healthCheck) stats.response(status);
+    const redirects = this.#action.model.internalRedirects?.statuses.includes(status) === true;
+    if (!info.healthCheck && !redirects) stats.response(status);
     if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(outlierStatus(stream.headers, status, headers));
     if (this.#cluster.model.healthCheck !== undefined && headers.has("x-envoy-immediate-health-check-fail"))
       this.#host?.onImmediateHealthCheckFail();
@@ -360,11 +377,16 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
         const client = this.#client;
         this.#detach();
         if (!endStream) client?.abort();
+        if (redirects) stats.response(status);
         this.#again(retry);
         return;
       }
       this.#noteVerdict(verdict);
       if (verdict === "no" && retry.used > 0) stats.upstreamRqRetrySuccess.inc();
+    }
+    if (redirects) {
+      if (this.#redirect(status, headers, endStream)) return;
+      stats.response(status);
     }
     this.#replay.drop();
     info.responseCodeDetails = "via_upstream";
@@ -375,6 +397,28 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#finishResponseHeaders(status, headers, now);
     if (endStream) this.#end();
     stream.respondHeaders(status, headers, endStream);
+  }
+
+  /** Follows a redirect in the client's place; false when it is the client's to follow. */
+  #redirect(status: number, headers: HeaderMap, endStream: boolean): boolean {
+    const stream = this.#stream;
+    const { stats } = this.#cluster;
+    const { method } = stream;
+    const policy = this.#action.model.internalRedirects;
+    const whole = stream.requestComplete && this.#replay.replayable && stream.upgrade === "" && method !== "CONNECT";
+    if (policy === undefined || !whole || !followRedirect(stream, this.#route, policy, status, headers, this.#deps.redirectStats)) {
+      stats.upstreamInternalRedirectFailed.inc();
+      return false;
+    }
+    stats.upstreamInternalRedirectSucceeded.inc();
+    const body = stream.method === method ? this.#replay.pieces : [];
+    const client = this.#client;
+    this.#ended = true;
+    this.#retry?.release();
+    this.#detach();
+    if (!endStream) client?.abort();
+    stream.restart(status, headers, body);
+    return true;
   }
 
   #finishResponseHeaders(status: number, headers: HeaderMap, now: number): void {
@@ -610,6 +654,11 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const client = this.#client;
     if (client !== undefined && this.#stream.requestComplete) this.#detach();
   }
+}
+
+function replayLimit({ model, virtualHost }: CompiledRoute, limitBytes: number): number {
+  const own = model?.bodyBuffer ?? virtualHost.bodyBuffer;
+  return own?.limitBytes ?? Math.min(own?.perRequestBytes ?? limitBytes, limitBytes);
 }
 
 function positive(text: string | undefined): number | undefined {

@@ -7,6 +7,7 @@ import { plainReply, replies } from "../../../http/local-reply.ts";
 import type { CompiledRoute } from "../../../http/route/route-table.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
+import { createRedirectStats } from "./internal-redirect.ts";
 import { RouterStream, type RouterDeps } from "./router-stream.ts";
 
 /** Makes the terminal of an HTTP filter chain. */
@@ -23,15 +24,22 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
     clock: context.clock,
     random: context.random,
     clusters,
+    redirectStats: createRedirectStats(scope),
     localAddress: context.localAddress,
     suppressEnvoyHeaders: config.suppressEnvoyHeaders,
     respectExpectedTimeout: config.respectExpectedRqTimeout,
   };
 
-  const answer = (stream: HttpStream, route: CompiledRoute, status: number, body: string, location?: string): undefined => {
+  const answer = (
+    stream: HttpStream,
+    route: CompiledRoute,
+    status: number,
+    body: string,
+    headers: readonly (readonly [string, string])[],
+    contentType?: string,
+  ): undefined => {
     stream.replyMutator = route.responseHeaders;
-    const headers = location === undefined ? undefined : ([["location", location]] as const);
-    stream.sendLocalReply({ ...plainReply(status, "direct_response"), body, ...(headers && { headers }) });
+    stream.sendLocalReply({ ...plainReply(status, "direct_response"), body, headers, ...(contentType !== undefined && { contentType }) });
     return undefined;
   };
 
@@ -47,13 +55,15 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
       const { action } = route;
       if (action.kind === "redirect") {
         counters.redirect.inc();
-        return answer(stream, route, action.status, "", action.location(stream));
+        return answer(stream, route, action.status, "", [["location", action.location(stream)]]);
       }
       if (action.kind === "direct_response") {
         counters.directResponse.inc();
         // What was created is where the request was for, as Envoy says it.
         const location = action.status === 201 ? `${stream.scheme}://${stream.authority}${stream.path}` : undefined;
-        return answer(stream, route, action.status, action.body, location);
+        const headers: readonly (readonly [string, string])[] = location === undefined ? [] : [["location", location]];
+        if (action.formatBody === undefined) return answer(stream, route, action.status, action.body, headers);
+        return answer(stream, route, action.status, action.formatBody(stream.info), headers, action.contentType);
       }
       const target = stream.target ?? action.pickCluster(stream, context.random());
       const cluster = clusters.get(target.name);

@@ -40,7 +40,7 @@ suite("decodeRouteConfiguration", () => {
 
   test("tells no timeout from a timeout of nothing", () => {
     assert.equal(forward({ timeout: "0s", idle_timeout: "0s" }).idleTimeoutMs, 0);
-    assert.equal(forward({ max_grpc_timeout: "0s" }).grpcTimeoutHeaderMaxMs, 0);
+    assert.equal(forward({ max_grpc_timeout: "0s" }).maxGrpcTimeoutMs, 0);
     assert.equal(forward({ max_stream_duration: { grpc_timeout_header_max: "3s" } }).grpcTimeoutHeaderMaxMs, 3000);
   });
 

@@ -9,6 +9,12 @@ import { filterUnderTest, HandClock, respond, streamFor } from "../stand-ins.ts"
 const off: LocalRateLimitConfig = {
   statPrefix: "rl",
   status: 429,
+  descriptors: [],
+  rateLimits: [],
+  stage: 0,
+  virtualHost: "override",
+  alwaysConsumeDefault: true,
+  maxDynamicDescriptors: 20,
   enabledFraction: 0,
   enforcedFraction: 0,
   requestHeadersToAddWhenNotEnforced: [],
