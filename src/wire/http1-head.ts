@@ -32,6 +32,8 @@ export class Head {
   method = "";
   target = "";
   status = 0;
+  /** What an HTTP/2 request gives as its scheme, in lower case. */
+  scheme = "";
   /** 0 or 1 for HTTP/1.x. */
   minorVersion = 1;
   readonly headers: HeaderMap = new HeaderMap();
@@ -317,7 +319,10 @@ export function isAuthority(text: string): boolean {
 
 // RFC 9110 section 7.6.1: fields named in Connection end here.
 function applyConnection(head: Head, value: string, upgrade: string): HeadError | undefined {
-  for (const part of value.toLowerCase().split(",")) {
+  const options = value.toLowerCase().split(",");
+  if (options.length >= tooManyOptions && head.status === 0 && options.filter((part) => part !== "").length >= tooManyOptions)
+    return "connection_header_rejected";
+  for (const part of options) {
     const option = part.trim();
     if (option === "close") head.connectionClose = true;
     else if (option === "keep-alive") head.connectionKeepAlive = true;
@@ -332,6 +337,9 @@ function applyConnection(head: Head, value: string, upgrade: string): HeadError 
   }
   return undefined;
 }
+
+// Envoy takes no Connection field that names so many.
+const tooManyOptions = 10;
 
 const neverNominated = new Set(["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 

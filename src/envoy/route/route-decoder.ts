@@ -1,14 +1,14 @@
 // Decoders of route.v3.RouteConfiguration, VirtualHost and Route, with the checks Envoy makes on the table as a whole.
 import { decodeMetadata } from "../address.ts";
 import type { Cursor, Decoder } from "../decode/cursor.ts";
-import { emptyMessage, message } from "../decode/message.ts";
+import { emptyMessage, type Fields, message } from "../decode/message.ts";
 import { KeptClaims, KeptMap } from "../../kept-list.ts";
 import { remembered, rememberedEntries } from "../decode/remembered.ts";
-import { bool, enumeration, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
+import { bool, enumeration, int64, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodePerFilterConfig } from "../listener/filter-config.ts";
 import { decodeRateLimitPolicies } from "./rate-limit.ts";
 import { decodeHeaderMutations } from "./header-mutations.ts";
-import type { Route, RouteActionModel, RouteConfiguration, VirtualHost } from "./route.ts";
+import type { BufferLimits, Route, RouteActionModel, RouteConfiguration, VirtualHost } from "./route.ts";
 import { decodeDirectResponseAction, decodeForwardAction, decodeRedirectAction } from "./route-action.ts";
 import { decodeRouteMatch } from "./route-match.ts";
 import { decodeMirrorPolicy, decodeRetryPolicy } from "./route-policy.ts";
@@ -18,6 +18,11 @@ const decodeNonForwarding = emptyMessage("envoy.config.route.v3.NonForwardingAct
 const decodeDecorator = message("envoy.config.route.v3.Decorator", (m) => {
   m.accept("propagate");
   return m.required("operation", nonEmpty);
+});
+
+const decodeBufferLimits = (m: Fields): BufferLimits => ({
+  ...m.maybe("perRequestBufferBytes", "per_request_buffer_limit_bytes", uint32),
+  ...m.maybe("requestBodyBufferBytes", "request_body_buffer_limit", int64),
 });
 
 function routeDecoder(includeAttemptCount: boolean): Decoder<Route> {
@@ -39,6 +44,7 @@ function routeDecoder(includeAttemptCount: boolean): Decoder<Route> {
       headers: decodeHeaderMutations(m),
       metadata: m.field("metadata", decodeMetadata, {}),
       ...m.maybe("decoratorOperation", "decorator", decodeDecorator),
+      ...decodeBufferLimits(m),
       typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),
     };
   });
@@ -68,6 +74,7 @@ const decodeVirtualHost: Decoder<VirtualHost> = message("envoy.config.route.v3.V
     includeRequestAttemptCount,
     includeAttemptCountInResponse: m.field("include_attempt_count_in_response", bool, false),
     ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
+    ...decodeBufferLimits(m),
     mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
     ...m.maybe("rateLimits", "rate_limits", decodeRateLimitPolicies),
     typedPerFilterConfig: m.field("typed_per_filter_config", decodePerFilterConfig, {}),

@@ -143,6 +143,12 @@ export interface ForwardAction {
   readonly maxStreamDurationMs?: number;
   /** max_stream_duration.grpc_timeout_header_max: 0 = the header's own value, undefined = header ignored. */
   readonly grpcTimeoutHeaderMaxMs?: number;
+  /** max_stream_duration.grpc_timeout_header_offset: taken off the header's value. */
+  readonly grpcTimeoutHeaderOffsetMs?: number;
+  /** max_grpc_timeout: for gRPC the header's value, no longer than this, takes the place of `timeoutMs`; 0 = as long as it says. */
+  readonly maxGrpcTimeoutMs?: number;
+  /** grpc_timeout_offset: taken off the header's value where it is longer. */
+  readonly grpcTimeoutOffsetMs?: number;
   readonly retryPolicy?: RetryPolicy;
   readonly mirrors: readonly MirrorPolicy[];
   readonly hashPolicy: readonly HashPolicy[];
@@ -210,8 +216,16 @@ export interface RouteMatch {
   readonly dynamicMetadata?: readonly MetadataMatcher[];
 }
 
+/** How much of a request's body is kept for retries; absent: what the connection may buffer. */
+export interface BufferLimits {
+  /** per_request_buffer_limit_bytes: where it is less than the connection's. */
+  readonly perRequestBufferBytes?: number;
+  /** request_body_buffer_limit: in the place of the connection's. */
+  readonly requestBodyBufferBytes?: number;
+}
+
 /** route.v3.Route. */
-export interface Route {
+export interface Route extends BufferLimits {
   readonly name: string;
   readonly match: RouteMatch;
   readonly action: RouteActionModel;
@@ -222,7 +236,7 @@ export interface Route {
 }
 
 /** route.v3.VirtualHost. */
-export interface VirtualHost {
+export interface VirtualHost extends BufferLimits {
   readonly name: string;
   /** Lower case; exact, `*.suffix`, `prefix.*` or `*`. */
   readonly domains: readonly string[];

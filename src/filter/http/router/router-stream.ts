@@ -16,7 +16,7 @@ import { TcpTunnelPool } from "../../../upstream/pool/tcp-tunnel.ts";
 import type { Hash64 } from "../../../match/xxhash64.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
-import { parseGrpcTimeout } from "./grpc-timeout.ts";
+import { formatGrpcTimeout, grpcRouteTimeout, grpcStreamDuration, parseGrpcTimeout } from "./grpc-timeout.ts";
 import { createMirrors, type MirrorDeps, type Mirrors } from "./mirrors.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import { finishRequestHeaders, rewriteHost, type RequestRoute } from "./request-headers.ts";
@@ -33,6 +33,7 @@ export interface RouterDeps extends MirrorDeps {
 
 const nothing = Buffer.alloc(0);
 const hashing: ReadonlySet<string> = new Set(["RING_HASH", "MAGLEV"]);
+const localReset = new ProxyError("internal", { side: "internal" });
 const protocolError = new ProxyError("upstream_protocol_error", { side: "upstream" });
 
 /** A request on its way to a cluster. */
@@ -50,10 +51,13 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   readonly #timeoutMs: number;
   readonly #perTryTimeoutMs: number;
   readonly #alternativeTimeoutStatus: boolean;
+  /** The longest an attempt may take, its response's body included; 0 = no limit. */
+  readonly #streamDurationMs: number;
   #client: UpstreamExchange | undefined;
   #pool: HttpPool | undefined;
   #host: Host | undefined;
   #backOff: { cancel(): void } | undefined;
+  #attemptDuration: { cancel(): void } | undefined;
   readonly #replay = new ReplayBuffer();
   #requestComplete: boolean;
   #trailers: HeaderMap | undefined;
@@ -95,7 +99,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#timeoutMs =
       (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ??
       controls.timeoutMs ??
-      action.model.timeoutMs;
+      routeTimeout(action.model, stream.headers);
+    this.#streamDurationMs = controls.streamDurationMs ?? cluster.model.http.maxStreamDurationMs;
     const policy = controls.retryPolicy ?? routePolicy;
     const compiled = policy === undefined || stream.upgrade !== "" ? undefined : compileRetryPolicy(policy);
     this.#retry = compiled?.admits(stream.headers) === true ? new RetryState(compiled, cluster, deps.random, this.#priority) : undefined;
@@ -128,6 +133,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     return this.#retry?.policy.model.hostSelectionRetryMaxAttempts ?? 0;
   }
 
+  get #perTryIdleMs(): number {
+    return this.#retry?.policy.model.perTryIdleTimeoutMs ?? 0;
+  }
+
   /** The upstream gets the bytes of the tunnel and no HTTP (connect_config). */
   get #terminates(): boolean {
     const { connect } = this.#action.model;
@@ -151,7 +160,11 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.hash = hash;
       this.#setCookie = setCookie;
     }
-    finishRequestHeaders(stream, this.#by, this.#expectedTimeoutMs(this.#timeoutMs));
+    const expectedMs = this.#expectedTimeoutMs(this.#timeoutMs);
+    finishRequestHeaders(stream, this.#by, expectedMs);
+    // The server is told what is left of its time after every rule here.
+    if (expectedMs > 0 && model.maxGrpcTimeoutMs !== undefined && isGrpc(stream.headers))
+      stream.headers.set("grpc-timeout", formatGrpcTimeout(expectedMs));
     const { nameByRequest } = this.#cluster.model.http;
     if (nameByRequest !== undefined) this.#server = requestedServer(nameByRequest, stream);
     // With the headers as they are before the choice of a host changes them.
@@ -166,13 +179,16 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   #applyMaxDuration(): void {
     const { model } = this.#action;
+    const { grpcTimeoutHeaderMaxMs, grpcTimeoutHeaderOffsetMs = 0 } = model;
+    const { headers } = this.#stream;
     let durationMs = model.maxStreamDurationMs;
-    if (model.grpcTimeoutHeaderMaxMs !== undefined && isGrpc(this.#stream.headers)) {
-      const asked = parseGrpcTimeout(this.#stream.headers.get("grpc-timeout"));
-      if (asked !== undefined) {
-        durationMs =
-          model.grpcTimeoutHeaderMaxMs > 0 && (asked === 0 || asked > model.grpcTimeoutHeaderMaxMs) ? model.grpcTimeoutHeaderMaxMs : asked;
-      }
+    if ((durationMs !== undefined || grpcTimeoutHeaderMaxMs !== undefined) && isGrpc(headers)) {
+      const asked = grpcTimeoutHeaderMaxMs === undefined ? undefined : parseGrpcTimeout(headers.get("grpc-timeout"));
+      if (asked !== undefined) durationMs = grpcStreamDuration(asked, grpcTimeoutHeaderMaxMs!, grpcTimeoutHeaderOffsetMs);
+      // The server is told, too.
+      if (asked !== undefined || (durationMs ?? 0) > 0) headers.set("grpc-timeout", formatGrpcTimeout(durationMs!));
+      // No time at all is not the same as no limit.
+      if (asked !== undefined) durationMs = Math.max(durationMs!, 1);
     }
     if (durationMs !== undefined) this.#stream.timers.setDuration(durationMs, this.#stream.nowMs);
   }
@@ -239,11 +255,14 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     if (bodyWaits && this.#client === client) {
       // What waited for the connection need not be kept unless it may have to be sent again.
-      if (this.#retry === undefined) this.#replay.drop();
+      const keepBytes = replayLimit(this.#route, stream.manager.bufferLimitBytes);
+      if (this.#retry === undefined || this.#replay.bytes > keepBytes) this.#replay.drop();
       client.flush();
       if (this.#paused) this.onWritable();
     }
     if (this.#requestComplete) this.#armTimeouts();
+    if (this.#streamDurationMs > 0 && this.#client === client)
+      this.#attemptDuration = this.#deps.clock.after(this.#streamDurationMs, () => this.#onAttemptDuration());
   }
 
   /** A connection that had to be waited for. */
@@ -270,7 +289,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       timers.response.set(timeoutMs, nowMs);
     }
     if (!this.#attached) return;
-    const perTryMs = this.#perTryTimeoutMs > 0 ? this.#perTryTimeoutMs : (this.#retry?.policy.model.perTryIdleTimeoutMs ?? 0);
+    const perTryMs = this.#perTryTimeoutMs > 0 ? this.#perTryTimeoutMs : this.#perTryIdleMs;
     if (perTryMs > 0) timers.perTry.set(perTryMs);
   }
 
@@ -287,7 +306,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       if (this.#replay.bytes >= bufferLimitBytes) this.#pause();
       return;
     }
-    this.#replay.keep(data, bufferLimitBytes);
+    this.#replay.keep(data, replayLimit(this.#route, bufferLimitBytes));
     if (!client.write(data, endStream)) this.#pause();
   }
 
@@ -341,7 +360,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     stream.nowMs = now;
     this.#stamped = true;
     info.firstUpstreamRxMs = now;
-    stream.timers.perTry.clear();
+    if (this.#perTryIdleMs > 0) stream.timers.perTry.set(this.#perTryIdleMs, now);
+    else stream.timers.perTry.clear();
     if (status === 101 && stream.upgrade === "") {
       // Nobody asked: whatever follows is not HTTP.
       this.#client?.abort();
@@ -448,6 +468,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#stamped = true;
       this.#stream.nowMs = this.#deps.clock.nowMs();
     }
+    if (this.#perTryIdleMs > 0) this.#stream.timers.perTry.set(this.#perTryIdleMs, this.#stream.nowMs);
     if (endStream) this.#end();
     const ok = this.#stream.respondData(data, endStream);
     if (!ok && !endStream) this.#client?.pauseReading(true);
@@ -545,10 +566,14 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onPerTryTimeout(): void {
     const retry = this.#retry;
-    if (this.#ended || this.#stream.responseStarted) return;
+    if (this.#ended) return;
     this.#cluster.stats.upstreamRqPerTryTimeout.inc();
     this.#noteTimeout();
     this.#release();
+    if (this.#stream.responseStarted) {
+      this.#stream.abortResponse(flag.UT, replies.perTryIdleTimeout.details);
+      return;
+    }
     const verdict = retry !== undefined && this.#replay.replayable ? retry.onPerTryTimeout() : "no";
     if (retry !== undefined && verdict === "retry") {
       this.#again(retry);
@@ -556,6 +581,25 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     this.#noteVerdict(verdict);
     this.#reply(this.#timeoutReply(this.#perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout));
+  }
+
+  /** The attempt took longer than max_stream_duration of its cluster, or its client, allows. */
+  #onAttemptDuration(): void {
+    const stream = this.#stream;
+    if (this.#ended) return;
+    this.#cluster.stats.upstreamRqMaxDurationReached.inc();
+    this.#release();
+    if (stream.responseStarted) {
+      stream.abortResponse(flag.UMSDR, replies.upstreamDurationComplete.details);
+      return;
+    }
+    const retry = this.#retry;
+    if (retry !== undefined && this.#replay.replayable) {
+      const verdict = retry.onReset(localReset, true);
+      if (verdict === "retry") return this.#again(retry);
+      this.#noteVerdict(verdict);
+    }
+    this.#reply(stream.requestComplete ? replies.upstreamDurationComplete : replies.upstreamDurationIncomplete);
   }
 
   // A request that still waits for a connection, or for its next attempt, has no host to blame.
@@ -594,6 +638,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   /** The attempt is over: its place in the circuit breakers is free. */
   #detach(): void {
     const client = this.#client;
+    this.#attemptDuration?.cancel();
+    this.#attemptDuration = undefined;
     this.#client = undefined;
     if (!this.#attached) return;
     this.#attached = false;
@@ -610,6 +656,17 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const client = this.#client;
     if (client !== undefined && this.#stream.requestComplete) this.#detach();
   }
+}
+
+/** Bytes of body kept for another attempt. */
+function replayLimit({ model, virtualHost }: CompiledRoute, connectionBytes: number): number {
+  const own = model?.perRequestBufferBytes ?? virtualHost.perRequestBufferBytes ?? Infinity;
+  return Math.min(own, model?.requestBodyBufferBytes ?? virtualHost.requestBodyBufferBytes ?? connectionBytes);
+}
+
+function routeTimeout({ timeoutMs, maxGrpcTimeoutMs, grpcTimeoutOffsetMs = 0 }: CompiledForward["model"], headers: HeaderMap): number {
+  if (maxGrpcTimeoutMs === undefined || !isGrpc(headers)) return timeoutMs;
+  return grpcRouteTimeout(headers.get("grpc-timeout"), maxGrpcTimeoutMs, grpcTimeoutOffsetMs);
 }
 
 function positive(text: string | undefined): number | undefined {

@@ -40,8 +40,13 @@ suite("decodeRouteConfiguration", () => {
 
   test("tells no timeout from a timeout of nothing", () => {
     assert.equal(forward({ timeout: "0s", idle_timeout: "0s" }).idleTimeoutMs, 0);
-    assert.equal(forward({ max_grpc_timeout: "0s" }).grpcTimeoutHeaderMaxMs, 0);
+    assert.equal(forward({ max_grpc_timeout: "0s" }).maxGrpcTimeoutMs, 0);
     assert.equal(forward({ max_stream_duration: { grpc_timeout_header_max: "3s" } }).grpcTimeoutHeaderMaxMs, 3000);
+  });
+
+  test("has no older timeouts beside max_stream_duration", () => {
+    const { timeoutMs, maxGrpcTimeoutMs } = forward({ timeout: "2s", max_grpc_timeout: "1s", max_stream_duration: {} });
+    assert.deepEqual([timeoutMs, maxGrpcTimeoutMs], [0, undefined]);
   });
 
   test("carries the virtual host's attempt count to its routes", () => {
