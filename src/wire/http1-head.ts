@@ -70,7 +70,7 @@ const target = /^[\x21-\x7e]+$/;
 // oxlint-disable-next-line no-control-regex
 const forbidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)/;
 // What a CONNECT names: never a path, always a port.
-const hostAndPort = /^(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
+const hostAndPort = /^(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})$/;
 const urlAuthority = /^(?:[^@]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::([0-9]{1,5}))?$/;
 const decimal = /^[0-9]{1,15}$/;
 
@@ -167,7 +167,7 @@ function parseRequestLine(head: Head, text: string, stop: number): HeadError | u
 function targetErrorOf(method: string, text: string): HeadError | undefined {
   // oxlint-disable-next-line no-control-regex
   if (!target.test(text)) return /^[\x01-\x7f]+$/.test(text) && !/[ \t\f]/.test(text) ? "invalid_characters" : "codec_error";
-  if (method === "CONNECT") return hostAndPort.test(text) ? undefined : "invalid_url";
+  if (method === "CONNECT") return Number(hostAndPort.exec(text)?.[1] ?? 65_536) <= 65_535 ? undefined : "invalid_url";
   if (text.charCodeAt(0) === 47) return undefined;
   if (text === "*") return method === "OPTIONS" ? undefined : "invalid_url";
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text);

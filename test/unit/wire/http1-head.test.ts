@@ -25,7 +25,7 @@ const refusals: readonly (readonly [string, string, string])[] = [
   ["a lower-case protocol name", "GET / http/1.1\r\n\r\n", "codec_error"],
   ["a space in the target", "GET /a b HTTP/1.1\r\n\r\n", "codec_error"],
   ["no target", "GET  HTTP/1.1\r\n\r\n", "codec_error"],
-  ["a target without a slash", "GET relative HTTP/1.1\r\n\r\n", "invalid_url"],
+  ["a target without a slash", "GET relative HTTP/1.1\r\n\r\n", "codec_error"],
   ["CONNECT without a port", "CONNECT lab HTTP/1.1\r\n\r\n", "invalid_url"],
   ["CONNECT to a port that there is not", "CONNECT lab:65536 HTTP/1.1\r\n\r\n", "invalid_url"],
   ["CONNECT to a URL", "CONNECT http://lab:80/ HTTP/1.1\r\n\r\n", "invalid_url"],
