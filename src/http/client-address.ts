@@ -34,7 +34,7 @@ export function createClientFinder(
     return (forwardedFor, peer) => {
       const entry = hops === 0 ? undefined : entryFromEnd(forwardedFor, hops - 1);
       const forwarded = entry === undefined ? undefined : { ip: entry, port: 0 };
-      return { forwarded, internal: (forwardedFor ?? "") === "" && isInternal((forwarded ?? peer).ip) };
+      return { forwarded, internal: forwardedFor === undefined && isInternal((forwarded ?? peer).ip) };
     };
   }
   return (forwardedFor) => {

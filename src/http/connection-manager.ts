@@ -311,7 +311,7 @@ export class HttpManager {
   chooseRoute(stream: HttpStream): void {
     const { info } = stream;
     const routes = this.#routes() ?? this.#lastRoutes;
-    const route = routes?.match(stream, this.random());
+    const route = stream.scheme === "" ? undefined : routes?.match(stream, this.random());
     const action = route?.action;
     stream.route = route;
     stream.absentFilters = this.#absentOn(route);
@@ -335,6 +335,8 @@ export class HttpManager {
   /** The last touches to a response before it is encoded. */
   prepareResponse(stream: HttpStream, headers: HeaderMap): void {
     this.#responseRules.apply(stream, headers);
+    // HTTP/1 has no way to say that the rest of the request is not wanted.
+    if (!stream.requestComplete && stream.upgrade === "" && stream.info.protocol !== "HTTP/2") stream.closeAfterResponse = true;
     if (this.draining && !stream.closeAfterResponse) {
       stream.closeAfterResponse = true;
       if (stream.codec.noteDraining(stream)) this.stats.downstreamCxDrainClose.inc();

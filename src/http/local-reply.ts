@@ -65,6 +65,18 @@ export const replies = {
   perTryIdleTimeout: { status: 504, body: "upstream request timeout", details: "upstream_per_try_idle_timeout", flags: flag.UT },
   streamIdleIncomplete: { status: 408, body: "stream timeout", details: "stream_idle_timeout", flags: flag.SI, close: true },
   streamIdleComplete: { status: 504, body: "stream timeout", details: "stream_idle_timeout", flags: flag.SI },
+  upstreamDurationComplete: {
+    status: 504,
+    body: "upstream max stream duration reached",
+    details: "upstream_max_stream_duration_reached",
+    flags: flag.UMSDR,
+  },
+  upstreamDurationIncomplete: {
+    status: 408,
+    body: "upstream max stream duration reached",
+    details: "upstream_max_stream_duration_reached",
+    flags: flag.UMSDR,
+  },
   maxDuration: { status: 504, body: "downstream duration timeout", details: "max_duration_timeout", flags: 0, grpcStatus: 4 },
   requestTimeout: { status: 408, body: "request timeout", details: "request_overall_timeout", flags: 0, close: true },
   requestHeaderTimeout: { status: 408, body: "request header timeout", details: "request_header_timeout", flags: 0, close: true },
@@ -130,12 +142,4 @@ export function resetReply(error: ProxyError, retried: boolean): LocalReply {
     flags: reason.flag,
   };
   return error.code === "upstream_overflow" ? { ...reply, headers: overloaded } : reply;
-}
-
-// Envoy's common/grpc/status.cc.
-const grpcStatuses: Readonly<Record<number, number>> = { 400: 13, 401: 16, 403: 7, 404: 12, 429: 14, 502: 14, 503: 14, 504: 14 };
-
-/** grpc-status of a local reply with this HTTP status. */
-export function grpcStatusOf(status: number): number {
-  return grpcStatuses[status] ?? 2;
 }

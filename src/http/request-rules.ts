@@ -33,6 +33,7 @@ const externalOnlyStripped: ReadonlySet<string> = new Set([
   "x-envoy-hedge-on-per-try-timeout",
   "x-envoy-retriable-status-codes",
   "x-envoy-retriable-header-names",
+  "x-envoy-upstream-stream-duration-ms",
 ]);
 const edgeStripped: ReadonlySet<string> = new Set([
   ...externalOnlyStripped,
@@ -40,11 +41,21 @@ const edgeStripped: ReadonlySet<string> = new Set([
   "x-envoy-downstream-service-cluster",
   "x-envoy-downstream-service-node",
   "x-envoy-original-path",
+  "x-envoy-original-host",
 ]);
 
 /** Compiles the rules. */
-export function createRequestRules(config: HttpConnectionManagerConfig, deps: Pick<FilterDeps, "localAddress">): RequestRules {
-  const { useRemoteAddress, xffNumTrustedHops, skipXffAppend, appendXForwardedPort, via, stripPort, stripTrailingHostDot } = config;
+export function createRequestRules(config: HttpConnectionManagerConfig, deps: Pick<FilterDeps, "localAddress" | "node">): RequestRules {
+  const {
+    schemeHeaderOverwrite,
+    useRemoteAddress,
+    xffNumTrustedHops,
+    skipXffAppend,
+    appendXForwardedPort,
+    via,
+    stripPort,
+    stripTrailingHostDot,
+  } = config;
   const stripped = useRemoteAddress ? edgeStripped : externalOnlyStripped;
   const trusted = xffNumTrustedHops > 0;
   const findClient = createClientFinder(config);
@@ -59,16 +70,26 @@ export function createRequestRules(config: HttpConnectionManagerConfig, deps: Pi
       headers.set("x-forwarded-for", before === undefined || before === "" ? address : `${before},${address}`);
     }
     const overwrite = useRemoteAddress && !trusted;
-    const proto = headers.get("x-forwarded-proto");
-    if (proto === undefined || overwrite) headers.set("x-forwarded-proto", stream.scheme);
-    else if (proto === "http" || proto === "https") stream.scheme = proto;
+    const spoken = connection.tls === undefined ? "http" : "https";
+    const said = headers.get("x-forwarded-proto");
+    const proto = said === undefined || overwrite ? spoken : said;
+    if (said !== proto) headers.set("x-forwarded-proto", proto);
+    if (stream.scheme === "") stream.scheme = proto === "http" || proto === "https" ? proto : spoken;
+    // As in Envoy, a client that says that there was no protocol has no route.
+    if (proto === "") stream.scheme = "";
     if (appendXForwardedPort && (overwrite || !headers.has("x-forwarded-port")))
       headers.set("x-forwarded-port", String(connection.local.port));
   };
 
-  const requestId = (headers: HeaderMap): void => {
-    const force = useRemoteAddress && !config.preserveExternalRequestId;
+  const requestId = (headers: HeaderMap, internal: boolean): void => {
+    const force = useRemoteAddress && !internal && !config.preserveExternalRequestId;
     if (force || (headers.get("x-request-id") ?? "") === "") headers.set("x-request-id", createRequestId());
+  };
+
+  // The name of the caller's cluster, which is what `user-agent` says where the client says nothing.
+  const addUserAgent = (headers: HeaderMap): void => {
+    headers.set("x-envoy-downstream-service-cluster", deps.node.cluster);
+    if ((headers.get("user-agent") ?? "") === "") headers.set("user-agent", deps.node.cluster);
   };
 
   return {
@@ -81,16 +102,19 @@ export function createRequestRules(config: HttpConnectionManagerConfig, deps: Pi
       if (stripPort !== "none")
         stream.authority = withoutPort(stream.authority, stripPort === "any" ? undefined : stream.info.connection.local.port);
       if (stripTrailingHostDot) stream.authority = withoutTrailingDot(stream.authority);
-      if (config.schemeHeaderOverwrite !== "") stream.scheme = config.schemeHeaderOverwrite;
-      if (config.addUserAgent && !headers.has("user-agent")) headers.add("user-agent", config.statPrefix);
       forwardFor(stream);
+      if (schemeHeaderOverwrite !== "") {
+        stream.scheme = schemeHeaderOverwrite;
+        headers.set("x-forwarded-proto", schemeHeaderOverwrite);
+      }
+      if (config.addUserAgent) addUserAgent(headers);
       if (via !== "") {
         const before = headers.get("via");
         headers.set("via", before === undefined ? via : `${before}, ${via}`);
       }
       if (internal) headers.set("x-envoy-internal", "true");
       else if (useRemoteAddress) headers.set("x-envoy-external-address", stream.info.remote.ip);
-      if (config.generateRequestId) requestId(headers);
+      if (config.generateRequestId) requestId(headers, internal);
       forwardClientCert(config, headers, stream.info.connection.tls);
     },
   };
@@ -111,8 +135,6 @@ function isLoopback(ip: string): boolean {
 function withoutPort(authority: string, only: number | undefined): string {
   const colon = authority.lastIndexOf(":");
   if (colon < 0 || authority.endsWith("]")) return authority;
-  // An IPv6 literal without brackets has more than one colon and no port.
-  if (authority.indexOf(":") !== colon && !authority.startsWith("[")) return authority;
   const port = authority.slice(colon + 1);
   if (!/^[0-9]{1,5}$/.test(port) || (only !== undefined && Number(port) !== only)) return authority;
   return authority.slice(0, colon);

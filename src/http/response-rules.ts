@@ -30,9 +30,9 @@ export function createResponseRules(config: HttpConnectionManagerConfig, clock: 
   return {
     decorate,
     apply(stream, headers) {
-      // Meant for the proxy in front, which names its spans by it; clients have no use for it.
       decorate(headers);
-      if (alwaysSetRequestIdInResponse) {
+      // A trace that a trusted client asked for is to be found again by its id.
+      if (alwaysSetRequestIdInResponse || (stream.internal && stream.headers.has("x-envoy-force-trace"))) {
         const id = stream.headers.get("x-request-id");
         if (id !== undefined) headers.set("x-request-id", id);
       }

@@ -4,12 +4,13 @@ import { ProxyError } from "../error.ts";
 import { keepReadBuffer } from "../net/socket-reader.ts";
 import { flag } from "../telemetry/response-flag.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
+import { grpcStatusOf } from "../wire/grpc-status.ts";
 import { HeaderMap } from "../wire/header-map.ts";
 import type { OverrideHost } from "../upstream/cluster.ts";
 import type { DownstreamCodec } from "./codec.ts";
 import type { HttpManager } from "./connection-manager.ts";
 import { encodeGrpcMessage, isGrpc } from "./grpc.ts";
-import { grpcStatusOf, replies, type LocalReply } from "./local-reply.ts";
+import { replies, type LocalReply } from "./local-reply.ts";
 import type { ClusterTarget, CompiledRoute, HeaderMutator, RouteRequest } from "./route/route-table.ts";
 import type { StreamTimers } from "./stream-timers.ts";
 
@@ -55,6 +56,7 @@ export class HttpStream implements RouteRequest {
   /** With query; normalised before routing, rewritten by the router. */
   path: string;
   authority: string;
+  /** Empty until the request rules have found it, unless the client gave one that is served. */
   scheme: string;
   /** `websocket` and the like when the client asks for an upgrade; empty otherwise. */
   readonly upgrade: string;
@@ -123,6 +125,8 @@ export class HttpStream implements RouteRequest {
       readonly protocol: string;
       readonly upgrade: string;
       readonly expectContinue: boolean;
+      /** As the client gave it, which HTTP/1 clients do not. */
+      readonly scheme?: string;
     },
   ) {
     this.manager = manager;
@@ -134,7 +138,7 @@ export class HttpStream implements RouteRequest {
     this.method = request.method;
     this.path = request.path;
     this.authority = request.authority;
-    this.scheme = connection.tls === undefined ? "http" : "https";
+    this.scheme = request.scheme === "https" || request.scheme === "http" ? request.scheme : "";
     this.upgrade = request.upgrade;
     this.expectContinue = request.expectContinue;
     const { clock } = manager;

@@ -39,6 +39,7 @@ export function createClusterStats(scope: StatsScope): ClusterStats {
     upstreamRqCancelled: scope.counter("upstream_rq_cancelled"),
     upstreamRqTimeout: scope.counter("upstream_rq_timeout"),
     upstreamRqPerTryTimeout: scope.counter("upstream_rq_per_try_timeout"),
+    upstreamRqMaxDurationReached: scope.counter("upstream_rq_max_duration_reached"),
     upstreamRqRxReset: scope.counter("upstream_rq_rx_reset"),
     upstreamRqTxReset: scope.counter("upstream_rq_tx_reset"),
     upstreamRqRetry: scope.counter("upstream_rq_retry"),

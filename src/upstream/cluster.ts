@@ -68,6 +68,7 @@ export interface ClusterStats {
   readonly upstreamRqCancelled: Counter;
   readonly upstreamRqTimeout: Counter;
   readonly upstreamRqPerTryTimeout: Counter;
+  readonly upstreamRqMaxDurationReached: Counter;
   readonly upstreamRqRxReset: Counter;
   readonly upstreamRqTxReset: Counter;
   readonly upstreamRqRetry: Counter;

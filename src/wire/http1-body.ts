@@ -1,7 +1,7 @@
 // HTTP/1 message bodies: strips the framing (Content-Length, chunked, until close) from bytes as they arrive. Payload of one
 // read comes out as one contiguous view, because tiny chunks must not become tiny writes (CVE-2020-8659).
 import type { HeaderMap } from "./header-map.ts";
-import { parseTrailers, type HeadLimits } from "./http1-head.ts";
+import { parseTrailers, type HeadError, type HeadLimits } from "./http1-head.ts";
 
 /** How a body ends. */
 export type BodyFraming =
@@ -35,8 +35,8 @@ export class BodyDecoder {
   data: Buffer | undefined;
   /** The body is complete. */
   done = true;
-  /** The framing is broken; nothing more can be read from this connection. */
-  failed = false;
+  /** The framing is broken, or trailers may not be as they are; nothing more can be read from this connection. */
+  failed: HeadError | undefined = undefined;
   /** Trailers of a chunked body once `done`; undefined when there were none. */
   trailers: HeaderMap | undefined;
 
@@ -59,7 +59,7 @@ export class BodyDecoder {
     this.#trailerBytes = undefined;
     this.data = undefined;
     this.trailers = undefined;
-    this.failed = false;
+    this.failed = undefined;
     this.done = framing.kind === "none" || (framing.kind === "length" && framing.length === 0);
   }
 
@@ -107,7 +107,7 @@ export class BodyDecoder {
       }
       at++;
       if (!this.#step(c)) {
-        this.failed = true;
+        this.failed = "codec_error";
         break;
       }
     }
@@ -164,7 +164,7 @@ export class BodyDecoder {
     }
     // Framing fields in a trailer section would mean another message to a careless reader.
     if (typeof result === "string" || result.chunked || result.contentLength >= 0 || result.host !== undefined) {
-      this.failed = true;
+      this.failed = result === "unexpected_underscore" ? result : "codec_error";
       return end;
     }
     this.done = true;

@@ -17,11 +17,12 @@ const properCasedLimit = 1024;
 export function encodeFieldsProperCase(headers: HeaderMap): string {
   const { names, values } = headers;
   let text = "";
-  for (let i = 0; i < names.length; i++) text += `${properCase(names[i]!)}: ${values[i]!}\r\n`;
+  for (let i = 0; i < names.length; i++) text += `${properCaseName(names[i]!)}: ${values[i]!}\r\n`;
   return text;
 }
 
-function properCase(name: string): string {
+/** A field name in Proper-Case. */
+export function properCaseName(name: string): string {
   const cached = properCased.get(name);
   if (cached !== undefined) return cached;
   const cased = name.replace(/(^|[^a-z0-9])[a-z]/g, (start) => start.toUpperCase());

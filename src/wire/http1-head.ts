@@ -32,6 +32,8 @@ export class Head {
   method = "";
   target = "";
   status = 0;
+  /** What an HTTP/2 request gives as its scheme, in lower case. */
+  scheme = "";
   /** 0 or 1 for HTTP/1.x. */
   minorVersion = 1;
   readonly headers: HeaderMap = new HeaderMap();
@@ -68,7 +70,7 @@ const target = /^[\x21-\x7e]+$/;
 // oxlint-disable-next-line no-control-regex
 const forbidden = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\r(?!\n)/;
 // What a CONNECT names: never a path, always a port.
-const hostAndPort = /^(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}$/;
+const hostAndPort = /^(?:[A-Za-z0-9._~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})$/;
 const urlAuthority = /^(?:[^@]*@)?(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.%]+\])(?::([0-9]{1,5}))?$/;
 const decimal = /^[0-9]{1,15}$/;
 
@@ -165,7 +167,7 @@ function parseRequestLine(head: Head, text: string, stop: number): HeadError | u
 function targetErrorOf(method: string, text: string): HeadError | undefined {
   // oxlint-disable-next-line no-control-regex
   if (!target.test(text)) return /^[\x01-\x7f]+$/.test(text) && !/[ \t\f]/.test(text) ? "invalid_characters" : "codec_error";
-  if (method === "CONNECT") return hostAndPort.test(text) ? undefined : "invalid_url";
+  if (method === "CONNECT") return Number(hostAndPort.exec(text)?.[1] ?? 65_536) <= 65_535 ? undefined : "invalid_url";
   if (text.charCodeAt(0) === 47) return undefined;
   if (text === "*") return method === "OPTIONS" ? undefined : "invalid_url";
   const scheme = /^([A-Za-z][A-Za-z0-9+.-]*):\/\//.exec(text);
@@ -317,7 +319,10 @@ export function isAuthority(text: string): boolean {
 
 // RFC 9110 section 7.6.1: fields named in Connection end here.
 function applyConnection(head: Head, value: string, upgrade: string): HeadError | undefined {
-  for (const part of value.toLowerCase().split(",")) {
+  const options = value.toLowerCase().split(",");
+  if (options.length >= tooManyOptions && head.status === 0 && options.filter((part) => part !== "").length >= tooManyOptions)
+    return "connection_header_rejected";
+  for (const part of options) {
     const option = part.trim();
     if (option === "close") head.connectionClose = true;
     else if (option === "keep-alive") head.connectionKeepAlive = true;
@@ -332,6 +337,9 @@ function applyConnection(head: Head, value: string, upgrade: string): HeadError 
   }
   return undefined;
 }
+
+// Envoy takes no Connection field that names so many.
+const tooManyOptions = 10;
 
 const neverNominated = new Set(["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"]);
 

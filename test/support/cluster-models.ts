@@ -57,6 +57,8 @@ export function cluster(name: string, over: Partial<Cluster> = {}): Cluster {
       idleTimeoutMs: 3_600_000,
       maxRequestsPerConnection: 0,
       maxConnectionDurationMs: 0,
+      maxStreamDurationMs: 0,
+      properCaseHeaders: false,
       maxHeadersCount: 100,
       maxResponseHeadersKb: 80,
       enableTrailers: false,

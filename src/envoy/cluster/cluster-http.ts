@@ -4,11 +4,13 @@ import { anyOf, unsupportedType } from "../decode/any.ts";
 import { type Cursor, type Decoder, isObject } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, duration, enumeration, integer, text, uint32 } from "../decode/scalars.ts";
+import { decodeHeaderKeyFormat } from "../http-protocol-options.ts";
 import { decodeHttp2Options, defaultHttp2Options, type Http2Options } from "../http2-options.ts";
 import { decodeHttpFilter } from "../listener/filter-config.ts";
 
-type CommonOptions = Omit<UpstreamHttpOptions, "protocol" | "enableTrailers" | "http2" | "nameByRequest">;
-type Protocol = Pick<UpstreamHttpOptions, "protocol" | "enableTrailers" | "http2">;
+type Http1Options = Pick<UpstreamHttpOptions, "enableTrailers" | "properCaseHeaders">;
+type Protocol = Pick<UpstreamHttpOptions, "protocol" | "http2"> & Http1Options;
+type CommonOptions = Omit<UpstreamHttpOptions, keyof Protocol | "nameByRequest">;
 
 /** Envoy's defaults: 1 h idle, no limits, 100 headers. */
 export const defaultHttpOptions: UpstreamHttpOptions = {
@@ -16,20 +18,27 @@ export const defaultHttpOptions: UpstreamHttpOptions = {
   idleTimeoutMs: 3_600_000,
   maxRequestsPerConnection: 0,
   maxConnectionDurationMs: 0,
+  maxStreamDurationMs: 0,
   maxHeadersCount: 100,
   // Observed: Envoy accepts response headers of 70 KiB without a limit being configured.
   maxResponseHeadersKb: 80,
   enableTrailers: false,
+  properCaseHeaders: false,
   http2: defaultHttp2Options,
 };
 
-const decodeCommonOptions: Decoder<CommonOptions> = message("envoy.config.core.v3.HttpProtocolOptions", (m) => ({
-  idleTimeoutMs: m.field("idle_timeout", duration, defaultHttpOptions.idleTimeoutMs),
-  maxRequestsPerConnection: m.field("max_requests_per_connection", uint32, 0),
-  maxConnectionDurationMs: m.field("max_connection_duration", duration, 0),
-  maxHeadersCount: m.field("max_headers_count", integer(1, 0xffff_ffff), defaultHttpOptions.maxHeadersCount),
-  maxResponseHeadersKb: m.field("max_response_headers_kb", integer(1, 8192), defaultHttpOptions.maxResponseHeadersKb),
-}));
+const decodeCommonOptions: Decoder<CommonOptions> = message("envoy.config.core.v3.HttpProtocolOptions", (m) => {
+  // It concerns requests of clients alone.
+  m.accept("headers_with_underscores_action");
+  return {
+    idleTimeoutMs: m.field("idle_timeout", duration, defaultHttpOptions.idleTimeoutMs),
+    maxRequestsPerConnection: m.field("max_requests_per_connection", uint32, 0),
+    maxConnectionDurationMs: m.field("max_connection_duration", duration, 0),
+    maxStreamDurationMs: m.field("max_stream_duration", duration, 0),
+    maxHeadersCount: m.field("max_headers_count", integer(1, 0xffff_ffff), defaultHttpOptions.maxHeadersCount),
+    maxResponseHeadersKb: m.field("max_response_headers_kb", integer(1, 8192), defaultHttpOptions.maxResponseHeadersKb),
+  };
+});
 
 // These weaken or strengthen the check of the server's identity, so they must not be lost.
 const decodeUpstreamOptions: Decoder<NameByRequest | undefined> = message(
@@ -46,22 +55,26 @@ const decodeUpstreamOptions: Decoder<NameByRequest | undefined> = message(
 );
 
 // Codec settings: which of them are present decides the protocol.
-const decodeHttp1Settings = message("envoy.config.core.v3.Http1ProtocolOptions", (m) => m.field("enable_trailers", bool, false));
+const decodeHttp1Settings = message("envoy.config.core.v3.Http1ProtocolOptions", (m): Http1Options => ({
+  enableTrailers: m.field("enable_trailers", bool, false),
+  properCaseHeaders: m.field("header_key_format", decodeHeaderKeyFormat, false),
+}));
 
-const plainHttp1: Protocol = { protocol: "http1", enableTrailers: false, http2: defaultHttp2Options };
+const plainSettings: Http1Options = { enableTrailers: false, properCaseHeaders: false };
+const plainHttp1: Protocol = { protocol: "http1", ...plainSettings, http2: defaultHttp2Options };
 
 function codecSettings(m: Fields, protocol: UpstreamProtocol): Protocol {
-  const enableTrailers = m.field("http_protocol_options", decodeHttp1Settings, false);
+  const settings = m.field("http_protocol_options", decodeHttp1Settings, plainSettings);
   const http2 = m.field("http2_protocol_options", decodeHttp2Options, defaultHttp2Options);
-  return { protocol, enableTrailers, http2 };
+  return { protocol, ...settings, http2 };
 }
 
 const decodeExplicit: Decoder<Protocol> = message("envoy.extensions.upstreams.http.v3.HttpProtocolOptions.ExplicitHttpConfig", (m) => {
   m.refuse("HTTP/3", "http3_protocol_options");
   return m.requiredOneof<Protocol>(
     {
-      http_protocol_options: (json, at) => ({ ...plainHttp1, enableTrailers: decodeHttp1Settings(json, at) }),
-      http2_protocol_options: (json, at) => ({ protocol: "http2", enableTrailers: false, http2: decodeHttp2Options(json, at) }),
+      http_protocol_options: (json, at) => ({ ...plainHttp1, ...decodeHttp1Settings(json, at) }),
+      http2_protocol_options: (json, at) => ({ protocol: "http2", ...plainSettings, http2: decodeHttp2Options(json, at) }),
     },
     plainHttp1,
   );
@@ -130,12 +143,12 @@ export function decodeClusterHttp(m: Fields): UpstreamHttpOptions {
   const typed = m.field("typed_extension_protocol_options", decodeExtensionOptions, undefined);
   const nameByRequest = m.field("upstream_http_protocol_options", decodeUpstreamOptions, undefined);
   const common = m.field("common_http_protocol_options", decodeCommonOptions, defaultHttpOptions);
-  const enableTrailers = m.field("http_protocol_options", decodeHttp1Settings, false);
+  const settings = m.field("http_protocol_options", decodeHttp1Settings, plainSettings);
   const http2 = m.field<Http2Options, undefined>("http2_protocol_options", decodeHttp2Options, undefined);
   const downstream = m.field("protocol_selection", selection, "USE_CONFIGURED_PROTOCOL") === "USE_DOWNSTREAM_PROTOCOL";
   const maxRequestsPerConnection = m.field("max_requests_per_connection", uint32, common.maxRequestsPerConnection);
   if (typed) return typed;
   const named = nameByRequest && { nameByRequest };
   const protocol = downstream ? "downstream" : http2 ? "http2" : "http1";
-  return { ...common, ...named, maxRequestsPerConnection, enableTrailers, protocol, http2: http2 ?? defaultHttp2Options };
+  return { ...common, ...named, maxRequestsPerConnection, ...settings, protocol, http2: http2 ?? defaultHttp2Options };
 }

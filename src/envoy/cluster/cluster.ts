@@ -85,12 +85,16 @@ export interface UpstreamHttpOptions {
   readonly maxRequestsPerConnection: number;
   /** 0 = unlimited. */
   readonly maxConnectionDurationMs: number;
+  /** The longest an exchange may take from the moment it has a connection; 0 = no limit. */
+  readonly maxStreamDurationMs: number;
   /** Default 100. */
   readonly maxHeadersCount: number;
   /** Default 80: Envoy 1.40 was seen to accept a 70 KB response header. */
   readonly maxResponseHeadersKb: number;
   /** http_protocol_options.enable_trailers: trailers are dropped otherwise (Envoy's default). */
   readonly enableTrailers: boolean;
+  /** header_key_format.proper_case_words: names of HTTP/1 request fields in Proper-Case. */
+  readonly properCaseHeaders: boolean;
   /** http2_protocol_options. */
   readonly http2: Http2Options;
   /** upstream_http_protocol_options: the server's name follows each request. */

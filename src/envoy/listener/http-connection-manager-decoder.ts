@@ -5,6 +5,7 @@ import { openAny } from "../decode/any.ts";
 import type { Decoder } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, duration, enumeration, integer, list, listOf, nonEmpty, text, uint32 } from "../decode/scalars.ts";
+import { decodeHeaderKeyFormat, decodeUnderscoresAction } from "../http-protocol-options.ts";
 import { decodeHttp2Options, defaultHttp2Options } from "../http2-options.ts";
 import { decodeHttpFilter } from "./filter-config.ts";
 import type { HttpConnectionManagerConfig } from "./http-connection-manager.ts";
@@ -23,7 +24,6 @@ const escapedSlashes = enumeration({
   UNESCAPE_AND_REDIRECT: 3,
   UNESCAPE_AND_FORWARD: 4,
 });
-const underscores = enumeration({ ALLOW: 0, REJECT_REQUEST: 1, DROP_HEADER: 2 });
 
 const decodeRds = message("envoy.extensions.filters.network.http_connection_manager.v3.Rds", (m): Config["routes"] => {
   m.accept("config_source");
@@ -65,7 +65,7 @@ const decodeCommonOptions = message("envoy.config.core.v3.HttpProtocolOptions", 
   idleTimeoutMs: m.field("idle_timeout", duration, 3_600_000),
   maxConnectionDurationMs: m.field("max_connection_duration", duration, 0),
   maxHeadersCount: m.field("max_headers_count", integer(1, 0xffff_ffff), 100),
-  headersWithUnderscores: m.field("headers_with_underscores_action", underscores, "ALLOW"),
+  headersWithUnderscores: m.field("headers_with_underscores_action", decodeUnderscoresAction, "ALLOW"),
   maxRequestsPerConnection: m.field("max_requests_per_connection", uint32, 0),
   maxStreamDurationMs: m.field("max_stream_duration", duration, 0),
 }));
@@ -83,8 +83,6 @@ const defaultHttp1Options: Http1Options = {
   properCaseHeaders: false,
   allowChunkedLength: false,
 };
-
-const decodeHeaderKeyFormat = message("envoy.config.core.v3.Http1ProtocolOptions.HeaderKeyFormat", (m) => m.has("proper_case_words"));
 
 const decodeHttp1Options = message("envoy.config.core.v3.Http1ProtocolOptions", (m): Http1Options => {
   m.accept("use_balsa_parser");

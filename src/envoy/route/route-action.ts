@@ -49,6 +49,7 @@ const priority = enumeration({ DEFAULT: 0, HIGH: 1 });
 const decodeMaxStreamDuration = message("envoy.config.route.v3.RouteAction.MaxStreamDuration", (m) => ({
   ...m.maybe("maxStreamDurationMs", "max_stream_duration", duration),
   ...m.maybe("grpcTimeoutHeaderMaxMs", "grpc_timeout_header_max", duration),
+  ...m.maybe("grpcTimeoutHeaderOffsetMs", "grpc_timeout_header_offset", duration),
 }));
 
 function hostRewrite(m: Fields): { readonly hostRewrite?: HostRewrite } {
@@ -97,11 +98,12 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       ...pathTemplateRewrite,
       ...hostRewrite(m),
       appendXForwardedHost: m.field("append_x_forwarded_host", bool, false),
-      // As in Envoy, who bounds the stream has no timeout for the response.
-      timeoutMs: m.has("max_stream_duration") ? (m.accept("timeout"), 0) : m.field("timeout", duration, 15_000),
+      // As in Envoy, a route with max_stream_duration has none of the older timeouts.
+      timeoutMs: m.has("max_stream_duration") ? (m.field("timeout", duration, 0), 0) : m.field("timeout", duration, 15_000),
       ...m.maybe("idleTimeoutMs", "idle_timeout", duration),
-      // Older than max_stream_duration.grpc_timeout_header_max, and still what istiod sends.
-      ...m.maybe("maxGrpcTimeoutMs", "max_grpc_timeout", duration),
+      // The older way to honour grpc-timeout, which istiod still sends.
+      ...(m.has("max_stream_duration") ? (m.accept("max_grpc_timeout"), {}) : m.maybe("maxGrpcTimeoutMs", "max_grpc_timeout", duration)),
+      ...m.maybe("grpcTimeoutOffsetMs", "grpc_timeout_offset", duration),
       ...m.field("max_stream_duration", decodeMaxStreamDuration, {}),
       ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
       mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),

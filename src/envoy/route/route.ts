@@ -148,10 +148,14 @@ export interface ForwardAction {
   readonly idleTimeoutMs?: number;
   /** Undefined: not set at the route. 0 = none. */
   readonly maxStreamDurationMs?: number;
-  /** max_grpc_timeout: the timeout of gRPC requests is what their grpc-timeout says, and this at most; 0 = what it says. */
-  readonly maxGrpcTimeoutMs?: number;
   /** max_stream_duration.grpc_timeout_header_max: 0 = the header's own value, undefined = header ignored. */
   readonly grpcTimeoutHeaderMaxMs?: number;
+  /** max_stream_duration.grpc_timeout_header_offset: taken off the header's value. */
+  readonly grpcTimeoutHeaderOffsetMs?: number;
+  /** max_grpc_timeout: for gRPC the header's value, no longer than this, takes the place of `timeoutMs`; 0 = as long as it says. */
+  readonly maxGrpcTimeoutMs?: number;
+  /** grpc_timeout_offset: taken off the header's value where it is longer. */
+  readonly grpcTimeoutOffsetMs?: number;
   readonly retryPolicy?: RetryPolicy;
   readonly mirrors: readonly MirrorPolicy[];
   readonly hashPolicy: readonly HashPolicy[];

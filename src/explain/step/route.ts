@@ -100,10 +100,10 @@ function prepare(manager: HttpConnectionManagerConfig, { request, port }: Arriva
     headers,
     info: new StreamInfo(info, 0, 0),
     authority,
-    scheme: request.protocol === "tls" ? "https" : "http",
+    scheme: request.protocol === "tls" ? "https" : "",
     internal: false,
   };
-  createRequestRules(manager, { localAddress: info.remote.ip }).apply(ruled);
+  createRequestRules(manager, { localAddress: info.remote.ip, node: { cluster: "" } }).apply(ruled);
   const path = normalizePath(request.path, manager);
   if (path.kind === "reject") return replied(replies.pathNormalizationFailed, "answered with 400: the path cannot be normalised");
   if (path.kind === "redirect") return replied(plainReply(307, "path_normalization_failed"), `answered with a redirect to ${path.path}`);

@@ -242,7 +242,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
       this.#refuse(headErrorReplies.low_version);
       return;
     }
-    const { path, authority: named } = readTarget(head);
+    const { path, authority: named, scheme } = readTarget(head, config.allowAbsoluteUrl);
     const authority = named ?? (head.minorVersion === 0 ? config.defaultHostForHttp10 || undefined : undefined);
     const upgrade = head.method === "CONNECT" ? "connect" : head.upgrade === "h2c" ? "" : head.upgrade;
     const tunnelling = upgrade !== "";
@@ -263,6 +263,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
       protocol: head.minorVersion === 0 ? "HTTP/1.0" : "HTTP/1.1",
       upgrade,
       expectContinue: head.expectContinue,
+      scheme,
     });
     this.#stream = stream;
     if (config.maxRequestsPerConnection > 0 && this.#requests >= config.maxRequestsPerConnection) {
@@ -287,12 +288,12 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     const at = this.#body.decode(buffer, 0, buffer.length);
     if (at < buffer.length) this.#rest = buffer.subarray(at);
     const { data, done, trailers, failed } = this.#body;
-    if (failed) {
+    if (failed !== undefined) {
       stream.info.bytesReceived += data?.length ?? 0;
       this.#rest = empty;
       this.#manager.stats.downstreamCxProtocolError.inc();
       this.#abnormal = true;
-      stream.onDownstreamProtocolError(headErrorReplies.codec_error);
+      stream.onDownstreamProtocolError(headErrorReplies[failed]);
       return;
     }
     if (done && trailers !== undefined) {

@@ -123,6 +123,7 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
       protocol: "HTTP/2",
       upgrade,
       expectContinue: head.expectContinue,
+      scheme: head.scheme,
     });
     codec.attach(stream);
     h2.openedMs = stream.nowMs;

@@ -1,6 +1,7 @@
 // `%GRPC_STATUS%`: the status of a gRPC call from trailers or a trailers-only response.
 import type { CompileOperator } from "./operator.ts";
 import type { StreamInfo } from "../stream-info.ts";
+import { grpcStatusOf } from "../../wire/grpc-status.ts";
 
 const names = [
   "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED",
@@ -25,12 +26,16 @@ export function grpcStatusNumber(info: StreamInfo): number | undefined {
   return value !== undefined && /^\d{1,9}$/.test(value) ? Number(value) : undefined;
 }
 
+// As Envoy logs it: a call without a status of its own has the one that its HTTP status stands for.
+const loggedStatus = (info: StreamInfo): number | undefined =>
+  grpcStatusNumber(info) ?? (isGrpcRequest(info) && info.responseCode > 0 ? grpcStatusOf(info.responseCode) : undefined);
+
 const grpcStatus: CompileOperator = (argument = "CAMEL_STRING") => {
-  if (argument === "NUMBER") return grpcStatusNumber;
+  if (argument === "NUMBER") return loggedStatus;
   const table = argument === "CAMEL_STRING" ? camelNames : argument === "SNAKE_STRING" ? names : undefined;
   if (!table) return { error: "expected CAMEL_STRING, SNAKE_STRING or NUMBER" };
   return (info) => {
-    const code = grpcStatusNumber(info);
+    const code = loggedStatus(info);
     return code === undefined ? undefined : (table[code] ?? String(code));
   };
 };
@@ -38,5 +43,5 @@ const grpcStatus: CompileOperator = (argument = "CAMEL_STRING") => {
 /** The operators about gRPC. */
 export const grpcStatusReads: Readonly<Record<string, CompileOperator>> = {
   GRPC_STATUS: grpcStatus,
-  GRPC_STATUS_NUMBER: () => grpcStatusNumber,
+  GRPC_STATUS_NUMBER: () => loggedStatus,
 };

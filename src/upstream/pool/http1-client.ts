@@ -103,7 +103,7 @@ export class Http1Client implements UpstreamExchange {
     this.#responseBytes = 0;
     this.requests++;
     const chunked = !endStream && request.upgrade === "" && !request.headers.has("content-length");
-    this.#writer.begin(encodeRequestHead(request, chunked, endStream), chunked, endStream);
+    this.#writer.begin(encodeRequestHead(request, chunked, endStream, this.#cluster.model.http.properCaseHeaders), chunked, endStream);
   }
 
   /** Writes a head that was held back for the first body bytes. */
@@ -197,7 +197,7 @@ export class Http1Client implements UpstreamExchange {
           keepReadBuffer();
           break;
         }
-        if (typeof head === "string") {
+        if (typeof head === "string" || announcesForbiddenBody(head)) {
           this.#protocolError();
           break;
         }
@@ -321,4 +321,9 @@ export class Http1Client implements UpstreamExchange {
     handler?.onResponseReset(new ProxyError("upstream_closed", { side: "upstream" }));
     handler?.onReadDone();
   }
+}
+
+// RFC 9112 section 6.3: what has no body by its status and says that it has one is where parsers part ways.
+function announcesForbiddenBody({ status, chunked, contentLength }: Head): boolean {
+  return (status === 204 || (status < 200 && status !== 101)) && (chunked || contentLength > 0);
 }

@@ -137,11 +137,12 @@ export class MessageReader implements FieldSink {
     } else if (kind === h2Kind.path) {
       repeated = this.#path !== undefined;
       this.#path = value;
-      if (!/^[\x21-\x7e]+$/.test(value)) this.#error = "invalid.header.field";
+      if (!pathCharacters.test(value)) this.#error = "invalid.header.field";
       head.target = value;
     } else if (kind === h2Kind.scheme) {
       repeated = this.#scheme !== undefined;
       this.#scheme = value;
+      head.scheme = value.toLowerCase();
     } else if (kind === h2Kind.authority) {
       repeated = this.#authority !== undefined;
       this.#authority = value;
@@ -177,7 +178,9 @@ export class MessageReader implements FieldSink {
   }
 }
 
-// What an HTTP/1 request line can carry, since the request may go on as one.
+// What an HTTP/1 request line can carry, since the request may go on as one, and bytes beyond ASCII, which Envoy's HTTP/2 takes.
+const pathCharacters = /^[\x21-\x7e\x80-\xff]+$/;
+
 function validPath(path: string | undefined, method: string): boolean {
   if (path === "*") return method === "OPTIONS";
   return path !== undefined && path.startsWith("/");

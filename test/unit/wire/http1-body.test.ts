@@ -27,7 +27,7 @@ function decode(framing: BodyFraming, text: string, size: number): Outcome {
   return {
     payload,
     done: decoder.done,
-    failed: decoder.failed,
+    failed: decoder.failed !== undefined,
     left: bytes.toString("latin1", at),
     trailers: decoder.trailers?.get("x-t"),
   };

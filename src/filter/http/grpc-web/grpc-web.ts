@@ -2,7 +2,7 @@
 // its message.
 import type { FilterStatus, HttpFilter, HttpFilterSpec } from "../../../http/filter.ts";
 import { encodeGrpcMessage, isGrpc } from "../../../http/grpc.ts";
-import { grpcStatusOf } from "../../../http/local-reply.ts";
+import { grpcStatusOf } from "../../../wire/grpc-status.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { Base64Reader, encodeTrailersFrame, FrameTextWriter } from "../../../wire/grpc-web.ts";
 import type { HeaderMap } from "../../../wire/header-map.ts";

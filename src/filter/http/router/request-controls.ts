@@ -8,6 +8,8 @@ export interface RequestControls {
   readonly timeoutMs: number | undefined;
   readonly perTryTimeoutMs: number | undefined;
   readonly retryPolicy: RetryPolicy | undefined;
+  /** x-envoy-upstream-stream-duration-ms: the longest an attempt may take. */
+  readonly streamDurationMs: number | undefined;
   /** A timeout is answered with 204 instead of 504. */
   readonly alternativeTimeoutStatus: boolean;
 }
@@ -17,6 +19,7 @@ export const noControls: RequestControls = {
   timeoutMs: undefined,
   perTryTimeoutMs: undefined,
   retryPolicy: undefined,
+  streamDurationMs: undefined,
   alternativeTimeoutStatus: false,
 };
 
@@ -49,6 +52,9 @@ export function takeControls(headers: HeaderMap, policy: RetryPolicy | undefined
   const perTryTimeoutMs = whole(take("x-envoy-upstream-rq-per-try-timeout-ms"));
   const alternativeTimeoutStatus = take("x-envoy-upstream-rq-timeout-alt-response") !== undefined;
   const conditions = [...items(take("x-envoy-retry-on")), ...items(take("x-envoy-retry-grpc-on"))];
+  const streamDurationMs = whole(take("x-envoy-upstream-stream-duration-ms"));
+  // All counters are the cluster's own.
+  take("x-envoy-upstream-alt-stat-name");
   // Hedging is not done here.
   take("x-envoy-hedge-on-per-try-timeout");
   const maxRetries = whole(take("x-envoy-max-retries"));
@@ -65,7 +71,7 @@ export function takeControls(headers: HeaderMap, policy: RetryPolicy | undefined
         retriableHeaders: [...base.retriableHeaders, ...names.map(present)],
       }
     : undefined;
-  return { timeoutMs, perTryTimeoutMs, retryPolicy, alternativeTimeoutStatus };
+  return { timeoutMs, perTryTimeoutMs, retryPolicy, streamDurationMs, alternativeTimeoutStatus };
 }
 
 function present(name: string): RetryPolicy["retriableHeaders"][number] {

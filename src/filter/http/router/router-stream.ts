@@ -16,7 +16,7 @@ import { TcpTunnelPool } from "../../../upstream/pool/tcp-tunnel.ts";
 import type { Hash64 } from "../../../match/xxhash64.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
-import { parseGrpcTimeout } from "./grpc-timeout.ts";
+import { formatGrpcTimeout, grpcRouteTimeout, grpcStreamDuration, parseGrpcTimeout } from "./grpc-timeout.ts";
 import { followRedirect, type RedirectStats } from "./internal-redirect.ts";
 import { createMirrors, type MirrorDeps, type Mirrors } from "./mirrors.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
@@ -35,6 +35,7 @@ export interface RouterDeps extends MirrorDeps {
 
 const nothing = Buffer.alloc(0);
 const hashing: ReadonlySet<string> = new Set(["RING_HASH", "MAGLEV"]);
+const localReset = new ProxyError("internal", { side: "internal" });
 const protocolError = new ProxyError("upstream_protocol_error", { side: "upstream" });
 
 /** A request on its way to a cluster. */
@@ -54,10 +55,13 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   readonly #timeoutMs: number;
   readonly #perTryTimeoutMs: number;
   readonly #alternativeTimeoutStatus: boolean;
+  /** The longest an attempt may take, its response's body included; 0 = no limit. */
+  readonly #streamDurationMs: number;
   #client: UpstreamExchange | undefined;
   #pool: HttpPool | undefined;
   #host: Host | undefined;
   #backOff: { cancel(): void } | undefined;
+  #attemptDuration: { cancel(): void } | undefined;
   readonly #replay = new ReplayBuffer();
   #requestComplete: boolean;
   #trailers: HeaderMap | undefined;
@@ -99,8 +103,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#timeoutMs =
       (deps.respectExpectedTimeout ? positive(stream.headers.get("x-envoy-expected-rq-timeout-ms")) : undefined) ??
       controls.timeoutMs ??
-      this.#grpcTimeoutMs() ??
-      action.model.timeoutMs;
+      routeTimeout(action.model, stream.headers);
+    this.#streamDurationMs = controls.streamDurationMs ?? cluster.model.http.maxStreamDurationMs;
     const policy = controls.retryPolicy ?? routePolicy;
     const compiled = policy === undefined || stream.upgrade !== "" ? undefined : compileRetryPolicy(policy);
     this.#retry = compiled?.admits(stream.headers) === true ? new RetryState(compiled, cluster, deps.random, this.#priority) : undefined;
@@ -132,6 +136,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
   get avoidAttempts(): number {
     return this.#retry?.policy.model.hostSelectionRetryMaxAttempts ?? 0;
+  }
+
+  get #perTryIdleMs(): number {
+    return this.#retry?.policy.model.perTryIdleTimeoutMs ?? 0;
   }
 
   /** The upstream gets the bytes of the tunnel and no HTTP (connect_config). */
@@ -170,24 +178,18 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     this.#mirrors = copies;
   }
 
-  /** What a gRPC request asks for, where the route heeds that; 0 = no timeout. */
-  #grpcTimeoutMs(): number | undefined {
-    const maxMs = this.#action.model.maxGrpcTimeoutMs;
-    const { headers } = this.#stream;
-    if (maxMs === undefined || !isGrpc(headers)) return undefined;
-    const askedMs = parseGrpcTimeout(headers.get("grpc-timeout")) ?? 0;
-    return maxMs > 0 && (askedMs === 0 || askedMs > maxMs) ? maxMs : askedMs;
-  }
-
   #applyMaxDuration(): void {
     const { model } = this.#action;
+    const { grpcTimeoutHeaderMaxMs, grpcTimeoutHeaderOffsetMs = 0 } = model;
+    const { headers } = this.#stream;
     let durationMs = model.maxStreamDurationMs;
-    if (model.grpcTimeoutHeaderMaxMs !== undefined && isGrpc(this.#stream.headers)) {
-      const asked = parseGrpcTimeout(this.#stream.headers.get("grpc-timeout"));
-      if (asked !== undefined) {
-        durationMs =
-          model.grpcTimeoutHeaderMaxMs > 0 && (asked === 0 || asked > model.grpcTimeoutHeaderMaxMs) ? model.grpcTimeoutHeaderMaxMs : asked;
-      }
+    if ((durationMs !== undefined || grpcTimeoutHeaderMaxMs !== undefined) && isGrpc(headers)) {
+      const asked = grpcTimeoutHeaderMaxMs === undefined ? undefined : parseGrpcTimeout(headers.get("grpc-timeout"));
+      if (asked !== undefined) durationMs = grpcStreamDuration(asked, grpcTimeoutHeaderMaxMs!, grpcTimeoutHeaderOffsetMs);
+      // The server is told, too.
+      if (asked !== undefined || (durationMs ?? 0) > 0) headers.set("grpc-timeout", formatGrpcTimeout(durationMs!));
+      // No time at all is not the same as no limit.
+      if (asked !== undefined) durationMs = Math.max(durationMs!, 1);
     }
     if (durationMs !== undefined) this.#stream.timers.setDuration(durationMs, this.#stream.nowMs);
   }
@@ -260,6 +262,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       if (this.#paused) this.onWritable();
     }
     if (this.#requestComplete) this.#armTimeouts();
+    if (this.#streamDurationMs > 0 && this.#client === client)
+      this.#attemptDuration = this.#deps.clock.after(this.#streamDurationMs, () => this.#onAttemptDuration());
   }
 
   /** A connection that had to be waited for. */
@@ -286,7 +290,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       timers.response.set(timeoutMs, nowMs);
     }
     if (!this.#attached) return;
-    const perTryMs = this.#perTryTimeoutMs > 0 ? this.#perTryTimeoutMs : (this.#retry?.policy.model.perTryIdleTimeoutMs ?? 0);
+    const perTryMs = this.#perTryTimeoutMs > 0 ? this.#perTryTimeoutMs : this.#perTryIdleMs;
     if (perTryMs > 0) timers.perTry.set(perTryMs);
   }
 
@@ -357,7 +361,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     stream.nowMs = now;
     this.#stamped = true;
     info.firstUpstreamRxMs = now;
-    stream.timers.perTry.clear();
+    if (this.#perTryIdleMs > 0) stream.timers.perTry.set(this.#perTryIdleMs, now);
+    else stream.timers.perTry.clear();
     if (status === 101 && stream.upgrade === "") {
       // Nobody asked: whatever follows is not HTTP.
       this.#client?.abort();
@@ -492,6 +497,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#stamped = true;
       this.#stream.nowMs = this.#deps.clock.nowMs();
     }
+    if (this.#perTryIdleMs > 0) this.#stream.timers.perTry.set(this.#perTryIdleMs, this.#stream.nowMs);
     if (endStream) this.#end();
     const ok = this.#stream.respondData(data, endStream);
     if (!ok && !endStream) this.#client?.pauseReading(true);
@@ -589,10 +595,14 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   onPerTryTimeout(): void {
     const retry = this.#retry;
-    if (this.#ended || this.#stream.responseStarted) return;
+    if (this.#ended) return;
     this.#cluster.stats.upstreamRqPerTryTimeout.inc();
     this.#noteTimeout();
     this.#release();
+    if (this.#stream.responseStarted) {
+      this.#stream.abortResponse(flag.UT, replies.perTryIdleTimeout.details);
+      return;
+    }
     const verdict = retry !== undefined && this.#replay.replayable ? retry.onPerTryTimeout() : "no";
     if (retry !== undefined && verdict === "retry") {
       this.#again(retry);
@@ -600,6 +610,25 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     this.#noteVerdict(verdict);
     this.#reply(this.#timeoutReply(this.#perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout));
+  }
+
+  /** The attempt took longer than max_stream_duration of its cluster, or its client, allows. */
+  #onAttemptDuration(): void {
+    const stream = this.#stream;
+    if (this.#ended) return;
+    this.#cluster.stats.upstreamRqMaxDurationReached.inc();
+    this.#release();
+    if (stream.responseStarted) {
+      stream.abortResponse(flag.UMSDR, replies.upstreamDurationComplete.details);
+      return;
+    }
+    const retry = this.#retry;
+    if (retry !== undefined && this.#replay.replayable) {
+      const verdict = retry.onReset(localReset, true);
+      if (verdict === "retry") return this.#again(retry);
+      this.#noteVerdict(verdict);
+    }
+    this.#reply(stream.requestComplete ? replies.upstreamDurationComplete : replies.upstreamDurationIncomplete);
   }
 
   // A request that still waits for a connection, or for its next attempt, has no host to blame.
@@ -638,6 +667,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   /** The attempt is over: its place in the circuit breakers is free. */
   #detach(): void {
     const client = this.#client;
+    this.#attemptDuration?.cancel();
+    this.#attemptDuration = undefined;
     this.#client = undefined;
     if (!this.#attached) return;
     this.#attached = false;
@@ -659,6 +690,11 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 function replayLimit({ model, virtualHost }: CompiledRoute, limitBytes: number): number {
   const own = model?.bodyBuffer ?? virtualHost.bodyBuffer;
   return own?.limitBytes ?? Math.min(own?.perRequestBytes ?? limitBytes, limitBytes);
+}
+
+function routeTimeout({ timeoutMs, maxGrpcTimeoutMs, grpcTimeoutOffsetMs = 0 }: CompiledForward["model"], headers: HeaderMap): number {
+  if (maxGrpcTimeoutMs === undefined || !isGrpc(headers)) return timeoutMs;
+  return grpcRouteTimeout(headers.get("grpc-timeout"), maxGrpcTimeoutMs, grpcTimeoutOffsetMs);
 }
 
 function positive(text: string | undefined): number | undefined {

@@ -8,11 +8,13 @@ import type { CompiledRoute } from "../../../http/route/route-table.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
 import { createRedirectStats } from "./internal-redirect.ts";
+import { refusedByStrictCheck } from "./strict-check.ts";
 import { RouterStream, type RouterDeps } from "./router-stream.ts";
 
 /** Makes the terminal of an HTTP filter chain. */
 export function createRouter(config: RouterConfig, context: HttpFilterContext): Terminal {
   const { scope, clusters } = context;
+  const { strictCheckHeaders } = config;
   const counters = {
     noRoute: scope.counter("no_route"),
     noCluster: scope.counter("no_cluster"),
@@ -46,6 +48,11 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
   return {
     start(stream, endStream) {
       counters.total.inc();
+      const refusal = strictCheckHeaders.length === 0 ? undefined : refusedByStrictCheck(stream.headers, strictCheckHeaders);
+      if (refusal !== undefined) {
+        stream.sendLocalReply(refusal);
+        return undefined;
+      }
       const { route } = stream;
       if (route === undefined || route.action.kind === "non_forwarding") {
         counters.noRoute.inc();

@@ -35,7 +35,11 @@ function createHttpConnectionManager(
 ): NetworkFilter {
   const scope = context.stats.scope(`http.${config.statPrefix}`);
   const filters: { filter: HttpFilter; name: string; disabled: boolean }[] = [];
-  let routerConfig: RouterConfig = { suppressEnvoyHeaders: config.suppressEnvoyHeaders, respectExpectedRqTimeout: false };
+  let routerConfig: RouterConfig = {
+    suppressEnvoyHeaders: config.suppressEnvoyHeaders,
+    respectExpectedRqTimeout: false,
+    strictCheckHeaders: [],
+  };
   for (const model of config.httpFilters) {
     if (model.extension === routerExtension) {
       routerConfig = { ...routerConfig, ...(model.config as Partial<RouterConfig> | undefined) };

@@ -248,7 +248,7 @@ suite("HTTP filters of a connection manager", () => {
       {
         name: "my-router",
         extension: "envoy.filters.http.router",
-        config: { suppressEnvoyHeaders: true, respectExpectedRqTimeout: false },
+        config: { suppressEnvoyHeaders: true, respectExpectedRqTimeout: false, strictCheckHeaders: [] },
         disabled: true,
       },
     ]);

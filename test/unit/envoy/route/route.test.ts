@@ -44,6 +44,11 @@ suite("decodeRouteConfiguration", () => {
     assert.equal(forward({ max_stream_duration: { grpc_timeout_header_max: "3s" } }).grpcTimeoutHeaderMaxMs, 3000);
   });
 
+  test("has no older timeouts beside max_stream_duration", () => {
+    const { timeoutMs, maxGrpcTimeoutMs } = forward({ timeout: "2s", max_grpc_timeout: "1s", max_stream_duration: {} });
+    assert.deepEqual([timeoutMs, maxGrpcTimeoutMs], [0, undefined]);
+  });
+
   test("carries the virtual host's attempt count to its routes", () => {
     const host = {
       name: "v",
