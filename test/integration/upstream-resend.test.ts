@@ -12,11 +12,12 @@ import type { Host, UpstreamCluster } from "../../src/upstream/cluster.ts";
 import type { ResponseHandler } from "../../src/upstream/pool/exchange.ts";
 import { Http1Client } from "../../src/upstream/pool/http1-client.ts";
 import { HeaderMap } from "../../src/wire/header-map.ts";
+import { cluster as clusterModel } from "../support/cluster-models.ts";
 import { listenRaw } from "../support/raw-http.ts";
 
 const counter = { inc: () => undefined, add: () => undefined };
 const stats = new Proxy({}, { get: () => counter });
-const cluster = { stats } as unknown as UpstreamCluster;
+const cluster = { stats, model: clusterModel("c") } as unknown as UpstreamCluster;
 const limits = { maxBytes: 8192, maxHeaders: 10, underscores: "ALLOW" } as const;
 const request = {
   method: "GET",
