@@ -110,12 +110,12 @@ test("a check without an answer times out, and its connection is not used again"
 });
 
 test("expected and retriable statuses, method, host, headers and body are as configured", async (t) => {
-  const only = await origin(t, "204 No Content");
+  const only = await origin(t, "202 Accepted");
   const check = byHttp({
     host: "me.example",
     method: "POST",
     send: { text: "6869" },
-    expected_statuses: [{ start: 204, end: 205 }],
+    expected_statuses: [{ start: 202, end: 203 }],
     retriable_statuses: [{ start: 500, end: 501 }],
     request_headers_to_add: [{ header: { key: "x-check", value: "1" } }],
     request_headers_to_remove: ["user-agent"],
