@@ -1,38 +1,11 @@
 // What an HTTP/1.1 request passes in a sidecar of Istio, as far as an Envoy without Istio's own extensions can do it: RBAC, fault,
 // CORS and router, 20 virtual hosts of 5 routes with retries, a cluster each, and Istio's JSON access log in a file.
 import path from "node:path";
+import { istioJson } from "../../../src/source/mesh/chain/access-log.ts";
 import { chainHosts } from "../load/payload.ts";
 import type { PortPair } from "./contender.ts";
 
 const extension = "type.googleapis.com/envoy.extensions";
-
-/** Istio's default format where the mesh configuration says JSON. */
-const logFormat = {
-  start_time: "%START_TIME%",
-  route_name: "%ROUTE_NAME%",
-  method: "%REQ(:METHOD)%",
-  path: "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
-  protocol: "%PROTOCOL%",
-  response_code: "%RESPONSE_CODE%",
-  response_flags: "%RESPONSE_FLAGS%",
-  response_code_details: "%RESPONSE_CODE_DETAILS%",
-  connection_termination_details: "%CONNECTION_TERMINATION_DETAILS%",
-  bytes_received: "%BYTES_RECEIVED%",
-  bytes_sent: "%BYTES_SENT%",
-  duration: "%DURATION%",
-  upstream_service_time: "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
-  x_forwarded_for: "%REQ(X-FORWARDED-FOR)%",
-  user_agent: "%REQ(USER-AGENT)%",
-  request_id: "%REQ(X-REQUEST-ID)%",
-  authority: "%REQ(:AUTHORITY)%",
-  upstream_host: "%UPSTREAM_HOST%",
-  upstream_cluster: "%UPSTREAM_CLUSTER_RAW%",
-  upstream_local_address: "%UPSTREAM_LOCAL_ADDRESS%",
-  downstream_local_address: "%DOWNSTREAM_LOCAL_ADDRESS%",
-  downstream_remote_address: "%DOWNSTREAM_REMOTE_ADDRESS%",
-  requested_server_name: "%REQUESTED_SERVER_NAME%",
-  upstream_transport_failure_reason: "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
-};
 
 /** The connection manager; its access log is written to `folder`. */
 export function sidecarConnectionManager(folder: string): unknown {
@@ -66,7 +39,7 @@ export function sidecarConnectionManager(folder: string): unknown {
           typed_config: {
             "@type": `${extension}.access_loggers.file.v3.FileAccessLog`,
             path: path.join(folder, "access.log"),
-            log_format: { json_format: logFormat },
+            log_format: { json_format: istioJson },
           },
         },
       ],

@@ -9,7 +9,8 @@ const istioText =
   '"%REQ(:AUTHORITY)%" "%UPSTREAM_HOST%" %UPSTREAM_CLUSTER_RAW% %UPSTREAM_LOCAL_ADDRESS% %DOWNSTREAM_LOCAL_ADDRESS% ' +
   "%DOWNSTREAM_REMOTE_ADDRESS% %REQUESTED_SERVER_NAME% %ROUTE_NAME%\n";
 
-const istioJson: Json = {
+/** Istio's fields where the mesh configuration says JSON. */
+export const istioJson: Json = {
   start_time: "%START_TIME%",
   route_name: "%ROUTE_NAME%",
   method: "%REQ(:METHOD)%",
