@@ -1,6 +1,10 @@
 // Process edge: arguments, environment, signals and the exit code. Nothing else of the process is touched anywhere.
+import v8 from "node:v8";
 import { runCli } from "./cli/program.ts";
 import type { CliEdge } from "./cli/program.ts";
+
+// The sizes that scripts/isthmus asks for are for this thread, which keeps the configuration. 0 = V8's own.
+for (const size of ["max-semi-space-size", "initial-old-space-size"]) v8.setFlagsFromString(`--${size}=0`);
 
 const edge: CliEdge = {
   out: (text) => void process.stdout.write(text),

@@ -85,13 +85,16 @@ export class ClusterManager implements ClusterLookup {
       this.#end(entry, false);
       counts.counter("cluster_removed").inc();
     }
+    const made = new Set<string>();
     for (const cluster of clusters.set) {
       const before = this.#entries.get(cluster.name);
       if (before?.version === cluster.version) continue;
       counts.counter(before === undefined ? "cluster_added" : "cluster_modified").inc();
       this.#set(cluster, before);
+      made.add(cluster.name);
     }
-    for (const service of changed) for (const name of this.#listening.get(service) ?? []) this.#assign(this.#entries.get(name)?.cluster);
+    for (const service of changed)
+      for (const name of this.#listening.get(service) ?? []) if (!made.has(name)) this.#assign(this.#entries.get(name)?.cluster);
     counts.gauge("active_clusters").set(this.#entries.size);
     counts.gauge("warming_clusters").set(this.#warming.size);
   }

@@ -50,6 +50,9 @@ function start(port: MessagePort, settings: WorkerSettings): void {
 
   port.on("message", (message: ToWorker) => {
     switch (message.kind) {
+      case "applyAhead":
+        runtime.applyAhead(message.update);
+        break;
       case "request":
         void answer(message.id, message.name, message.ask as never);
         break;

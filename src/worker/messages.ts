@@ -1,5 +1,6 @@
 // What the main thread and a worker say to each other: plain data, so that it can be cloned across the boundary.
 // A request has exactly one reply with its id; notices have none.
+import type { UpdateAhead } from "../snapshot/update-parts.ts";
 import type { SnapshotUpdate } from "../snapshot/update.ts";
 import type { IstioMetricsSettings } from "../listener/istio-metrics.ts";
 import type { LogLevel, LogStyle } from "../telemetry/pino-logger.ts";
@@ -58,6 +59,8 @@ export type ToWorker =
   | {
       [K in RequestName]: { readonly kind: "request"; readonly id: number; readonly name: K; readonly ask: Requests[K]["ask"] };
     }[RequestName]
+  /** A part of the update that the next `apply` completes, and that answers for it. */
+  | { readonly kind: "applyAhead"; readonly update: UpdateAhead }
   | { readonly kind: "drain" }
   /** Of the admin's /healthcheck/fail and /healthcheck/ok. */
   | { readonly kind: "failHealthChecks"; readonly failing: boolean }

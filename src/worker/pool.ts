@@ -2,6 +2,7 @@
 // one that crashed with another that gets the whole snapshot in force.
 import type { Clock } from "../clock.ts";
 import type { IstioMetricsSettings } from "../listener/istio-metrics.ts";
+import { splitUpdate } from "../snapshot/update-parts.ts";
 import type { SnapshotUpdate } from "../snapshot/update.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { LogLevel } from "../telemetry/pino-logger.ts";
@@ -32,6 +33,8 @@ export interface WorkerPoolOptions {
 
 /** How long a worker may take over a publish: compiling thousands of routes takes a second or two. */
 const applyDeadlineMs = 30_000;
+/** Clusters or assignments that a worker takes at once: some tens of milliseconds. */
+const partSize = 1_000;
 /** How long a view may take; a worker that is busier is left out of it. */
 const viewDeadlineMs = 2_000;
 /** How long a worker may take to close and to write its logs. */
@@ -192,8 +195,10 @@ export class WorkerPool {
     // The first thread of seat 0 is the one that asks the kernel for ports. It must see the same address in every version of a
     // listener, or it would bind again; the others and its successors are told the port throughout.
     const choosesPorts = seat.id === 0 && seat.generation === 1;
+    const { ahead, rest } = splitUpdate(update, partSize);
+    for (const part of ahead) seat.handle?.notify({ kind: "applyAhead", update: part });
     // A seat whose thread has just crashed gets the whole snapshot when it is back.
-    const answer = await seat.handle?.request("apply", choosesPorts ? update : withKnownPorts(update, this.#bound), applyDeadlineMs);
+    const answer = await seat.handle?.request("apply", choosesPorts ? rest : withKnownPorts(rest, this.#bound), applyDeadlineMs);
     if (!answer) return undefined;
     if (answer.ok) return answer.value;
     this.#options.logger.error("a worker did not take the configuration", { worker: seat.id, reason: answer.message });

@@ -1,7 +1,6 @@
 // The data path of one thread: every room below is made here, once, and brought from snapshot to snapshot.
 import { systemClock } from "../clock.ts";
 import type { Clock } from "../clock.ts";
-import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { RouteConfiguration } from "../envoy/route/route.ts";
 import type { FilterDeps } from "../filter/filter.ts";
 import { listenerFilters, networkFilters } from "../filter/registry.ts";
@@ -15,7 +14,9 @@ import { IstioMetrics, type IstioMetricsSettings } from "../listener/istio-metri
 import { ListenerManager } from "../listener/listener-manager.ts";
 import { DescriptorGuard, descriptorLimit } from "../net/descriptor-guard.ts";
 import { startSpliceRelay } from "../net/relay/splice-relay.ts";
-import type { ResourceUpdate, RouteUpdate, SnapshotUpdate } from "../snapshot/update.ts";
+import { additions, removals } from "../snapshot/update-parts.ts";
+import type { UpdateAhead } from "../snapshot/update-parts.ts";
+import type { RouteUpdate, SnapshotUpdate } from "../snapshot/update.ts";
 import { createAccessLoggers } from "../telemetry/access-log.ts";
 import { LogSinks } from "../telemetry/access-log/sink.ts";
 import { compileFormat } from "../telemetry/format.ts";
@@ -30,6 +31,8 @@ import type { ApplyOutcome, WorkerSettings } from "./messages.ts";
 
 /** What a worker can be told. */
 export interface WorkerRuntime {
+  /** Takes a part of the update that `apply` completes; what goes wrong with it is thrown there. */
+  applyAhead(update: UpdateAhead): void;
   apply(update: SnapshotUpdate): Promise<ApplyOutcome>;
   clusters(): readonly ClusterDescription[];
   listeners(): readonly ListenerView[];
@@ -109,11 +112,29 @@ export function createWorkerRuntime(
   });
 
   let started = false;
+  let made: string[] = [];
+  let failed: { readonly thrown: unknown } | undefined;
+  const take = (update: UpdateAhead): void => {
+    secrets.apply(update.secrets);
+    clusters.apply(additions(update.clusters), additions(update.endpoints));
+    for (const { name } of update.clusters.set) made.push(name);
+  };
   return {
+    applyAhead: (update) => {
+      try {
+        take(update);
+      } catch (thrown) {
+        failed ??= { thrown };
+      }
+    },
     apply: async (update) => {
-      secrets.apply(update.secrets);
-      clusters.apply(additions(update.clusters), additions(update.endpoints));
-      await warm(clusters, update.clusters, clock, started ? warmUpMs.change : warmUpMs.start);
+      const before = failed;
+      failed = undefined;
+      if (before !== undefined) throw before.thrown;
+      take(update);
+      const names = made;
+      made = [];
+      await warm(clusters, names, clock, started ? warmUpMs.change : warmUpMs.start);
       started = true;
       applyRoutes(routes, update.routes, logger);
       const failures = await listeners.apply(update.listeners);
@@ -167,19 +188,13 @@ function applyRoutes(routes: Map<string, RouteTable>, update: RouteUpdate, logge
   }
 }
 
-const additions = <T>({ set }: ResourceUpdate<T>): ResourceUpdate<T> => ({ set, removed: [] });
-const removals = <T>({ removed }: ResourceUpdate<T>): ResourceUpdate<T> => ({ set: [], removed });
-
-/** Waits for the clusters of this update alone: one that hangs since an earlier update holds no other. */
-function warm(clusters: ClusterManager, { set }: ResourceUpdate<Cluster>, clock: Clock, limitMs: number): Promise<void> {
+/** Waits for the clusters of one update alone: one that hangs since an earlier update holds no other. */
+function warm(clusters: ClusterManager, names: readonly string[], clock: Clock, limitMs: number): Promise<void> {
   return new Promise((resolve) => {
-    const waiting = clusters.whenWarm(
-      set.map(({ name }) => name),
-      () => {
-        timer.cancel();
-        resolve();
-      },
-    );
+    const waiting = clusters.whenWarm(names, () => {
+      timer.cancel();
+      resolve();
+    });
     const timer = clock.after(limitMs, () => {
       waiting.cancel();
       resolve();

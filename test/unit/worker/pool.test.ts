@@ -13,6 +13,7 @@ import type { Logger } from "../../../src/telemetry/logger.ts";
 import { StatsSlab } from "../../../src/telemetry/stats-slab.ts";
 import { StatsReader } from "../../../src/telemetry/stats/stats-reader.ts";
 import { WorkerPool } from "../../../src/worker/pool.ts";
+import { cluster } from "../../support/cluster-models.ts";
 
 const nothing = { set: [], removed: [] };
 
@@ -97,6 +98,16 @@ suite("worker pool", { concurrency: false }, () => {
     const [cluster] = await pool.clusters();
     assert.equal(cluster?.hosts[0]?.rqActive, 3, "requests in flight are summed");
     assert.equal(reader.value("server.concurrency"), 2);
+  });
+
+  test("a big publish comes in parts, to a thread that starts later as well", async (t) => {
+    const { pool, reader } = start(t, 1);
+    const set = Array.from({ length: 2_500 }, (_, index) => ({ name: `c${index}`, version: "1", value: cluster(`c${index}`) }));
+    const big = { ...update(listener("a")), clusters: { set, removed: [] } };
+    await pool.publish(big, () => big);
+    assert.equal(reader.value("clusters_ahead"), 2_500);
+    await pool.publish(update(listener("crash")), () => big);
+    await until(() => reader.value("clusters_ahead") === 5_000);
   });
 
   test("a listener that fails is reported once", async (t) => {

@@ -14,6 +14,7 @@ const listeners = new Map<string, ListenerView>();
 parentPort?.on("message", (message: ToWorker) => {
   if (message.kind !== "request") {
     slab.root.counter(`heard.${message.kind}`).inc();
+    if (message.kind === "applyAhead") for (const _ of message.update.clusters.set) slab.root.counter("clusters_ahead").inc();
     return;
   }
   const { id } = message;

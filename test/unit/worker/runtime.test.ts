@@ -29,6 +29,7 @@ function start(t: TestContext, lookupHost: HostLookup) {
   return {
     clock,
     runtime,
+    applyAhead: (clusters: SnapshotUpdate["clusters"]) => runtime.applyAhead({ secrets: unchanged, endpoints: unchanged, clusters }),
     apply: (clusters: SnapshotUpdate["clusters"]) =>
       runtime.apply({
         version: ++version,
@@ -69,6 +70,25 @@ suite("an update", () => {
     assert.equal(await isDone(first), false);
     clock.advance(1);
     assert.equal(await isDone(first), true);
+  });
+
+  test("is answered for when the clusters that came ahead of it are warm as well", async (t) => {
+    const { clock, apply, applyAhead, names } = start(t, deadResolver);
+    applyAhead(setting(dnsCluster("dead")));
+    assert.deepEqual(names(), ["dead"]);
+    const whole = apply(setting(staticCluster("b", ["10.0.0.2:80"])));
+    assert.equal(await isDone(whole), false);
+    clock.advance(5_000);
+    assert.equal(await isDone(whole), true);
+    assert.equal(await isDone(apply(setting(staticCluster("c", ["10.0.0.3:80"])))), true);
+  });
+
+  test("fails where a part ahead of it failed, and the next does not", async (t) => {
+    const { apply, applyAhead, names } = start(t, deadResolver);
+    applyAhead({ set: [{ name: "odd", version: "1", value: null as never }], removed: [] });
+    await assert.rejects(apply(unchanged), TypeError);
+    await apply(setting(staticCluster("a", ["10.0.0.1:80"])));
+    assert.deepEqual(names(), ["a"]);
   });
 
   test("takes a removed cluster away only when the rest of it is in force", async (t) => {
