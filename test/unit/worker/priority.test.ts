@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import os from "node:os";
 import { test } from "node:test";
@@ -30,4 +31,23 @@ test("a thread takes the nice value it is to have, and nobody else's changes", {
 test("one that may not take it goes on with what it has", { skip: skip || (process.getuid?.() === 0 && "root may take any") }, async () => {
   const before = os.getPriority();
   assert.deepEqual(await ask(before - 1), { taken: false, has: before });
+});
+
+test("the main thread gives way to the threads of before it, V8's helpers half as far", { skip }, () => {
+  const module = new URL("../../../src/worker/priority.ts", import.meta.url);
+  const script = `
+    import fs from "node:fs";
+    import os from "node:os";
+    import { giveWayToTraffic } from ${JSON.stringify(module.href)};
+    const before = os.getPriority();
+    giveWayToTraffic();
+    const tasks = fs.readdirSync("/proc/self/task").map(Number);
+    const helpers = tasks.filter((task) => fs.readFileSync("/proc/self/task/" + task + "/comm", "utf8") === "V8Worker\\n");
+    const steps = (task) => os.getPriority(task) - before;
+    const others = tasks.filter((task) => task !== process.pid && !helpers.includes(task));
+    console.log(JSON.stringify([steps(process.pid), ...[helpers, others].map((all) => [...new Set(all.map(steps))])]));`;
+  const said = execFileSync("nice", ["-n", "0", process.execPath, "--v8-pool-size=1", "--input-type=module", "-e", script], {
+    encoding: "utf8",
+  });
+  assert.deepEqual(JSON.parse(said), [10, [5], [0]]);
 });
