@@ -8,6 +8,7 @@ import type { Proxy, ProxyOptions } from "../proxy.ts";
 import type { ProcessLogger } from "../telemetry/pino-logger.ts";
 import { giveWayToTraffic } from "../worker/priority.ts";
 import { type Command, type CommandUser, startCommand } from "./command.ts";
+import { keepHeapSmall } from "./heap.ts";
 import type { AgentSettings } from "./settings.ts";
 import { type StatusKind, statusKinds, StatusServers } from "./status-server.ts";
 import { waitForTermination } from "./termination.ts";
@@ -127,7 +128,7 @@ class Agent {
     if (addresses.length > 0)
       logger.info("status ports", Object.fromEntries(addresses.map(([kind, address]) => [kind, addressText(address)])));
     if (command.length > 0) return this.#runCommand(this.#proxy);
-    giveWayToTraffic();
+    this.#settle();
     await this.#proxy.stopped;
     return 0;
   }
@@ -151,8 +152,8 @@ class Agent {
       this.#deps.complain(started.problem);
       return started.code;
     }
-    // Not before: the application would inherit it.
-    giveWayToTraffic();
+    // Not before: the application would inherit its place.
+    this.#settle();
     const { command } = started;
     this.#command = command;
     for (const signal of this.#early) command.signal(signal);
@@ -163,6 +164,11 @@ class Agent {
     logger.info("the command has ended", { command: argv[0], code });
     await proxy.drainAndStop();
     return code;
+  }
+
+  #settle(): void {
+    giveWayToTraffic();
+    keepHeapSmall(this.#deps.clock);
   }
 
   // Nothing was served yet that could be drained.
