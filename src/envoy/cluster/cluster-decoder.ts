@@ -264,6 +264,8 @@ function checkCluster(cluster: Cluster, m: Fields): void {
   const { at } = m;
   const provided = cluster.lbPolicy.kind === "CLUSTER_PROVIDED";
   if (cluster.type === "ORIGINAL_DST" && !provided) at.error("an ORIGINAL_DST cluster needs lb_policy CLUSTER_PROVIDED", "lb_policy");
+  if (cluster.lbSubset?.localityWeightAware === true && !cluster.localityWeightedLb)
+    at.error("locality_weight_aware needs locality_weighted_lb_config", "lb_subset_config");
   if (cluster.type !== "ORIGINAL_DST" && provided) at.error(`a ${cluster.type} cluster has no load balancer of its own`, "lb_policy");
   if (cluster.loadAssignment === undefined) return;
   if (cluster.type === "EDS" || cluster.type === "ORIGINAL_DST") {

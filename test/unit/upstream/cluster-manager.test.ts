@@ -84,7 +84,10 @@ suite("clusters", () => {
       const hosts = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map((address, i) =>
         endpoint(address, { healthStatus: i === 0 ? "HEALTHY" : "UNHEALTHY" }),
       );
-      manager.apply(setting(cluster("c", { zoneAware: { ...defaultZoneAware, failTrafficOnPanic }, loadAssignment: assignment("c", [group(hosts)]) })), unchanged);
+      manager.apply(
+        setting(cluster("c", { zoneAware: { ...defaultZoneAware, failTrafficOnPanic }, loadAssignment: assignment("c", [group(hosts)]) })),
+        unchanged,
+      );
       assert.deepEqual(counts(manager, "c", 30), expected);
     });
   }

@@ -9,7 +9,7 @@ import { assignment, cluster, endpoint, group, lbContext, seededRandom, setting,
 import { manualClock } from "../../../support/manual-clock.ts";
 import { recordingStats } from "../../../support/recording-stats.ts";
 import { recordingLogger } from "../../../support/tls-models.ts";
-import { accepted, issuesOf, staticCluster } from "../../envoy/decoding.ts";
+import { accepted, any, issuesOf, staticCluster } from "../../envoy/decoding.ts";
 
 const host = (
   name: string,
@@ -24,6 +24,12 @@ const hosts = [
   host("c", { version: "2", stage: "prod", zones: ["x", "y"] }),
 ];
 const selectors = [{ keys: ["version", "stage"] }, { keys: ["stage"] }];
+
+const roundRobin = {
+  policies: [
+    { typed_extension_config: { name: "rr", typed_config: any("envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin") } },
+  ],
+};
 
 const chosen = (config: LbSubset, match: Readonly<Record<string, unknown>>): string =>
   subsetChoices(config, hosts, match)
@@ -140,6 +146,23 @@ suite("subsets", () => {
     ["a fallback to no key", { keys: ["a"], fallback_policy: "KEYS_SUBSET" }, /required with/],
     ["single hosts by two keys", { keys: ["a", "b"], single_host_per_subset: true }, /exactly one key/],
   ];
+  const refusedClusters: readonly (readonly [string, object, RegExp])[] = [
+    [
+      "weights of localities that nobody weighs",
+      { lb_subset_config: { locality_weight_aware: true } },
+      /needs locality_weighted_lb_config/,
+    ],
+    ["subsets beside load_balancing_policy", { lb_subset_config: {}, load_balancing_policy: roundRobin }, /has a policy for subsets/],
+    [
+      "zones beside load_balancing_policy",
+      { common_lb_config: { zone_aware_lb_config: {} }, load_balancing_policy: roundRobin },
+      /its own settings for localities/,
+    ],
+  ];
+  for (const [title, fields, message] of refusedClusters) {
+    test(`refuses ${title}`, () => assert.match(issuesOf(decodeCluster, staticCluster("a", fields)).join(), message));
+  }
+
   for (const [title, selector, message] of refused) {
     test(`refuses ${title}`, () => {
       const json = staticCluster("a", { lb_subset_config: { subset_selectors: [selector] } });

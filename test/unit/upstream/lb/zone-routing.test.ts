@@ -46,7 +46,13 @@ suite("zone plans", () => {
       {},
       { direct: false, localShare: Math.floor((1250 * 10_000) / 3333), residual: [0, 0, 2084] },
     ],
-    ["a zone without upstream hosts sends everything elsewhere", "bbcc", "abc", {}, { direct: false, localShare: 0, residual: [1667, 3334] }],
+    [
+      "a zone without upstream hosts sends everything elsewhere",
+      "bbcc",
+      "abc",
+      {},
+      { direct: false, localShare: 0, residual: [1667, 3334] },
+    ],
     ["hosts that are not healthy take nothing", "aABBb", "ab", {}, { direct: true }],
     ["a zone whose hosts are all unhealthy keeps nothing", "AAbb", "ab", {}, { direct: false, localShare: 0, residual: [0, 5000] }],
     ["force_local_zone keeps everything", "abbb", "ab", { forceLocalMinSize: 1 }, { direct: true }],
@@ -59,7 +65,13 @@ suite("zone plans", () => {
     });
   }
 
-  const none: readonly (readonly [title: string, upstream: string, local: string, settings: Partial<ZoneAware>, stat: string | undefined])[] = [
+  const none: readonly (readonly [
+    title: string,
+    upstream: string,
+    local: string,
+    settings: Partial<ZoneAware>,
+    stat: string | undefined,
+  ])[] = [
     ["one upstream zone", "aaa", "ab", {}, undefined],
     ["one local zone", "aabb", "aa", {}, undefined],
     ["a local cluster that does not have this zone", "aabb", "bc", {}, "lb_local_cluster_not_ok"],
