@@ -259,6 +259,7 @@ export class ManagedCluster implements UpstreamCluster {
   /** Hosts or their health changed. */
   #rebalance(): void {
     const hosts = this.#hosts;
+    for (const host of hosts) host.onHealthChange();
     this.#balancing.reset(hosts, this.#overprovisioningFactor);
     this.#awaitSlowStart();
     this.#byAddress = undefined;
