@@ -13,7 +13,7 @@ interface Endpoint {
   readonly weight?: number;
 }
 
-const all = (zones: string): readonly Endpoint[] => [...zones].map((zone) => ({ zone }));
+const all = (zones: string): readonly Endpoint[] => Array.from(zones, (zone) => ({ zone }));
 
 async function localities(t: TestContext, endpoints: readonly Endpoint[], weights: Readonly<Record<string, number>>): Promise<object[]> {
   const made = endpoints.map(async ({ zone, lb, weight }) => {

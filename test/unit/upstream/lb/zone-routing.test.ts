@@ -10,7 +10,7 @@ import { recordingStats } from "../../../support/recording-stats.ts";
 
 // "aab" is two hosts in zone a and one in b; capitals are unhealthy.
 function hostsOf(zones: string, over: Partial<PlacedHost> = {}): PlacedHost[] {
-  return [...zones].map((letter, i) => ({
+  return Array.from(zones, (letter, i) => ({
     addressText: `10.0.${letter.charCodeAt(0)}.${i}:80`,
     weight: 1,
     activeRequests: 0,
