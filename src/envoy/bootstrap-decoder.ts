@@ -6,6 +6,7 @@ import type { Bootstrap, Node, Resources } from "./bootstrap.ts";
 import { decodeCluster } from "./cluster/cluster-decoder.ts";
 import { Cursor, type DecodeContext, type Decoder, describe, isObject } from "./decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "./decode/message.ts";
+import { withLocalZone } from "./local-zone.ts";
 import { decodeEntries, remembered } from "./decode/remembered.ts";
 import { list, nonEmpty, struct, text } from "./decode/scalars.ts";
 import { decodeClusterLoadAssignment, decodeLocality, noLocality } from "./cluster/endpoint.ts";
@@ -120,6 +121,11 @@ const decodeAdmin = message("envoy.config.bootstrap.v3.Admin", (m) => {
   return { address: m.required("address", decodeIpSocketAddress) };
 });
 
+const decodeClusterManager = message("envoy.config.bootstrap.v3.ClusterManager", (m) => {
+  m.accept("enable_deferred_cluster_creation");
+  return m.field("local_cluster_name", text, "");
+});
+
 type RuntimeValues = Readonly<Record<string, unknown>>;
 const decodeAdminLayer = emptyMessage("envoy.config.bootstrap.v3.RuntimeLayer.AdminLayer");
 
@@ -184,7 +190,8 @@ function bootstrapDecoder(refusals: Refusals): Decoder<Bootstrap> {
     const admin = m.maybe("admin", "admin", decodeAdmin);
     const resources = m.field("static_resources", decodeStatic, { listeners: [], clusters: [], secrets: [], routes: [], endpoints: [] });
     const listeners = resources.listeners.map((listener) => withConnectionLimit(listener, runtime, m));
-    return { node, ...admin, resources: { ...resources, listeners }, runtime };
+    const clusters = withLocalZone(resources.clusters, m.field("cluster_manager", decodeClusterManager, ""), node.locality, runtime, m);
+    return { node, ...admin, resources: { ...resources, listeners, clusters }, runtime };
   });
 }
 

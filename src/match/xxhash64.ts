@@ -55,8 +55,10 @@ export function xxHash64(text: string, seed: Hash64 = zero): Hash64 {
   return { hi: h.hi >>> 0, lo: h.lo >>> 0 };
 }
 
-/** The value modulo a size up to 2^26, so that no product reaches 2^53. */
+/** The value modulo a size of up to 32 bits. */
 export function remainder({ hi, lo }: Hash64, size: number): number {
+  // Up to 2^26 no product reaches 2^53.
+  if (size > 0x400_0000) return Number(((BigInt(hi) << 32n) | BigInt(lo)) % BigInt(size));
   return ((hi % size) * (0x100000000 % size) + lo) % size;
 }
 

@@ -133,7 +133,11 @@ export class ClusterManager implements ClusterLookup {
     const identity = before !== undefined && old?.altStatName === model.altStatName ? before.identity : this.#identify(model);
     const profile =
       before !== undefined && sameReach && identity === before.identity ? before.profile : this.#createProfile(model, identity);
-    const cluster = new ManagedCluster(model, identity, profile, this.#deps);
+    const cluster = new ManagedCluster(model, identity, profile, {
+      ...this.#deps,
+      hostsOf: (name) => this.#entries.get(name)?.cluster.hosts(),
+      onLocalHosts: (local) => this.#localHostsChanged(local),
+    });
     const adopts = before !== undefined && profile === before.profile && model.type !== "ORIGINAL_DST";
     if (adopts) cluster.adopt(before.cluster.hosts());
     if (before !== undefined) this.#end(before, adopts);
@@ -144,6 +148,10 @@ export class ClusterManager implements ClusterLookup {
       this.#listening.set(model.edsServiceName, listeners.add(model.name));
     }
     discovery?.start();
+  }
+
+  #localHostsChanged(local: ManagedCluster): void {
+    for (const { cluster } of this.#entries.values()) if (cluster !== local) cluster.onLocalHostsChanged();
   }
 
   #discover(cluster: ManagedCluster, before: DnsDiscovery | undefined): DnsDiscovery | undefined {

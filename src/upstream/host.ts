@@ -65,9 +65,9 @@ export class UpstreamHost implements Host, PlacedHost, Watched, DialTarget {
   lastFailure: string | undefined = undefined;
   pools: Map<string, HttpPoolHandle> | undefined = undefined;
   outlier: HostMonitor | undefined = undefined;
-  /** Set while its cluster has health checks. */
   /** When it was made, or passed its health checks again. */
   inUseSinceMs: number | undefined = undefined;
+  /** Set while its cluster has health checks. */
   activeHealth: ActiveHealth | undefined = undefined;
   /** Left the assignment, and stays as long as it passes its health checks. */
   pendingRemoval = false;
@@ -77,6 +77,7 @@ export class UpstreamHost implements Host, PlacedHost, Watched, DialTarget {
   #addressText: string;
   #placement: Placement;
   #removed = false;
+  #failing = false;
 
   constructor(endpoint: ResolvedEndpoint, transport: HostTransport, dialer: Dialer) {
     this.#dialer = dialer;
@@ -171,6 +172,20 @@ export class UpstreamHost implements Host, PlacedHost, Watched, DialTarget {
     this.activeHealth = undefined;
     this.onPassiveFailure = undefined;
     for (const pool of this.pools?.values() ?? []) pool.drain();
+  }
+
+  /**
+   * Its health may have changed. Connections of a host that starts to fail carry no further requests: when it is the path to it
+   * that is broken, new connections may take another.
+   */
+  onHealthChange(): void {
+    const failing = this.ejected || this.activeHealth?.failed === true;
+    if (failing && !this.#failing) {
+      const pools = [...(this.pools?.values() ?? [])];
+      this.pools = undefined;
+      for (const pool of pools) pool.drain();
+    }
+    this.#failing = failing;
   }
 
   onResult(result: HostResult | number): void {

@@ -4,19 +4,17 @@ import { isDeepStrictEqual } from "node:util";
 import type { Clock, Timer } from "../clock.ts";
 import type { Metadata } from "../envoy/address.ts";
 import type { Cluster } from "../envoy/cluster/cluster.ts";
-import type { LbSubset } from "../envoy/cluster/lb-subset.ts";
 import type { HealthStatus } from "../envoy/cluster/endpoint.ts";
 import type { HealthCheck } from "../envoy/cluster/health-check.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import type { Gauge, StatsScope } from "../telemetry/stats.ts";
+import { Balancing } from "./balancing.ts";
 import type { ClusterStats, Host, LbContext, UpstreamCluster } from "./cluster.ts";
 import { OriginalDstHosts } from "./discovery/original-dst.ts";
 import { HealthChecker } from "./health/checker.ts";
 import { UpstreamHost } from "./host.ts";
 import type { Dialer, ResolvedEndpoint } from "./host.ts";
-import { createBalancer } from "./lb/balancer.ts";
-import type { Balancer } from "./lb/balancer.ts";
-import { subsetHosts } from "./lb/subsets.ts";
+import type { PlacedHost } from "./lb/balancer.ts";
 import { slowStartLeftMs } from "./lb/slow-start.ts";
 import { OutlierDetector } from "./outlier/detector.ts";
 import type { HostTransport } from "./transport-sockets.ts";
@@ -43,6 +41,10 @@ export interface ManagedClusterDeps {
   /** Numbers in [0, 1). */
   readonly random: () => number;
   readonly logger: Logger;
+  /** The hosts of another cluster; undefined when there is none of that name. */
+  readonly hostsOf?: (cluster: string) => readonly PlacedHost[] | undefined;
+  /** The hosts of the local cluster, or their health, changed. */
+  readonly onLocalHosts?: (cluster: ManagedCluster) => void;
 }
 
 const servingStates: readonly HealthStatus[] = ["UNKNOWN", "HEALTHY", "DEGRADED"];
@@ -66,8 +68,8 @@ export class ManagedCluster implements UpstreamCluster {
   readonly #outliers: OutlierDetector | undefined;
   readonly #checker: HealthChecker | undefined;
   #onDemand: OriginalDstHosts | undefined;
-  #balancer: Balancer<Host> | undefined;
-  #subsets = new WeakMap<object, Balancer<Host> | "empty">();
+  readonly #balancing: Balancing;
+  readonly #onLocalHosts: (() => void) | undefined;
   #byAddress: ReadonlyMap<string, UpstreamHost> | undefined;
   #overprovisioningFactor = 140;
   #dropShare = 0;
@@ -87,6 +89,14 @@ export class ManagedCluster implements UpstreamCluster {
     this.#healthy = identity.scope.gauge("membership_healthy");
     this.#degraded = identity.scope.gauge("membership_degraded");
     this.#excluded = model.healthCheck === undefined ? undefined : identity.scope.gauge("membership_excluded");
+    const { cluster: local } = model.localZone ?? {};
+    this.#onLocalHosts = local === model.name ? () => deps.onLocalHosts?.(this) : undefined;
+    this.#balancing = new Balancing(model, {
+      random,
+      nowMs: () => clock.nowMs(),
+      scope: identity.scope,
+      localHosts: () => (local === undefined ? undefined : deps.hostsOf?.(local)),
+    });
     this.#outliers =
       model.outlierDetection === undefined
         ? undefined
@@ -113,11 +123,12 @@ export class ManagedCluster implements UpstreamCluster {
       const asked = this.#named(overrideHost.address);
       if (asked !== undefined || overrideHost.strict) return asked;
     }
-    const balancer =
-      this.model.lbSubset === undefined
-        ? (this.#balancer ??= this.#build(this.#hosts))
-        : this.#subset(this.model.lbSubset, context.metadataMatch);
-    return balancer?.pick(context);
+    return this.#balancing.pick(context);
+  }
+
+  /** The hosts of the local cluster, or their health, changed. */
+  onLocalHostsChanged(): void {
+    this.#balancing.reset(this.#hosts, this.#overprovisioningFactor);
   }
 
   /** Takes the hosts of the version before over, when they are reached the same way. */
@@ -248,13 +259,14 @@ export class ManagedCluster implements UpstreamCluster {
   /** Hosts or their health changed. */
   #rebalance(): void {
     const hosts = this.#hosts;
-    // Built by the first pick: most clusters of a sidecar never see one, and none needs one per update.
-    this.#balancer = undefined;
-    this.#subsets = new WeakMap();
+    for (const host of hosts) host.onHealthChange();
+    this.#balancing.reset(hosts, this.#overprovisioningFactor);
+    this.#awaitSlowStart();
     this.#byAddress = undefined;
     this.#healthy.set(hosts.filter((host) => host.health === "healthy").length);
     this.#degraded.set(hosts.filter((host) => host.health === "degraded").length);
     this.#excluded?.set(hosts.filter((host) => host.excluded).length);
+    this.#onLocalHosts?.();
   }
 
   // As in Envoy whoever has the address and an allowed state, whatever its priority or subset.
@@ -262,20 +274,6 @@ export class ManagedCluster implements UpstreamCluster {
     this.#byAddress ??= new Map(this.#hosts.map((host) => [host.addressText, host]));
     const host = this.#byAddress.get(address);
     return host !== undefined && (this.model.overrideHostStatus ?? servingStates).includes(host.status) ? host : undefined;
-  }
-
-  #build(hosts: readonly UpstreamHost[]): Balancer<Host> {
-    const { lbPolicy, localityWeightedLb, healthyPanicThreshold } = this.model;
-    this.#awaitSlowStart();
-    const options = {
-      policy: lbPolicy,
-      localityWeighted: localityWeightedLb,
-      overprovisioningFactor: this.#overprovisioningFactor,
-      panicThreshold: healthyPanicThreshold,
-      failInPanic: this.model.failTrafficOnPanic === true,
-      nowMs: () => this.#clock.nowMs(),
-    };
-    return createBalancer(hosts, options, this.#random);
   }
 
   // While hosts are in slow start their weights change; afterwards the cheaper pickers do.
@@ -288,16 +286,5 @@ export class ManagedCluster implements UpstreamCluster {
       this.#slowStart = undefined;
       this.#rebalance();
     });
-  }
-
-  // Routes hold their metadata match as one object, so its identity is key enough; new hosts start a new map.
-  #subset(config: LbSubset, match: Readonly<Record<string, unknown>>): Balancer<Host> | undefined {
-    let subset = this.#subsets.get(match);
-    if (subset === undefined) {
-      const hosts = subsetHosts(config, this.#hosts, match);
-      subset = hosts.length === 0 ? "empty" : this.#build(hosts);
-      this.#subsets.set(match, subset);
-    }
-    return subset === "empty" ? undefined : subset;
   }
 }

@@ -15,6 +15,7 @@ import { decodeOutlierDetection } from "./outlier-detection.ts";
 import { decodeNetworkFilter } from "../listener/filter-config.ts";
 import { decodePercent } from "../percent.ts";
 import { decodeUpstreamTransportSocket } from "../tls/tls-decoder.ts";
+import { decodeOldZoneAware, type ZoneAware } from "./zone-aware.ts";
 
 const discoveryType = enumeration({ STATIC: 0, STRICT_DNS: 1, LOGICAL_DNS: 2, EDS: 3, ORIGINAL_DST: 4 });
 const dnsFamily = enumeration({ AUTO: 0, V4_ONLY: 1, V6_ONLY: 2, V4_PREFERRED: 3, ALL: 4 });
@@ -126,19 +127,31 @@ const decodeOriginalDst = message("envoy.config.cluster.v3.Cluster.OriginalDstLb
   };
 });
 
-// Hosts are never chosen by zone, which is what Envoy does, too, for a proxy without a local cluster.
-const decodeZoneAware = message("envoy.config.cluster.v3.Cluster.CommonLbConfig.ZoneAwareLbConfig", (m) =>
-  m.field("fail_traffic_on_panic", bool, false),
-);
-
 const decodeStatusSet = message("envoy.config.core.v3.HealthStatusSet", (m) => m.field("statuses", list(healthStatus), []));
 
-const decodeCommonLb = message("envoy.config.cluster.v3.Cluster.CommonLbConfig", (m) => {
+interface CommonLb {
+  readonly healthyPanicThreshold: number;
+  readonly localityWeightedLb: boolean;
+  readonly zoneAware?: ZoneAware;
+  readonly overrideHostStatus: Cluster["overrideHostStatus"];
+  readonly hashing: ReturnType<typeof decodeConsistentHashing>;
+  readonly ignoreNewHosts: boolean;
+}
+
+function localitiesOf(m: Fields): Pick<CommonLb, "localityWeightedLb" | "zoneAware"> {
+  return (
+    m.oneof<Pick<CommonLb, "localityWeightedLb" | "zoneAware">>({
+      zone_aware_lb_config: (json, at) => ({ localityWeightedLb: false, zoneAware: decodeOldZoneAware(json, at) }),
+      locality_weighted_lb_config: (json, at) => ({ localityWeightedLb: presence(json, at) }),
+    }) ?? { localityWeightedLb: false }
+  );
+}
+
+const decodeCommonLb = message("envoy.config.cluster.v3.Cluster.CommonLbConfig", (m): CommonLb => {
   m.accept("update_merge_window");
   return {
     healthyPanicThreshold: m.field("healthy_panic_threshold", decodePercent, 50),
-    localityWeightedLb: m.field("locality_weighted_lb_config", presence, false),
-    failTrafficOnPanic: m.field("zone_aware_lb_config", decodeZoneAware, false),
+    ...localitiesOf(m),
     overrideHostStatus: m.field("override_host_status", decodeStatusSet, undefined),
     hashing: m.field("consistent_hashing_lb_config", decodeConsistentHashing, {}),
     ignoreNewHosts: m.field("ignore_new_hosts_until_first_hc", bool, false),
@@ -194,14 +207,17 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
   m.refuse("custom upstreams", "upstream_config");
   m.field("filters", upstreamFilters, undefined);
   const balancing = decodeClusterLb(m);
-  const commonLb = m.field("common_lb_config", decodeCommonLb, {
+  const commonLb = m.field<CommonLb, CommonLb>("common_lb_config", decodeCommonLb, {
     healthyPanicThreshold: 50,
     localityWeightedLb: false,
     hashing: {},
     overrideHostStatus: undefined,
     ignoreNewHosts: false,
-    failTrafficOnPanic: false,
   });
+  if (balancing.policyExtension === true && (commonLb.localityWeightedLb || commonLb.zoneAware || commonLb.hashing.hashing))
+    m.at.error("load_balancing_policy has its own settings for localities and hashing", "common_lb_config");
+  const zoneAware = balancing.zoneAware ?? commonLb.zoneAware;
+  const { lbSubset } = balancing;
   const cluster: Cluster = {
     name,
     altStatName: m.field("alt_stat_name", text, ""),
@@ -214,10 +230,10 @@ export const decodeCluster: Decoder<Cluster> = message("envoy.config.cluster.v3.
     localityWeightedLb: balancing.localityWeightedLb || commonLb.localityWeightedLb,
     circuitBreakers: m.field("circuit_breakers", decodeCircuitBreakers, { default: defaultThresholds, high: defaultThresholds }),
     ...m.maybe("outlierDetection", "outlier_detection", decodeOutlierDetection),
-    ...m.maybe("lbSubset", "lb_subset_config", decodeLbSubset),
+    ...(lbSubset ? { lbSubset } : m.maybe("lbSubset", "lb_subset_config", decodeLbSubset)),
     ...healthChecks(m),
     ...(commonLb.overrideHostStatus === undefined ? {} : { overrideHostStatus: commonLb.overrideHostStatus }),
-    ...(commonLb.failTrafficOnPanic ? { failTrafficOnPanic: true } : {}),
+    ...(zoneAware && { zoneAware }),
     ...(commonLb.ignoreNewHosts ? { ignoreNewHostsUntilFirstCheck: true } : {}),
     http: decodeClusterHttp(m),
     transportSocket: m.field("transport_socket", decodeUpstreamTransportSocket, { kind: "raw_buffer" } as const),
@@ -248,6 +264,8 @@ function checkCluster(cluster: Cluster, m: Fields): void {
   const { at } = m;
   const provided = cluster.lbPolicy.kind === "CLUSTER_PROVIDED";
   if (cluster.type === "ORIGINAL_DST" && !provided) at.error("an ORIGINAL_DST cluster needs lb_policy CLUSTER_PROVIDED", "lb_policy");
+  if (cluster.lbSubset?.localityWeightAware === true && !cluster.localityWeightedLb)
+    at.error("locality_weight_aware needs locality_weighted_lb_config", "lb_subset_config");
   if (cluster.type !== "ORIGINAL_DST" && provided) at.error(`a ${cluster.type} cluster has no load balancer of its own`, "lb_policy");
   if (cluster.loadAssignment === undefined) return;
   if (cluster.type === "EDS" || cluster.type === "ORIGINAL_DST") {

@@ -3,15 +3,20 @@ import type { HashingSettings, LbPolicy, SlowStart } from "./cluster.ts";
 import { anyOf, typedExtension, unsupportedType } from "../decode/any.ts";
 import { type Decoder, describe } from "../decode/cursor.ts";
 import { emptyMessage, type Fields, message } from "../decode/message.ts";
+import { type LbSubset, subsetFields } from "./lb-subset.ts";
 import { decodePercent } from "../percent.ts";
 import { bool, double, duration, enumeration, integer, int64 } from "../decode/scalars.ts";
+import { decodeZoneAware, type ZoneAware } from "./zone-aware.ts";
 
 type LeastRequest = Extract<LbPolicy, { readonly kind: "LEAST_REQUEST" }>;
 
-/** A policy, and whether localities are weighted. */
+/** A policy, and what localities count for. */
 export interface LoadBalancing {
   readonly lbPolicy: LbPolicy;
   readonly localityWeightedLb: boolean;
+  readonly zoneAware?: ZoneAware;
+  /** A subset policy around the policy. */
+  readonly lbSubset?: LbSubset;
 }
 
 // Envoy's defaults and bounds (ring_hash.v3, maglev.v3): rings of 1024 to 8 Mi entries, tables of 65537.
@@ -94,14 +99,21 @@ const oldPolicy = enumeration({
   LOAD_BALANCING_POLICY_CONFIG: 7,
 });
 
-const decodeLocality = message("envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig", (m) => {
-  const weighted = m.has("locality_weighted_lb_config");
-  return weighted;
-});
+type Localities = Pick<LoadBalancing, "localityWeightedLb" | "zoneAware">;
+const plainLocalities: Localities = { localityWeightedLb: false };
+
+const decodeLocality = message(
+  "envoy.extensions.load_balancing_policies.common.v3.LocalityLbConfig",
+  (m): Localities =>
+    m.oneof<Localities>({
+      zone_aware_lb_config: (json, at) => ({ localityWeightedLb: false, zoneAware: decodeZoneAware(json, at) }),
+      locality_weighted_lb_config: () => ({ localityWeightedLb: true }),
+    }) ?? plainLocalities,
+);
 
 const withLocality = (m: Fields, lbPolicy: LbPolicy): LoadBalancing => ({
   lbPolicy,
-  localityWeightedLb: m.field("locality_lb_config", decodeLocality, false),
+  ...m.field("locality_lb_config", decodeLocality, plainLocalities),
 });
 
 const balanceFactor = integer(100, 0xffff_ffff);
@@ -150,6 +162,13 @@ const policies: Readonly<Record<string, Decoder<LoadBalancing>>> = {
     hashed(m, maglev(m), {}),
   ),
   "envoy.extensions.load_balancing_policies.wrr_locality.v3.WrrLocality": decodeWrrLocality,
+  "envoy.extensions.load_balancing_policies.subset.v3.Subset": message(
+    "envoy.extensions.load_balancing_policies.subset.v3.Subset",
+    (m) => ({
+      ...m.required("subset_lb_policy", decodeLoadBalancingPolicy),
+      lbSubset: { ...subsetFields(m), ...(m.field("allow_redundant_keys", bool, false) ? { allowRedundantKeys: true } : {}) },
+    }),
+  ),
   "envoy.extensions.load_balancing_policies.cluster_provided.v3.ClusterProvided": (json, at) => {
     decodeClusterProvided(json, at);
     return { lbPolicy: { kind: "CLUSTER_PROVIDED" }, localityWeightedLb: false };
@@ -182,8 +201,8 @@ export const decodeLoadBalancingPolicy: Decoder<LoadBalancing> = message("envoy.
   return found ?? { lbPolicy: roundRobin, localityWeightedLb: false };
 });
 
-/** The load balancing of a cluster.v3.Cluster. */
-export function decodeClusterLb(m: Fields): LoadBalancing {
+/** The load balancing of a cluster.v3.Cluster; `policyExtension` tells that it is of load_balancing_policy. */
+export function decodeClusterLb(m: Fields): LoadBalancing & { readonly policyExtension?: true } {
   const policy = m.field("lb_policy", oldPolicy, "ROUND_ROBIN");
   const ring = m.field("ring_hash_lb_config", decodeOldRingHash, {
     kind: "RING_HASH",
@@ -194,7 +213,11 @@ export function decodeClusterLb(m: Fields): LoadBalancing {
   const least = m.field("least_request_lb_config", decodeOldLeastRequest, { kind: "LEAST_REQUEST", choiceCount: 2 } as const);
   const inTurn = m.field("round_robin_lb_config", decodeOldRoundRobin, roundRobin);
   const extension = m.field("load_balancing_policy", decodeLoadBalancingPolicy, undefined);
-  if (extension) return extension;
+  if (extension) {
+    // As Envoy has it: the settings of the old policies have their place within the new ones.
+    if (m.has("lb_subset_config")) m.at.error("load_balancing_policy has a policy for subsets", "lb_subset_config");
+    return { ...extension, policyExtension: true };
+  }
   if (policy === "LOAD_BALANCING_POLICY_CONFIG")
     m.at.error("load_balancing_policy is required with lb_policy LOAD_BALANCING_POLICY_CONFIG", "lb_policy");
   return { lbPolicy: old(), localityWeightedLb: false };

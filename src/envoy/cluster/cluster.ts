@@ -6,6 +6,7 @@ import type { HealthCheck } from "./health-check.ts";
 import type { LbSubset } from "./lb-subset.ts";
 import type { OutlierDetection } from "./outlier-detection.ts";
 import type { UpstreamTransportSocket } from "../tls/tls.ts";
+import type { LocalZone, ZoneAware } from "./zone-aware.ts";
 
 /** How a cluster finds its hosts. */
 export type DiscoveryType = "STATIC" | "STRICT_DNS" | "LOGICAL_DNS" | "EDS" | "ORIGINAL_DST";
@@ -127,8 +128,10 @@ export interface Cluster {
   readonly lbSubset?: LbSubset;
   /** Percent, default 50. */
   readonly healthyPanicThreshold: number;
-  /** zone_aware_lb_config.fail_traffic_on_panic: too few healthy hosts means none, in place of all. */
-  readonly failTrafficOnPanic?: boolean;
+  /** zone_aware_lb_config, in either form; absent = Envoy's defaults, which count where there is a local cluster. */
+  readonly zoneAware?: ZoneAware;
+  /** Set by the bootstrap, where it names a local cluster. */
+  readonly localZone?: LocalZone;
   /** common_lb_config.override_host_status: states in which a host keeps its sessions; absent = UNKNOWN, HEALTHY, DEGRADED. */
   readonly overrideHostStatus?: readonly HealthStatus[];
   /** common_lb_config.locality_weighted_lb_config is present. */

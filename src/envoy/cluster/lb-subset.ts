@@ -1,6 +1,6 @@
 // Envoy Cluster.LbSubsetConfig with its decoder: which hosts a route's metadata match chooses among, and who serves when there are none.
 import type { Decoder } from "../decode/cursor.ts";
-import { message } from "../decode/message.ts";
+import { type Fields, message } from "../decode/message.ts";
 import { bool, enumeration, list, struct, text } from "../decode/scalars.ts";
 
 /** Who serves when no host is in the subset. */
@@ -25,30 +25,57 @@ export interface LbSubset {
   readonly listAsAny: boolean;
   /** Where no host is found by any rule, any host. */
   readonly panicModeAny: boolean;
+  /** metadata_fallback_policy FALLBACK_LIST: `fallback_list` of a match has keys to add to it, one choice after the other. */
+  readonly fallbackList?: true;
+  /** A match may have more keys than the selector that it is looked up by. */
+  readonly allowRedundantKeys?: true;
+  /** locality_weight_aware: localities keep their weights within a subset; without it they count by that alone. */
+  readonly localityWeightAware?: true;
+  /** scale_locality_weight: in proportion to the hosts that they have in the subset. */
+  readonly scaleLocalityWeight?: true;
 }
 
 const fallback = enumeration({ NO_FALLBACK: 0, ANY_ENDPOINT: 1, DEFAULT_SUBSET: 2 });
+const metadataFallback = enumeration({ METADATA_NO_FALLBACK: 0, FALLBACK_LIST: 1 });
 const selectorFallback = enumeration({ NOT_DEFINED: 0, NO_FALLBACK: 1, ANY_ENDPOINT: 2, DEFAULT_SUBSET: 3, KEYS_SUBSET: 4 });
 
-const decodeSelector = message("envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector", (m): SubsetSelector => {
-  const keys = new Set(m.field("keys", list(text), []));
-  const policy = m.field("fallback_policy", selectorFallback, "NOT_DEFINED");
-  const fallbackKeys = m.field("fallback_keys_subset", list(text), []);
-  if (policy === "KEYS_SUBSET") {
-    if (fallbackKeys.length === 0) m.at.error("required with fallback_policy KEYS_SUBSET", "fallback_keys_subset");
-    else if (fallbackKeys.length >= keys.size || !fallbackKeys.every((key) => keys.has(key)))
-      m.at.error("must be some, not all, of the keys", "fallback_keys_subset");
-  } else if (fallbackKeys.length > 0) m.at.error("given without fallback_policy KEYS_SUBSET", "fallback_keys_subset");
-  const singleHost = m.field("single_host_per_subset", bool, false);
-  if (singleHost && keys.size !== 1) m.at.error("needs exactly one key", "single_host_per_subset");
-  return { keys, fallback: policy, fallbackKeys, singleHost };
-});
+function decodeSelectorOf(type: string): Decoder<SubsetSelector> {
+  return message(type, (m) => {
+    const keys = new Set(m.field("keys", list(text), []));
+    const policy = m.field("fallback_policy", selectorFallback, "NOT_DEFINED");
+    const fallbackKeys = m.field("fallback_keys_subset", list(text), []);
+    if (policy === "KEYS_SUBSET") {
+      if (fallbackKeys.length === 0) m.at.error("required with fallback_policy KEYS_SUBSET", "fallback_keys_subset");
+      else if (fallbackKeys.length >= keys.size || !fallbackKeys.every((key) => keys.has(key)))
+        m.at.error("must be some, not all, of the keys", "fallback_keys_subset");
+    } else if (fallbackKeys.length > 0) m.at.error("given without fallback_policy KEYS_SUBSET", "fallback_keys_subset");
+    const singleHost = m.field("single_host_per_subset", bool, false);
+    if (singleHost && keys.size !== 1) m.at.error("needs exactly one key", "single_host_per_subset");
+    return { keys, fallback: policy, fallbackKeys, singleHost };
+  });
+}
+
+const decodeOldSelector = decodeSelectorOf("envoy.config.cluster.v3.Cluster.LbSubsetConfig.LbSubsetSelector");
+const decodeNewSelector = decodeSelectorOf("envoy.extensions.load_balancing_policies.subset.v3.Subset.LbSubsetSelector");
+
+/** The fields that the old and the new message have in common. */
+function fieldsOf(m: Fields, decodeSelector: Decoder<SubsetSelector>): LbSubset {
+  return {
+    fallback: m.field("fallback_policy", fallback, "NO_FALLBACK"),
+    defaultSubset: m.field("default_subset", struct, {}),
+    selectors: m.field("subset_selectors", list(decodeSelector), []),
+    listAsAny: m.field("list_as_any", bool, false),
+    panicModeAny: m.field("panic_mode_any", bool, false),
+    ...(m.field("metadata_fallback_policy", metadataFallback, "METADATA_NO_FALLBACK") === "FALLBACK_LIST" ? { fallbackList: true } : {}),
+    ...(m.field("locality_weight_aware", bool, false) ? { localityWeightAware: true } : {}),
+    ...(m.field("scale_locality_weight", bool, false) ? { scaleLocalityWeight: true } : {}),
+  };
+}
+
+/** Of load_balancing_policies.subset.v3.Subset, but for what it has alone. */
+export const subsetFields = (m: Fields): LbSubset => fieldsOf(m, decodeNewSelector);
 
 /** Cluster.LbSubsetConfig. */
-export const decodeLbSubset: Decoder<LbSubset> = message("envoy.config.cluster.v3.Cluster.LbSubsetConfig", (m) => ({
-  fallback: m.field("fallback_policy", fallback, "NO_FALLBACK"),
-  defaultSubset: m.field("default_subset", struct, {}),
-  selectors: m.field("subset_selectors", list(decodeSelector), []),
-  listAsAny: m.field("list_as_any", bool, false),
-  panicModeAny: m.field("panic_mode_any", bool, false),
-}));
+export const decodeLbSubset: Decoder<LbSubset> = message("envoy.config.cluster.v3.Cluster.LbSubsetConfig", (m) =>
+  fieldsOf(m, decodeOldSelector),
+);

@@ -9,7 +9,16 @@ import { decodePerFilterConfig } from "../listener/filter-config.ts";
 import { decodeHeaderMutations } from "./header-mutations.ts";
 import { decodeInternalRedirectPolicy } from "./internal-redirect.ts";
 import { decodeTemplateRewrite } from "./template-rewrite.ts";
-import type { BodyFormat, DirectResponseAction, ForwardAction, HostRewrite, RedirectAction, WeightedCluster } from "./route.ts";
+import type {
+  BodyFormat,
+  DirectResponseAction,
+  ForwardAction,
+  HashPolicy,
+  HostRewrite,
+  RedirectAction,
+  WeightedCluster,
+  WeightedTarget,
+} from "./route.ts";
 import { decodeHashPolicies, decodeMirrorPolicy, decodeRetryPolicy, decodeUpgrades } from "./route-policy.ts";
 import { decodeRegexSubstitution } from "../string-matcher.ts";
 
@@ -31,7 +40,7 @@ const decodeClusterWeight: Decoder<WeightedCluster> = message("envoy.config.rout
   };
 });
 
-const decodeWeightedClusters = message("envoy.config.route.v3.WeightedCluster", (m): Target => {
+const decodeWeightedClusters = message("envoy.config.route.v3.WeightedCluster", (m): WeightedTarget & { readonly hashed: boolean } => {
   m.accept("runtime_key_prefix");
   const clusters = m.required("clusters", list(decodeClusterWeight, { min: 1 }));
   const sum = clusters.reduce((total, cluster) => total + cluster.weight, 0);
@@ -39,8 +48,25 @@ const decodeWeightedClusters = message("envoy.config.route.v3.WeightedCluster", 
   if (totalWeight !== sum) m.at.error(`the weights sum up to ${sum}, not to ${totalWeight}`, "total_weight");
   if (sum === 0 && m.has("clusters")) m.at.error("the weights sum up to 0", "clusters");
   if (sum > 0xffff_ffff) m.at.error("the weights sum up to more than 4294967295", "clusters");
-  return { kind: "weighted", clusters, totalWeight, ...m.maybe("randomHeader", "header_name", headerName) };
+  const chosenBy = m.oneof<{ readonly randomHeader?: string; readonly hashed?: boolean }>({
+    header_name: (json, at) => ({ randomHeader: headerName(json, at) }),
+    use_hash_policy: (json, at) => ({ hashed: bool(json, at) }),
+  });
+  return { kind: "weighted", clusters, totalWeight, hashed: false, ...chosenBy };
 });
+
+// The hash policies belong to the route. Envoy adds no cookie for the choice of a cluster.
+function withHash(target: Target & { readonly hashed?: boolean }, policies: readonly HashPolicy[]): Target {
+  if (target.kind !== "weighted" || target.hashed === undefined) return target;
+  const { hashed, ...plain } = target;
+  if (!hashed) return plain;
+  const hashPolicy = policies.map((policy) => {
+    if (policy.kind !== "cookie") return policy;
+    const { ttlMs: _unused, ...sentOnly } = policy;
+    return sentOnly;
+  });
+  return { ...plain, hashPolicy };
+}
 
 const notFoundCode = enumeration({ SERVICE_UNAVAILABLE: 0, NOT_FOUND: 1, INTERNAL_SERVER_ERROR: 2 });
 const notFoundStatus = { SERVICE_UNAVAILABLE: 503, NOT_FOUND: 404, INTERNAL_SERVER_ERROR: 500 };
@@ -80,16 +106,18 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
     ];
     if (rewrites.filter((rewrite) => rewrite !== undefined && rewrite !== "").length > 1)
       m.at.error("give one of prefix_rewrite, regex_rewrite, path_rewrite and path_rewrite_policy");
+    const hashPolicy = m.field("hash_policy", decodeHashPolicies, []);
+    const target = m.requiredOneof<Target & { readonly hashed?: boolean }>(
+      {
+        cluster: (json, at) => ({ kind: "cluster", name: nonEmpty(json, at) }),
+        cluster_header: (json, at) => ({ kind: "clusterHeader", name: headerName(json, at) }),
+        weighted_clusters: decodeWeightedClusters,
+      },
+      { kind: "cluster", name: "" },
+    );
     return {
       kind: "route",
-      target: m.requiredOneof<Target>(
-        {
-          cluster: (json, at) => ({ kind: "cluster", name: nonEmpty(json, at) }),
-          cluster_header: (json, at) => ({ kind: "clusterHeader", name: headerName(json, at) }),
-          weighted_clusters: decodeWeightedClusters,
-        },
-        { kind: "cluster", name: "" },
-      ),
+      target: withHash(target, hashPolicy),
       clusterNotFoundStatus: notFoundStatus[m.field("cluster_not_found_response_code", notFoundCode, "SERVICE_UNAVAILABLE")],
       metadataMatch: m.field("metadata_match", decodeLbMetadata, {}),
       ...prefixRewrite,
@@ -107,7 +135,7 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       ...m.field("max_stream_duration", decodeMaxStreamDuration, {}),
       ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
       mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
-      hashPolicy: m.field("hash_policy", decodeHashPolicies, []),
+      hashPolicy,
       priority: m.field("priority", priority, "DEFAULT"),
       ...m.field("upgrade_configs", decodeUpgrades, { upgrades: {} }),
       includeAttemptCount,

@@ -135,7 +135,8 @@ const decodeHashPolicy: Decoder<HashPolicy | undefined> = message("envoy.config.
     connection_properties: decodeConnectionHash,
     query_parameter: decodeQueryHash,
     filter_state: (_json, at) => {
-      at.warn("is not honoured");
+      // As in Envoy where nobody has left such an object: this policy gives no hash.
+      at.warn("never applies: no filter here leaves filter state that can be hashed");
       return undefined;
     },
   });

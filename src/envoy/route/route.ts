@@ -93,6 +93,8 @@ export interface WeightedTarget {
   readonly totalWeight: number;
   /** The request header whose number takes the place of chance. */
   readonly randomHeader?: string;
+  /** use_hash_policy: the hash of these takes the place of chance; the route's own policies, none of which issues a cookie here. */
+  readonly hashPolicy?: readonly HashPolicy[];
 }
 
 /** Per-filter overrides: decoded filter config, or `disabled`. */

@@ -1,6 +1,7 @@
 // Forward actions compiled: which cluster, which path and host, which hash.
 import type { ForwardAction, MirrorPolicy, RouteMatch, WeightedCluster, WeightedTarget } from "../../envoy/route/route.ts";
 import type { Issue } from "../../error.ts";
+import { remainder } from "../../match/xxhash64.ts";
 import { compileHashPolicies } from "./hash-policy.ts";
 import type { FormatCompiler } from "./header-mutator.ts";
 import { compileLevel } from "./header-mutator.ts";
@@ -57,8 +58,14 @@ function compileRewrite(model: ForwardAction, match: RouteMatch, compileFormat: 
 /** Chooses one of the weighted clusters, by their index. */
 export type ClusterDraw = (request: RouteRequest, random: number) => number;
 
-/** Compiles the choice: by chance, or by the number that a header gives, so that hops can agree. */
-export function compileDraw({ clusters, totalWeight, randomHeader }: WeightedTarget): ClusterDraw {
+/** Compiles the choice: by chance, by the number that a header gives, so that hops can agree, or by the route's hash. */
+export function compileDraw({ clusters, totalWeight, randomHeader, hashPolicy = [] }: WeightedTarget): ClusterDraw {
+  const hash = compileHashPolicies(hashPolicy);
+  if (hash !== undefined)
+    return (request, random) => {
+      const found = request.info === undefined ? undefined : hash(request, request.info).hash;
+      return drawCluster(clusters, totalWeight, found === undefined ? random : (remainder(found, totalWeight) + 0.5) / totalWeight);
+    };
   if (randomHeader === undefined) return (_request, random) => drawCluster(clusters, totalWeight, random);
   const name = randomHeader.toLowerCase();
   return (request, random) => {

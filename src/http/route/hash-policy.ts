@@ -13,7 +13,7 @@ interface PolicyHash {
   readonly setCookie?: string;
 }
 
-type PolicyHasher = (request: RouteRequest, info: StreamInfo) => PolicyHash | undefined;
+type PolicyHasher = (request: RouteRequest, info: Pick<StreamInfo, "remote" | "connection">) => PolicyHash | undefined;
 
 /**
  * Compiles a route's hash policies; undefined when there is none. The result is Envoy's hash, so that it picks the host that

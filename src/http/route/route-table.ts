@@ -18,8 +18,11 @@ export interface RouteRequest {
   /** True when the request came from an internal address, for require_tls EXTERNAL_ONLY. */
   readonly internal: boolean;
   /** What filters have said so far; absent: nothing. */
-  readonly info?: Pick<StreamInfo, "dynamicMetadata">;
+  readonly info?: RequestFacts;
 }
+
+/** What of a request's record routes may ask about. */
+export type RequestFacts = Pick<StreamInfo, "dynamicMetadata" | "remote" | "connection">;
 
 /** Header changes of several levels, merged in Envoy's order and compiled. */
 export interface HeaderMutator {
@@ -52,8 +55,8 @@ export interface CompiledForward {
   readonly hash:
     | ((
         request: RouteRequest,
-        info: StreamInfo,
-        random: () => number,
+        info: Pick<StreamInfo, "remote" | "connection">,
+        random?: () => number,
       ) => { readonly hash: Hash64 | undefined; readonly setCookie?: string })
     | undefined;
 }

@@ -2,12 +2,13 @@
 // balancer belongs to one list of hosts and is replaced whole when the list or a host's health changes.
 import type { LbPolicy } from "../../envoy/cluster/cluster.ts";
 import type { Locality } from "../../envoy/cluster/endpoint.ts";
-import type { Metadata } from "../../envoy/address.ts";
 import { remainder, type Hash64 } from "../../match/xxhash64.ts";
-import { EdfSchedule } from "./edf.ts";
 import type { Candidate, HostPicker, Random } from "./host-picker.ts";
-import { createHostPicker } from "./policy.ts";
+import { createLocalityPicker } from "./locality-weights.ts";
+import { createHostPicker, hashes } from "./policy.ts";
 import { spreadLoad } from "./priority-load.ts";
+import { createZonePicker, planZones, type ZoneContext, type ZonePlan } from "./zone-routing.ts";
+import type { Counter } from "../../telemetry/stats.ts";
 
 /** How a host is judged: degraded hosts get what healthy ones cannot take. */
 export type HostHealth = "healthy" | "degraded" | "unhealthy";
@@ -35,6 +36,12 @@ export interface BalancerOptions {
   readonly failInPanic?: boolean;
   /** For slow start, which goes by when hosts came into use. */
   readonly nowMs?: () => number;
+  /** Where there is a local cluster. */
+  readonly zones?: ZoneContext | undefined;
+  /** What a host's locality weighs, where that is not what the assignment says. */
+  readonly localityWeightOf?: ((host: PlacedHost) => number) | undefined;
+  /** Makes `lb_healthy_panic`, which counts picks in a priority that panics. */
+  readonly panics?: () => Counter;
 }
 
 /** What a pick may look at. */
@@ -51,7 +58,8 @@ export interface Balancer<H> {
 
 /** Builds a balancer over `hosts`. */
 export function createBalancer<H extends PlacedHost>(hosts: readonly H[], options: BalancerOptions, random: Random): Balancer<H> {
-  const byPriority = Array.from({ length: Math.max(0, ...hosts.map((host) => host.priority + 1)) }, (_, priority) =>
+  // Priority 0 is there without hosts, too, and panics.
+  const byPriority = Array.from({ length: Math.max(1, ...hosts.map((host) => host.priority + 1)) }, (_, priority) =>
     hosts.filter((host) => host.priority === priority),
   );
   const load = spreadLoad(
@@ -63,21 +71,29 @@ export function createBalancer<H extends PlacedHost>(hosts: readonly H[], option
     options.overprovisioningFactor,
     options.panicThreshold,
   );
+  const { zones, policy } = options;
+  // Zones count in the first priority alone, as in Envoy.
+  const plan = zones === undefined || hashes(policy) ? undefined : planZones(byPriority[0] ?? [], zones);
   const choices: Choice<H>[] = [];
-  const add = (percent: number, members: readonly H[], health: HostHealth | "any"): void => {
+  const add = (percent: number, p: number, members: readonly H[], whenFit: HostHealth): void => {
     if (percent === 0) return;
+    const panics = load.panic[p] === true ? options.panics?.() : undefined;
+    const health = load.panic[p] === true ? "any" : whenFit;
     const nobody = health === "any" && options.failInPanic === true;
-    choices.push({ percent, picker: nobody ? undefined : createGroupPicker(members, health, options, random) });
+    const picker = nobody ? undefined : createGroupPicker(members, health, options, p === 0 ? plan : undefined, random);
+    choices.push({ percent, picker, panics });
   };
-  byPriority.forEach((members, p) => add(load.healthy[p] ?? 0, members, load.panic[p] === true ? "any" : "healthy"));
-  byPriority.forEach((members, p) => add(load.degraded[p] ?? 0, members, load.panic[p] === true ? "any" : "degraded"));
+  byPriority.forEach((members, p) => add(load.healthy[p] ?? 0, p, members, "healthy"));
+  byPriority.forEach((members, p) => add(load.degraded[p] ?? 0, p, members, "degraded"));
   return new PriorityBalancer(choices, random);
 }
 
 /** A share of the load and who serves it; nobody when the hosts that should are missing. */
 interface Choice<H> {
   readonly percent: number;
-  readonly picker: HostPicker<H> | undefined;
+  readonly picker: HostPicker<H | undefined> | undefined;
+  /** Set where health is ignored. */
+  readonly panics: Counter | undefined;
 }
 
 class PriorityBalancer<H> implements Balancer<H> {
@@ -93,22 +109,24 @@ class PriorityBalancer<H> implements Balancer<H> {
     const { avoid } = request;
     const attempts = avoid === undefined || avoid.size === 0 ? 0 : request.avoidAttempts;
     for (let attempt = 0; ; attempt++) {
-      const host = this.#choose(request.hash)?.pick(request.hash, attempt);
+      const choice = this.#choose(request.hash);
+      choice?.panics?.inc();
+      const host = choice?.picker?.pick(request.hash, attempt);
       // host_selection_retry_max_attempts used up: the last one found is better than none (Envoy).
       if (host === undefined || attempt >= attempts || !avoid?.has(host)) return host;
     }
   }
 
-  #choose(hash: Hash64 | undefined): HostPicker<H> | undefined {
+  #choose(hash: Hash64 | undefined): Choice<H> | undefined {
     const choices = this.#choices;
-    if (choices.length < 2) return choices[0]?.picker;
+    if (choices.length < 2) return choices[0];
     // The same hash has to end in the same priority, or it could not end on the same host.
     let drawn = hash === undefined ? Math.floor(this.#random() * 100) : remainder(hash, 100);
     for (const choice of choices) {
-      if (drawn < choice.percent) return choice.picker;
+      if (drawn < choice.percent) return choice;
       drawn -= choice.percent;
     }
-    return choices[choices.length - 1]?.picker;
+    return choices[choices.length - 1];
   }
 }
 
@@ -116,82 +134,22 @@ function createGroupPicker<H extends PlacedHost>(
   members: readonly H[],
   health: HostHealth | "any",
   options: BalancerOptions,
+  plan: ZonePlan<H> | undefined,
   random: Random,
-): HostPicker<H> | undefined {
+): HostPicker<H | undefined> | undefined {
   const usable = health === "any" ? members : members.filter((host) => host.health === health);
   if (usable.length === 0) return undefined;
-  const hashed = options.policy.kind === "RING_HASH" || options.policy.kind === "MAGLEV";
-  if (!options.localityWeighted || health === "any") return createHostPicker(options.policy, usable, random, options.nowMs);
-  const localities = groupByLocality(members)
-    .map((all) => {
-      const available = all.filter((host) => host.health === health);
-      const share = Math.min(1, ((options.overprovisioningFactor / 100) * available.length) / all.length);
-      return { hosts: available, weight: (all[0]?.localityWeight ?? 0) * share };
-    })
-    .filter((locality) => locality.weight > 0 && locality.hosts.length > 0);
-  if (localities.length === 0) return undefined;
-  if (hashed) return new Shadowed(createHostPicker(options.policy, localities.flatMap(shadowsOf), random));
-  if (localities.length === 1) return createHostPicker(options.policy, localities[0]?.hosts ?? [], random, options.nowMs);
-  return new LocalityPicker(
-    localities.map((locality) => createHostPicker(options.policy, locality.hosts, random, options.nowMs)),
-    new EdfSchedule(localities.length, (i) => localities[i]?.weight ?? 1, random),
-  );
-}
-
-/** A host with its locality's weight worked into its own: hashing policies know one weight only. */
-class Shadow<H extends PlacedHost> implements Candidate {
-  readonly host: H;
-  readonly weight: number;
-
-  constructor(host: H, weight: number) {
-    this.host = host;
-    this.weight = weight;
+  const { policy, nowMs, zones } = options;
+  const pickerOf = (hosts: readonly H[]): HostPicker<H> => createHostPicker(policy, hosts, random, nowMs);
+  if (health === "any") return pickerOf(usable);
+  if (options.localityWeighted) {
+    const weighted = createLocalityPicker(members, health, options, random);
+    if (weighted !== undefined || hashes(policy)) return weighted;
   }
-  get addressText(): string {
-    return this.host.addressText;
-  }
-  get hostname(): string {
-    return this.host.hostname ?? "";
-  }
-  get metadata(): Metadata {
-    return this.host.metadata ?? {};
-  }
-  get activeRequests(): number {
-    return this.host.activeRequests;
-  }
-}
-
-function shadowsOf<H extends PlacedHost>(locality: { readonly hosts: readonly H[]; readonly weight: number }): readonly Shadow<H>[] {
-  const sum = locality.hosts.reduce((total, host) => total + host.weight, 0);
-  return locality.hosts.map((host) => new Shadow(host, (locality.weight * host.weight) / sum));
-}
-
-class Shadowed<H extends PlacedHost> implements HostPicker<H> {
-  readonly #inner: HostPicker<Shadow<H>>;
-
-  constructor(inner: HostPicker<Shadow<H>>) {
-    this.#inner = inner;
-  }
-
-  pick(hash: Hash64 | undefined, attempt: number): H {
-    return this.#inner.pick(hash, attempt).host;
-  }
-}
-
-function groupByLocality<H extends PlacedHost>(hosts: readonly H[]): readonly (readonly H[])[] {
-  return [...Map.groupBy(hosts, ({ locality }) => `${locality.region}/${locality.zone}/${locality.subZone}`).values()];
-}
-
-class LocalityPicker<H> implements HostPicker<H> {
-  readonly #pickers: readonly HostPicker<H>[];
-  readonly #schedule: EdfSchedule;
-
-  constructor(pickers: readonly HostPicker<H>[], schedule: EdfSchedule) {
-    this.#pickers = pickers;
-    this.#schedule = schedule;
-  }
-
-  pick(hash: Hash64 | undefined, attempt: number): H {
-    return (this.#pickers[this.#schedule.next()] as HostPicker<H>).pick(hash, attempt);
-  }
+  if (plan === undefined || zones === undefined) return pickerOf(usable);
+  const pickers = plan.zones.map((zone) => {
+    const hosts = zone.filter((host) => host.health === health);
+    return hosts.length === 0 ? undefined : pickerOf(hosts);
+  });
+  return createZonePicker(plan, { zones: pickers, everywhere: pickerOf(usable) }, zones, options.panicThreshold, random);
 }

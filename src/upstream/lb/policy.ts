@@ -42,6 +42,9 @@ export function createHostPicker<H extends Candidate>(
   }
 }
 
+/** True for policies that need a hash. */
+export const hashes = ({ kind }: LbPolicy): boolean => kind === "RING_HASH" || kind === "MAGLEV";
+
 const plainHashing: HashingSettings = { useHostname: false, balanceFactor: 0 };
 
 // Undefined once nobody is in slow start: whoever makes the picker makes it anew then.

@@ -12,6 +12,12 @@ const listener = (name: string, port = 80): object => ({
 const lines = (issues: ReturnType<typeof decodeBootstrap>["issues"]): readonly string[] =>
   issues.map((issue) => `${issue.severity} ${formatPath(issue.path)}: ${issue.message}`);
 
+const endpointAt = (port: number): object => ({ endpoint: { address: address("127.0.0.1", port) } });
+const twoPriorities = {
+  cluster_name: "self",
+  endpoints: [{ lb_endpoints: [endpointAt(1)] }, { priority: 1, lb_endpoints: [endpointAt(2)] }],
+};
+
 suite("decodeBootstrap", () => {
   test("reads node, admin, resources and runtime", () => {
     const { bootstrap, issues, sound } = decodeBootstrap(
@@ -38,6 +44,46 @@ suite("decodeBootstrap", () => {
     assert.deepEqual(bootstrap.runtime["share"], { numerator: 5, denominator: "HUNDRED" });
     assert.equal(bootstrap.resources.listeners[0]?.maxConnections, 7);
   });
+
+  test("gives clusters the local cluster, with runtime values before their own settings", () => {
+    const { bootstrap, issues } = decodeBootstrap(
+      {
+        node: { locality: { zone: "z" } },
+        cluster_manager: { local_cluster_name: "self" },
+        static_resources: {
+          clusters: [
+            staticCluster("self"),
+            staticCluster("a", { common_lb_config: { zone_aware_lb_config: { min_cluster_size: 9, routing_enabled: { value: 49.6 } } } }),
+          ],
+        },
+        layered_runtime: { layers: [{ name: "r", static_layer: { "upstream.zone_routing.min_cluster_size": 2 } }] },
+      },
+      context,
+    );
+    assert.deepEqual(lines(issues), []);
+    const { localZone, zoneAware } = bootstrap.resources.clusters[1] ?? {};
+    assert.deepEqual(localZone, { cluster: "self", locality: { region: "", zone: "z", subZone: "" } });
+    assert.deepEqual(zoneAware, { routingPercent: 50, minClusterSize: 2, failTrafficOnPanic: false });
+  });
+
+  for (const [title, clusters, key, problem] of [
+    ["that does not exist", [staticCluster("a")], "enabled", /there is no cluster self/],
+    ["of several priorities", [staticCluster("self", { load_assignment: twoPriorities })], "enabled", /priority other than 0/],
+    ["with a runtime value out of bounds", [staticCluster("self")], 101, /from 0 to 100/],
+  ] as const) {
+    test(`refuses a local cluster ${title}`, () => {
+      const { sound, issues } = decodeBootstrap(
+        {
+          cluster_manager: { local_cluster_name: "self" },
+          static_resources: { clusters },
+          layered_runtime: { layers: [{ name: "r", static_layer: { "upstream.zone_routing.enabled": key === 101 ? 101 : 100 } }] },
+        },
+        context,
+      );
+      assert.equal(sound, false);
+      assert.match(lines(issues).join(), problem);
+    });
+  }
 
   test("accepts an empty bootstrap", () => assert.equal(decodeBootstrap({}, context).sound, true));
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import type { Cluster } from "../../../src/envoy/cluster/cluster.ts";
+import { defaultZoneAware } from "../../../src/envoy/cluster/zone-aware.ts";
 import type { ClientTransport } from "../../../src/identity/transport.ts";
 import { HeaderMap } from "../../../src/wire/header-map.ts";
 import { ClusterManager } from "../../../src/upstream/cluster-manager.ts";
@@ -83,7 +84,10 @@ suite("clusters", () => {
       const hosts = ["10.0.0.1:80", "10.0.0.2:80", "10.0.0.3:80"].map((address, i) =>
         endpoint(address, { healthStatus: i === 0 ? "HEALTHY" : "UNHEALTHY" }),
       );
-      manager.apply(setting(cluster("c", { failTrafficOnPanic, loadAssignment: assignment("c", [group(hosts)]) })), unchanged);
+      manager.apply(
+        setting(cluster("c", { zoneAware: { ...defaultZoneAware, failTrafficOnPanic }, loadAssignment: assignment("c", [group(hosts)]) })),
+        unchanged,
+      );
       assert.deepEqual(counts(manager, "c", 30), expected);
     });
   }

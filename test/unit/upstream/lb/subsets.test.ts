@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { decodeCluster } from "../../../../src/envoy/cluster/cluster-decoder.ts";
-import { decodeLbSubset } from "../../../../src/envoy/cluster/lb-subset.ts";
+import { decodeLbSubset, type LbSubset } from "../../../../src/envoy/cluster/lb-subset.ts";
 import { ClusterManager } from "../../../../src/upstream/cluster-manager.ts";
-import { subsetHosts } from "../../../../src/upstream/lb/subsets.ts";
+import { subsetChoices } from "../../../../src/upstream/lb/subsets.ts";
 import { assignment, cluster, endpoint, group, lbContext, seededRandom, setting, unchanged } from "../../../support/cluster-models.ts";
 import { manualClock } from "../../../support/manual-clock.ts";
 import { recordingStats } from "../../../support/recording-stats.ts";
 import { recordingLogger } from "../../../support/tls-models.ts";
-import { accepted, issuesOf, staticCluster } from "../../envoy/decoding.ts";
+import { accepted, any, issuesOf, staticCluster } from "../../envoy/decoding.ts";
 
 const host = (
   name: string,
@@ -24,6 +24,17 @@ const hosts = [
   host("c", { version: "2", stage: "prod", zones: ["x", "y"] }),
 ];
 const selectors = [{ keys: ["version", "stage"] }, { keys: ["stage"] }];
+
+const roundRobin = {
+  policies: [
+    { typed_extension_config: { name: "rr", typed_config: any("envoy.extensions.load_balancing_policies.round_robin.v3.RoundRobin") } },
+  ],
+};
+
+const chosen = (config: LbSubset, match: Readonly<Record<string, unknown>>): string =>
+  subsetChoices(config, hosts, match)
+    .map((choice) => choice.hosts.map(({ name }) => name).join(""))
+    .join(" ");
 
 suite("subsets", () => {
   const cases: readonly (readonly [string, object, Readonly<Record<string, unknown>>, string])[] = [
@@ -64,14 +75,50 @@ suite("subsets", () => {
     ["one host is a subset", { subset_selectors: [{ keys: ["stage"], single_host_per_subset: true }] }, { stage: "prod" }, "a"],
     ["a list is any of its elements with list_as_any", { subset_selectors: [{ keys: ["zones"] }], list_as_any: true }, { zones: "y" }, "c"],
     ["and itself without", { subset_selectors: [{ keys: ["zones"] }] }, { zones: ["x", "y"] }, "c"],
-    ["in panic any host is better than none", { subset_selectors: selectors, panic_mode_any: true }, { stage: "qa" }, "abc"],
+    ["without a fallback also in panic", { subset_selectors: selectors, panic_mode_any: true }, { stage: "qa" }, ""],
+    [
+      "in panic any host is better than an empty default subset",
+      { subset_selectors: selectors, fallback_policy: "DEFAULT_SUBSET", default_subset: { stage: "no" }, panic_mode_any: true },
+      { stage: "qa" },
+      "abc",
+    ],
+    [
+      "and comes after a default subset that may turn out to be unfit",
+      { subset_selectors: selectors, fallback_policy: "DEFAULT_SUBSET", default_subset: { stage: "dev" }, panic_mode_any: true },
+      { stage: "qa" },
+      "b abc",
+    ],
+    [
+      "a fallback list is tried entry by entry, beside the rest of the match",
+      { subset_selectors: selectors, metadata_fallback_policy: "FALLBACK_LIST" },
+      { version: "1", fallback_list: [{ stage: "dev" }, { stage: "qa" }, { stage: "prod" }] },
+      "b a",
+    ],
+    [
+      "its entries replace what the match says",
+      { subset_selectors: selectors, metadata_fallback_policy: "FALLBACK_LIST" },
+      { stage: "qa", fallback_list: [{ stage: "dev" }] },
+      "b",
+    ],
+    [
+      "an empty list leaves the rest of the match",
+      { subset_selectors: selectors, metadata_fallback_policy: "FALLBACK_LIST" },
+      { stage: "dev", fallback_list: [] },
+      "b",
+    ],
+    ["without FALLBACK_LIST the list is a key like others", { subset_selectors: selectors }, { stage: "dev", fallback_list: [] }, ""],
   ];
   for (const [title, config, match, expected] of cases) {
     test(title, () => {
-      const found = subsetHosts(accepted(decodeLbSubset, config), hosts, match);
-      assert.equal(found.map(({ name }) => name).join(""), expected);
+      assert.equal(chosen(accepted(decodeLbSubset, config), match), expected);
     });
   }
+
+  test("redundant keys are left out where they are allowed", () => {
+    const config = accepted(decodeLbSubset, { subset_selectors: selectors });
+    const match = { stage: "dev", rubbish: "x" };
+    assert.deepEqual([chosen(config, match), chosen({ ...config, allowRedundantKeys: true }, match)], ["", "b"]);
+  });
 
   test("a cluster picks within the subset, and among new hosts after a change", () => {
     const manager = new ClusterManager({
@@ -99,6 +146,23 @@ suite("subsets", () => {
     ["a fallback to no key", { keys: ["a"], fallback_policy: "KEYS_SUBSET" }, /required with/],
     ["single hosts by two keys", { keys: ["a", "b"], single_host_per_subset: true }, /exactly one key/],
   ];
+  const refusedClusters: readonly (readonly [string, object, RegExp])[] = [
+    [
+      "weights of localities that nobody weighs",
+      { lb_subset_config: { locality_weight_aware: true } },
+      /needs locality_weighted_lb_config/,
+    ],
+    ["subsets beside load_balancing_policy", { lb_subset_config: {}, load_balancing_policy: roundRobin }, /has a policy for subsets/],
+    [
+      "zones beside load_balancing_policy",
+      { common_lb_config: { zone_aware_lb_config: {} }, load_balancing_policy: roundRobin },
+      /its own settings for localities/,
+    ],
+  ];
+  for (const [title, fields, message] of refusedClusters) {
+    test(`refuses ${title}`, () => assert.match(issuesOf(decodeCluster, staticCluster("a", fields)).join(), message));
+  }
+
   for (const [title, selector, message] of refused) {
     test(`refuses ${title}`, () => {
       const json = staticCluster("a", { lb_subset_config: { subset_selectors: [selector] } });
