@@ -34,5 +34,5 @@ export function keepHeapSmall(clock: Clock, heap: Heap | undefined = ownHeap()):
 
 function ownHeap(): Heap | undefined {
   const { gc } = globalThis;
-  return gc === undefined ? undefined : { used: () => process.memoryUsage().heapUsed, collect: () => void gc() };
+  return gc === undefined ? undefined : { used: () => process.memoryUsage().heapUsed, collect: () => gc() };
 }
