@@ -84,18 +84,22 @@ export function outboundHttp({ mesh: { config }, plugins }: ManagerView, port: n
 }
 
 /** HTTP from outside the mesh: who the client is and what it presents is established here, not taken from its headers. */
-export function gatewayHttp(view: ManagerView, port: number, statPrefix: string, routeName: string): Json {
+export function gatewayHttp(view: ManagerView & Pick<NodeView, "proxy">, port: number, statPrefix: string, routeName: string): Json {
   const { config } = view.mesh;
+  const { numTrustedProxies, forwardClientCertDetails: forwards } = view.proxy.gatewayTopology ?? config.gatewayTopology;
   return connectionManager({
     stat_prefix: statPrefix,
     rds: { config_source: { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" }, route_config_name: routeName },
     http_filters: [...guards(view.plugins, { mode: "CLIENT", port }, view.security), alpnFilter, ...commonHttpFilters],
     http_protocol_options: {},
     server_name: "istio-envoy",
-    forward_client_cert_details: "SANITIZE_SET",
-    set_current_client_cert_details: { subject: true, cert: true, dns: true, uri: true },
+    ...(forwards === "SANITIZE" ? {} : { forward_client_cert_details: forwards }),
+    ...(forwards === "SANITIZE_SET" || forwards === "APPEND_FORWARD"
+      ? { set_current_client_cert_details: { subject: true, cert: true, dns: true, uri: true } }
+      : {}),
     ...commonSettings,
     use_remote_address: true,
+    ...(numTrustedProxies === 0 ? {} : { xff_num_trusted_hops: numTrustedProxies }),
     ...internalAddresses(view.mesh.networks),
     ...accessLog(config),
   });
