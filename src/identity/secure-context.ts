@@ -46,7 +46,8 @@ export function buildSecureContext(
     // Envoy sets X509_V_FLAG_PARTIAL_CHAIN: an intermediate in trusted_ca is an anchor.
     allowPartialTrustChain: true,
     ...certificateOptions(material.certificates, material.validation?.trustedCa),
-    ...(material.validation?.crl === undefined ? {} : { crl: material.validation.crl }),
+    // Node reads one list of a text, but every authority of a chain has its own.
+    ...(material.validation?.crl === undefined ? {} : { crl: material.validation.crl.match(pemList) ?? material.validation.crl }),
     ...cipherOptions(common, warn),
     ecdhCurve: common.ecdhCurves.length === 0 ? defaultCurves : knownCurves(common.ecdhCurves, warn),
   };
@@ -71,6 +72,7 @@ function certificateOptions(certificates: readonly TlsCertificate[], trustedCa: 
   };
 }
 
+const pemList = /-----BEGIN X509 CRL-----[^-]+-----END X509 CRL-----/g;
 const pemCertificate = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 // OpenSSL completes a chain of one certificate from the trusted ones, by a verification in every handshake. Completed here, the

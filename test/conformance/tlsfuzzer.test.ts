@@ -5,7 +5,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request } from "node:https";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { suite, test } from "node:test";
 import type { TestContext } from "node:test";
@@ -13,9 +13,12 @@ import { makeCa, type Issued } from "../support/certs.ts";
 import { startTestProxy, type TestProxy } from "../support/proxy.ts";
 
 const python = process.env["TLSFUZZER_PYTHON"] ?? "python3";
+// PyPI has no tlsfuzzer, so it is a folder: its sources with tlslite-ng and ecdsa beside them (`pip install --pre --target`).
+const folder = process.env["PYTHONPATH"] ?? join(homedir(), ".cache", "isthmus-peers", "tlsfuzzer");
+const env = { ...process.env, PYTHONPATH: folder };
 const installed =
-  spawnSync(python, ["-c", "import tlsfuzzer._apps.test_alpn_negotiation"], { stdio: "ignore", timeout: 60_000 }).status === 0;
-const skip = installed ? false : `tlsfuzzer is not installed for ${python}: see PYTHONPATH or TLSFUZZER_PYTHON`;
+  spawnSync(python, ["-c", "import tlsfuzzer._apps.test_alpn_negotiation"], { stdio: "ignore", timeout: 60_000, env }).status === 0;
+const skip = installed ? false : `tlsfuzzer is not installed for ${python}, neither in ${folder}: see PYTHONPATH or TLSFUZZER_PYTHON`;
 
 /** Conversations of each kind that are drawn, beside the sanity checks; tlsfuzzer draws them anew each time. */
 const drawn = "12";
@@ -161,6 +164,7 @@ suite("tlsfuzzer", { skip, timeout: 900_000 }, () => {
       const child = spawn(python, ["-c", code, "-h", "127.0.0.1", "-p", String(port), "-n", drawn, ...keys, ...args], {
         stdio: "pipe",
         timeout: 300_000,
+        env,
       });
       let output = "";
       for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += chunk.toString()));

@@ -240,6 +240,62 @@ suite("a gateway that ends TLS", { timeout: 120_000 }, () => {
     await assert.rejects(get(ports.https, "a.example.com", named(clients.issue({ dns: ["other.example.com"] }))));
   });
 
+  test("a Secret's staple is shown, and its revocation lists hold for clients and for the authorities between", async (t) => {
+    const issuer = clients.intermediate("clients of one cluster");
+    const own = issuer.issue({ dns: ["client.example.com"] });
+    const other = issuer.issue({ dns: ["other.example.com"] });
+    const server = ca.issue({ dns: ["a.example.com"] });
+    const staple = ca.vouchFor(server.cert, Date.now() + 3_600_000);
+    const base64 = (text: string): string => Buffer.from(text).toString("base64");
+    const secrets = (...lists: readonly string[]): Readonly<Record<string, string>> => ({
+      "k8s/one/secrets.yaml": [
+        {
+          name: "a",
+          data: { "tls.crt": base64(server.chain), "tls.key": base64(server.key), "tls.ocsp-staple": staple.toString("base64") },
+        },
+        { name: "a-cacert", data: { "ca.crt": base64(clients.cert), "ca.crl": base64(lists.join("")) } },
+      ]
+        .map(({ name, data }) => JSON.stringify({ apiVersion: "v1", kind: "Secret", metadata: { name, namespace: "edge" }, data }))
+        .join("\n---\n"),
+    });
+    const { ports, running } = await start(
+      t,
+      ({ https }) => [
+        { port: { number: https, name: "https", protocol: "HTTPS" }, tls: { mode: "MUTUAL", credentialName: "a" }, hosts: ["*"] },
+      ],
+      {},
+      secrets(clients.revoke(), issuer.revoke(other.cert)),
+    );
+    const named = ({ chain, key }: Issued): ConnectionOptions => ({ cert: chain, key });
+    const isServed = (issued: Issued): Promise<boolean> =>
+      get(ports.https, "a.example.com", named(issued)).then(
+        ({ status }) => status === 200,
+        () => false,
+      );
+    const socket = connect({
+      host: address,
+      port: ports.https,
+      servername: "a.example.com",
+      ca: ca.cert,
+      requestOCSP: true,
+      ...named(own),
+    });
+    const [shown] = (await once(socket, "OCSPResponse")) as [Buffer];
+    socket.destroy();
+    assert.deepEqual(shown, staple);
+
+    const cases: readonly (readonly [title: string, lists: readonly string[], ownServed: boolean, otherServed: boolean])[] = [
+      ["the other client is revoked", [clients.revoke(), issuer.revoke(other.cert)], true, false],
+      ["nobody is revoked", [clients.revoke(), issuer.revoke()], true, true],
+      ["the authority between is revoked", [clients.revoke(issuer.cert), issuer.revoke()], false, false],
+      ["the list of the authority between is missing", [clients.revoke()], false, false],
+    ];
+    for (const [title, lists, ...expected] of cases) {
+      assert.equal(await running.change(secrets(...lists)), true, title);
+      assert.deepEqual([await isServed(own), await isServed(other)], expected, title);
+    }
+  });
+
   test("OPTIONAL_MUTUAL takes clients with and without certificate, but none of another authority", async (t) => {
     const { ports } = await start(
       t,

@@ -74,12 +74,13 @@ function policyPlace({ view, places }: MeshContext, { namespace, labels }: MeshE
   return found && places.of(found.policy.meta);
 }
 
-const words: Readonly<Record<LeftOut | "no_mutual_tls", string>> = {
+const words: Readonly<Record<LeftOut | "no_mutual_tls" | "no_address", string>> = {
   not_ready: "it is not ready",
   subset_labels: "its labels are not those of the subset",
   cluster_local: "it is in another cluster, and the service is clusterLocal",
   network_view: "its network is none of those this proxy asks to see (REQUESTED_NETWORK_VIEW)",
   node_local: "it is on another Node, and the Service has internalTrafficPolicy Local",
+  no_address: "it has no address, and no gateway leads to its network from here",
   no_mutual_tls: "it takes no mTLS, and gateways of networks route by the SNI of mTLS",
 };
 
@@ -93,7 +94,7 @@ function missingOf(context: MeshContext, cluster: Cluster): readonly MissingEndp
   const left = service.endpoints.flatMap((endpoint): readonly MissingEndpoint[] => {
     if (endpoint.portName !== port.name) return [];
     const reach = reachOf(view, service, endpoint, takesMutualTls(endpoint), sniDnat);
-    const why = whyLeftOut(endpoint) ?? (reach === "no_mutual_tls" ? reach : undefined);
+    const why = whyLeftOut(endpoint) ?? (reach === "no_mutual_tls" || reach === "no_address" ? reach : undefined);
     if (why === undefined) return [];
     const place =
       why === "subset_labels" && of.rule !== undefined && subset !== undefined

@@ -15,6 +15,7 @@ import type { Arrival, Target } from "../arrival.ts";
 import { replied, upstreamFailed } from "../failure.ts";
 import type { MissingEndpoint } from "../knowledge.ts";
 import { followTls } from "./tls.ts";
+import { whatRefusalMeans } from "./refusals.ts";
 
 /** A cluster on the way. */
 export interface AtCluster {
@@ -83,7 +84,7 @@ function noHost(cluster: Cluster, { http, sniDnat }: Target, endpoints: readonly
   if (http !== undefined && request !== undefined) return replied(replies.noHealthyUpstream, `answered with 503: ${why}`);
   // As the TCP proxy names it at an east-west gateway.
   const details = sniDnat ? (endpoints.length === 0 ? "no_mtls_endpoints" : "all_unhealthy") : "-";
-  return { sent: false, flags: formatFlags(flag.UH), details, text: `the connection is closed: ${why}` };
+  return { sent: false, flags: formatFlags(flag.UH), details, text: `the connection is closed: ${whatRefusalMeans(details) ?? why}` };
 }
 
 /** Onward to where the client wanted to go anyway. */

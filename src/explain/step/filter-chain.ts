@@ -12,6 +12,7 @@ import type { Narrative, StepWriter, Verdict } from "../explanation.ts";
 import type { Arrival } from "../arrival.ts";
 import { judgeFilters, unheard } from "../filters.ts";
 import { nearestNames } from "./dns.ts";
+import { whatRefusalMeans } from "./refusals.ts";
 import { tellJudgement } from "./policy.ts";
 
 /** The chain, and the connection as its filters see it. */
@@ -43,6 +44,8 @@ export function chooseChain(config: ExplainConfig, arrival: Arrival, story: Narr
   if (chain === undefined) {
     const why = compileSniDnat(listener)?.whyNoChain(info, arrival.bytes) ?? "filter_chain_not_found";
     const step = story.step("filter_chain", `none: ${why}`, { ...seen.data, reason: why }, true).because(seen.text);
+    const meaning = whatRefusalMeans(why);
+    if (meaning !== undefined) step.because(meaning);
     explainMisses(listener, info, matcher.value.missedAt(info), step);
     return { sent: false, flags: "NR", details: why, text: `the connection is closed: no filter chain takes it (${why})` };
   }

@@ -2,6 +2,7 @@
 import { type AutoAllocateSettings, defaultAutoAllocate, readAutoAllocate } from "./auto-allocate.ts";
 import { type AuthorizerSettings, readExtensionProviders } from "./istio/extension-provider.ts";
 import { readTcpKeepalive, type TcpKeepalive } from "./istio/connection-pool.ts";
+import { type GatewayTopology, nothingInFront, readGatewayTopology } from "./istio/gateway-topology.ts";
 import { type LocalitySetting, readLocalitySetting } from "./istio/locality-setting.ts";
 import { readRetries, type Retries } from "./istio/route/http-policy.ts";
 import { type MeshTlsParameters, noTlsParameters, readTlsParameters } from "./istio/tls-parameters.ts";
@@ -62,6 +63,8 @@ export interface MeshConfig {
   readonly tlsDefaults: MeshTlsParameters;
   /** `defaultConfig.discoveryAddress`; default `istiod.istio-system.svc:15012`. */
   readonly discoveryAddress: string;
+  /** `defaultConfig.gatewayTopology`, for gateways whose node has no PROXY_CONFIG. */
+  readonly gatewayTopology: GatewayTopology;
   /** `defaultConfig.proxyMetadata`, e.g. ISTIO_META_DNS_CAPTURE. */
   readonly proxyMetadata: Readonly<Record<string, string>>;
   /** How ServiceEntry hosts get addresses; from `proxyMetadata`, then from the environment and flags of the process. */
@@ -94,6 +97,7 @@ export const defaultMeshConfig: MeshConfig = {
   meshMtls: noTlsParameters,
   tlsDefaults: noTlsParameters,
   discoveryAddress: "istiod.istio-system.svc:15012",
+  gatewayTopology: nothingInFront,
   proxyMetadata: {},
   autoAllocate: defaultAutoAllocate,
 };
@@ -133,6 +137,7 @@ export function readMeshConfig(root: Fields): MeshConfig {
     meshMtls: readTlsParameters(root, "meshMTLS"),
     tlsDefaults: readTlsParameters(root, "tlsDefaults"),
     discoveryAddress: defaults?.string("discoveryAddress") ?? defaultMeshConfig.discoveryAddress,
+    gatewayTopology: readGatewayTopology(defaults),
     proxyMetadata,
     autoAllocate: allocation.settings,
   };

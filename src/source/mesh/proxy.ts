@@ -2,6 +2,7 @@
 import { isIP } from "node:net";
 import type { Locality } from "../../envoy/cluster/endpoint.ts";
 import type { Node } from "../../envoy/bootstrap.ts";
+import { type GatewayTopology, topologyOfNode } from "./istio/gateway-topology.ts";
 import { isMapping } from "./object/fields.ts";
 
 /** A proxy as the translation sees it. */
@@ -26,6 +27,8 @@ export interface Proxy {
   readonly dnsAutoAllocate: boolean;
   /** Networks whose endpoints are visible; empty means all (ISTIO_META_REQUESTED_NETWORK_VIEW). */
   readonly networkView: readonly string[];
+  /** PROXY_CONFIG.gatewayTopology; undefined where the node has no PROXY_CONFIG: the mesh's holds. */
+  readonly gatewayTopology: GatewayTopology | undefined;
 }
 
 /** The parts of `type~ip~name.namespace~domain`. */
@@ -80,6 +83,7 @@ export function describeProxy(node: Node): Proxy {
     dnsCapture: flag(metadata["DNS_CAPTURE"]),
     dnsAutoAllocate: flag(metadata["DNS_AUTO_ALLOCATE"]),
     networkView: words(metadata["REQUESTED_NETWORK_VIEW"]),
+    gatewayTopology: topologyOfNode(metadata["PROXY_CONFIG"]),
   };
 }
 

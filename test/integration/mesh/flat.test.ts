@@ -1,6 +1,8 @@
 // One service in two clusters of one network: balanced over both, and a removed endpoint gets nothing new.
 import assert from "node:assert/strict";
+import { rename, rm } from "node:fs/promises";
 import http from "node:http";
+import { join } from "node:path";
 import { suite, test, type TestContext } from "node:test";
 import { startHttpApp, type Respond } from "../../support/mesh/apps.ts";
 import { createMesh } from "../../support/mesh/mesh.ts";
@@ -69,6 +71,35 @@ suite("one service in two clusters of one network", () => {
     await traffic.stop();
     assert.deepEqual(traffic.failures(), []);
     t.diagnostic(`endpoint gone ${(liveMs - writtenMs).toFixed(0)} ms after the write; ${traffic.answers.length} requests, 0 failed`);
+  });
+
+  test("a cluster whose folder is taken away and put back, and a file broken from the start, cost no request", async (t) => {
+    const broken = "istio/broken.yaml";
+    const { mesh, target, client } = await startFlat(t);
+    const members = (): number => client.stat(`cluster.outbound|${target.port}||${host};.membership_total`);
+    const named = (): boolean => client.log.some((line) => line.includes(broken));
+    const traffic = startTraffic(t, target);
+    await mesh.write(broken, "kind: VirtualService\n  spec: [\n");
+    await until("the broken file is named", named);
+    for (const round of [1, 2]) {
+      const away = join(mesh.folder, "..", "away");
+      await rename(join(mesh.folder, "k8s", "c2"), away);
+      await until(`round ${round}: the cluster is gone, beside the broken file`, () => members() === 1);
+      await rename(away, join(mesh.folder, "k8s", "c2"));
+      await until(`round ${round}: it is back`, () => members() === 2);
+    }
+    // Corrected, it counts.
+    const spec = {
+      hosts: [host],
+      http: [{ route: [{ destination: { host }, headers: { response: { set: { "x-mark": "corrected" } } } }] }],
+    };
+    await mesh.write(broken, [istio("VirtualService", "web", spec)]);
+    await until("the corrected file is live", async () => (await get(target)).headers["x-mark"] === "corrected");
+    await rm(join(mesh.folder, "k8s", "c2"), { recursive: true });
+    await until("the cluster is gone for good", () => members() === 1);
+    assert.deepEqual(Object.keys(tally(await getMany(20, target))), ["east"]);
+    await traffic.stop();
+    assert.deepEqual(traffic.failures(), []);
   });
 
   test("a request under way when its service is removed is answered in full; then the connection ends", async (t) => {

@@ -21,6 +21,12 @@ export function transparency(view: NodeView): Json {
   return view.proxy.interception === "TPROXY" ? { transparent: true } : {};
 }
 
+/** Takes the client's address from a PROXY header, v1 or v2. */
+export const proxyProtocol: Json = extension(
+  "envoy.filters.listener.proxy_protocol",
+  "envoy.extensions.filters.listener.proxy_protocol.v3.ProxyProtocol",
+);
+
 /** Reads the ClientHello. */
 export const tlsInspector: Json = extension(
   "envoy.filters.listener.tls_inspector",

@@ -1,4 +1,5 @@
 // The network filters of every chain: a TCP proxy or an HTTP connection manager, the way a sidecar sets them.
+import { isIP } from "node:net";
 import { extension, type Json } from "../envoy-json.ts";
 import type { MeshConfig } from "../mesh-config.ts";
 import type { NodeView } from "../node-view.ts";
@@ -69,7 +70,7 @@ function guards(plugins: readonly WasmPlugin[], place: PluginPlace, security?: S
 }
 
 /** The node's part in a connection manager. */
-export type ManagerView = Pick<NodeView, "plugins" | "security"> & { readonly mesh: Pick<NodeView["mesh"], "config"> };
+export type ManagerView = Pick<NodeView, "plugins" | "security"> & { readonly mesh: Pick<NodeView["mesh"], "config" | "networks"> };
 
 /** HTTP from the application: routes come by name, the ALPN filter marks mesh HTTP upstream. */
 export function outboundHttp({ mesh: { config }, plugins }: ManagerView, port: number, statPrefix: string, routeName: string): Json {
@@ -83,20 +84,41 @@ export function outboundHttp({ mesh: { config }, plugins }: ManagerView, port: n
 }
 
 /** HTTP from outside the mesh: who the client is and what it presents is established here, not taken from its headers. */
-export function gatewayHttp(view: ManagerView, port: number, statPrefix: string, routeName: string): Json {
+export function gatewayHttp(view: ManagerView & Pick<NodeView, "proxy">, port: number, statPrefix: string, routeName: string): Json {
   const { config } = view.mesh;
+  const { numTrustedProxies, forwardClientCertDetails: forwards } = view.proxy.gatewayTopology ?? config.gatewayTopology;
   return connectionManager({
     stat_prefix: statPrefix,
     rds: { config_source: { ads: {}, initial_fetch_timeout: "0s", resource_api_version: "V3" }, route_config_name: routeName },
     http_filters: [...guards(view.plugins, { mode: "CLIENT", port }, view.security), alpnFilter, ...commonHttpFilters],
     http_protocol_options: {},
     server_name: "istio-envoy",
-    forward_client_cert_details: "SANITIZE_SET",
-    set_current_client_cert_details: { subject: true, cert: true, dns: true, uri: true },
+    ...(forwards === "SANITIZE" ? {} : { forward_client_cert_details: forwards }),
+    ...(forwards === "SANITIZE_SET" || forwards === "APPEND_FORWARD"
+      ? { set_current_client_cert_details: { subject: true, cert: true, dns: true, uri: true } }
+      : {}),
     ...commonSettings,
     use_remote_address: true,
+    ...(numTrustedProxies === 0 ? {} : { xff_num_trusted_hops: numTrustedProxies }),
+    ...internalAddresses(view.mesh.networks),
     ...accessLog(config),
   });
+}
+
+/** Clients on addresses of the mesh's networks are the mesh's own: their x-envoy-* headers count. */
+function internalAddresses(networks: ManagerView["mesh"]["networks"]): Json {
+  const ranges = [...networks.values()]
+    .flatMap(({ fromCidr }) => fromCidr)
+    .toSorted(byNumbers.compare)
+    .flatMap(readRange);
+  return ranges.length === 0 ? {} : { internal_address_config: { cidr_ranges: ranges } };
+}
+
+const byNumbers = new Intl.Collator("en", { numeric: true });
+
+function readRange(text: string): readonly Json[] {
+  const [prefix = "", length = ""] = text.split("/");
+  return isIP(prefix) === 0 || !/^\d+$/.test(length) ? [] : [{ address_prefix: prefix, prefix_len: Number(length) }];
 }
 
 /** HTTP to the application: one route, the peer's identity passed on. */

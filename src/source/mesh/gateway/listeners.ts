@@ -2,7 +2,7 @@
 import { additionalAddresses } from "../address-family.ts";
 import { type Json, socketAddress } from "../envoy-json.ts";
 import { listenerAccessLog } from "../chain/access-log.ts";
-import { tlsInspector } from "../chain/listener-filters.ts";
+import { proxyProtocol, tlsInspector } from "../chain/listener-filters.ts";
 import { gatewayHttp } from "../chain/network-filters.ts";
 import { servesHttp } from "../istio/gateway.ts";
 import { terminatesTls } from "../istio/server-tls.ts";
@@ -22,14 +22,15 @@ export function buildGatewayListeners(view: NodeView): readonly Json[] {
     const name = `${port.bind}_${port.number}`;
     const chains = port.kind === "http" ? [httpChain(view, port, name, httpRouteName(port))] : eachChain(view, port, name);
     if (chains.length === 0) return [];
-    const inspected = chains.some(looksInside);
+    const { proxyProtocol: announced } = view.proxy.gatewayTopology ?? view.mesh.config.gatewayTopology;
+    const filters = [...(announced ? [proxyProtocol] : []), ...(chains.some(looksInside) ? [tlsInspector] : [])];
     return [
       {
         name,
         address: socketAddress(port.bind, port.number),
         ...additionalAddresses(view.family.dual && port.bind === view.family.wildcard ? view.family.extraWildcards : [], port.number),
         filter_chains: dropRepeated(chains),
-        ...(inspected ? { listener_filters: [tlsInspector] } : {}),
+        ...(filters.length === 0 ? {} : { listener_filters: filters }),
         traffic_direction: "OUTBOUND",
         ...listenerAccessLog(view.mesh.config),
         max_connections_to_accept_per_socket_event: 1,

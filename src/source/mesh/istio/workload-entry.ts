@@ -27,7 +27,7 @@ export function readWorkloadEntry(root: Fields, meta: ObjectMeta): WorkloadEntry
   return { ...endpoint, labels: { ...meta.labels, ...endpoint.labels }, healthy: well || meta.annotations[healthChecked] !== "true" };
 }
 
-/** True when the entry can be an endpoint of a cluster whose endpoints are addresses. */
+/** True when the entry can be an endpoint of a cluster whose endpoints are addresses: one without is behind the gateways of its network. */
 export function hasAddress(entry: WorkloadEntrySpec): boolean {
-  return isIP(entry.address) !== 0;
+  return isIP(entry.address) !== 0 || (entry.address === "" && entry.network !== "");
 }

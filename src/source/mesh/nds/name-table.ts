@@ -41,20 +41,37 @@ function headlessHosts(
   service: MeshService,
 ): readonly (readonly [hostname: string, addresses: readonly string[], shortname: string])[] {
   const domain = service.hostname.slice(service.name.length + 1);
-  const callable = service.endpoints.filter((endpoint) => isCallableByAddress(view, service, endpoint));
+  const callable = callableEndpoints(view, service);
   const byPod = Map.groupBy(
-    callable.filter(({ hostname, subdomain }) => hostname !== "" && subdomain !== ""),
-    ({ hostname, subdomain }) => `${hostname}.${subdomain}`,
+    callable.filter((endpoint) => podName(endpoint) !== ""),
+    podName,
   );
   const distinct = (endpoints: readonly MeshEndpoint[]): readonly string[] => [...new Set(endpoints.map(({ address }) => address))];
   return [
-    ...[...byPod].map(([pod, endpoints]) => [`${pod}.${domain}`, distinct(endpoints), pod] as const),
+    ...[...byPod].map(([pod, endpoints]) => [`${pod}.${domain}`, distinct(ofOneCluster(view, endpoints)), pod] as const),
     [service.hostname, distinct(callable), service.name],
   ];
 }
 
-/** Whether a pod is ready (or its service lists it all the same) and the node can call it by its own address: not so in another cluster or network. */
-export function isCallableByAddress(view: NodeView, service: MeshService, endpoint: MeshEndpoint): boolean {
-  if (endpoint.ready === false && !service.publishNotReady) return false;
-  return endpoint.cluster === view.proxy.cluster && inNetwork(view.proxy, endpoint.network) && isIP(endpoint.address) !== 0;
+/** A pod's name below its service's domain, as `mysql-0.mysql`; empty when it has none. */
+export function podName({ hostname, subdomain }: MeshEndpoint): string {
+  return hostname === "" || subdomain === "" ? "" : `${hostname}.${subdomain}`;
+}
+
+/** Of pods of one name: a name is one pod, that of the node's own cluster where there is one. */
+export function ofOneCluster(view: NodeView, pods: readonly MeshEndpoint[]): readonly MeshEndpoint[] {
+  const holder = pods.some(({ cluster }) => cluster === view.proxy.cluster) ? view.proxy.cluster : pods[0]?.cluster;
+  return pods.filter(({ cluster }) => cluster === holder);
+}
+
+/** Pods that are ready (or that their service lists all the same) and that the node can call by their own address: those of its network, and where the service stays in its cluster of that. */
+export function callableEndpoints(view: NodeView, service: MeshService): readonly MeshEndpoint[] {
+  const stays = view.clusterLocal(service.hostname);
+  return service.endpoints.filter(
+    ({ ready, cluster, network, address }) =>
+      (ready !== false || service.publishNotReady) &&
+      (!stays || cluster === view.proxy.cluster) &&
+      inNetwork(view.proxy, network) &&
+      isIP(address) !== 0,
+  );
 }

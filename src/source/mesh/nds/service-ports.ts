@@ -2,7 +2,7 @@
 import type { NodeView } from "../node-view.ts";
 import { Kept } from "../object/kept.ts";
 import type { MeshEndpoint, MeshService } from "../registry/service.ts";
-import { isCallableByAddress } from "./name-table.ts";
+import { callableEndpoints, ofOneCluster, podName } from "./name-table.ts";
 
 /** One pod of a headless service behind a port. */
 export interface NamedEndpoint {
@@ -41,14 +41,15 @@ function portsOf(view: NodeView, service: MeshService): readonly NamedPort[] {
 }
 
 function endpointsOf(view: NodeView, service: MeshService, portName: string): readonly NamedEndpoint[] {
-  return service.endpoints
-    .filter((endpoint) => endpoint.portName === portName && isCallableByAddress(view, service, endpoint))
-    .map((endpoint) => ({ host: podName(service, endpoint), address: endpoint.address, port: endpoint.port }));
+  const pods = callableEndpoints(view, service).filter((endpoint) => endpoint.portName === portName);
+  return [...Map.groupBy(pods, (endpoint) => hostOf(service, endpoint))].flatMap(([host, endpoints]) =>
+    ofOneCluster(view, endpoints).map(({ address, port }) => ({ host, address, port })),
+  );
 }
 
 /** The pod's host name, or its address with dashes, as Kubernetes' DNS names it. */
-function podName(service: MeshService, { hostname, subdomain, address }: MeshEndpoint): string {
-  const domain = service.hostname.slice(service.name.length + 1);
-  if (hostname !== "" && subdomain !== "") return `${hostname}.${subdomain}.${domain}`;
-  return `${address.replaceAll(/[.:]/g, "-")}.${service.hostname}`;
+function hostOf(service: MeshService, endpoint: MeshEndpoint): string {
+  const pod = podName(endpoint);
+  if (pod !== "") return `${pod}${service.hostname.slice(service.name.length)}`;
+  return `${endpoint.address.replaceAll(/[.:]/g, "-")}.${service.hostname}`;
 }

@@ -34,18 +34,21 @@ export function compileLeftOut(
   };
 }
 
-/** How an endpoint is reached: at its own address, through its network's gateways, or not at all for want of mTLS. */
+/** How an endpoint is reached: at its own address, through its network's gateways, or not at all for want of mTLS or of an address. */
 export function reachOf(
   view: NodeView,
   service: MeshService,
   endpoint: MeshEndpoint,
   mutualTls: boolean,
   sniDnat: boolean,
-): "direct" | "no_mutual_tls" | readonly NetworkGateway[] {
+): "direct" | "no_mutual_tls" | "no_address" | readonly NetworkGateway[] {
   // What the client resolves it reaches directly, whatever network it is said to be on.
   const direct = resolvedByClient(service) || inNetwork(view.proxy, endpoint.network);
   const gateways = direct ? [] : view.networks.gatewaysTo(endpoint.network, endpoint.cluster);
-  if (gateways.length === 0) return sniDnat && !mutualTls ? "no_mutual_tls" : "direct";
+  if (gateways.length === 0) {
+    if (sniDnat && !mutualTls) return "no_mutual_tls";
+    return endpoint.address === "" ? "no_address" : "direct";
+  }
   return mutualTls ? gateways : "no_mutual_tls";
 }
 
@@ -102,7 +105,7 @@ function placeEndpoints(
     const weight = Math.min(maxWeight, (endpoint.weight === 0 ? 1 : endpoint.weight) * scale);
     const mutualTls = takesMutualTls(endpoint);
     const gateways = reachOf(view, service, endpoint, mutualTls, sniDnat);
-    if (gateways === "no_mutual_tls") continue;
+    if (gateways === "no_mutual_tls" || gateways === "no_address") continue;
     if (gateways === "direct") {
       placed.push({ weight, json: encodeEndpoint(endpoint, weight, mutualTls), labels: endpoint.labels });
       continue;

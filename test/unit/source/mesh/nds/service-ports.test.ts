@@ -67,9 +67,19 @@ suite("ports of mesh hosts", () => {
     assert.deepEqual(translateWithPorts(mesh, sidecar("x", "10.9.0.1", { DNS_CAPTURE: "false" })).servicePorts, {});
   });
 
-  test("of another cluster's pods are not told, as they cannot be called by their own address", async (t) => {
-    const { mesh } = await loadFiles(t, { "k8s/c2.yaml": headless });
-    const { servicePorts } = translateWithPorts(mesh, sidecar("x", "10.9.0.1"));
-    assert.deepEqual(servicePorts["web.default.svc.cluster.local"]?.[0]?.endpoints, []);
+  test("another cluster's pods are told where they can be called; a name that is in both is the own pod's", async (t) => {
+    const other = headless.replaceAll("10.0.0.1", "10.2.0.1").replaceAll("10.0.0.2", "10.2.0.2");
+    const { mesh } = await loadFiles(t, {
+      "k8s/c1.yaml": headless,
+      "k8s/c2.yaml": other,
+      "networks.yaml": "networks: {n1: {endpoints: [{fromRegistry: c1}, {fromRegistry: c2}]}, n2: {endpoints: [{fromRegistry: c3}]}}",
+      "k8s/c3.yaml": headless.replaceAll("10.0.0.", "10.3.0."),
+    });
+    const { servicePorts } = translateWithPorts(mesh, sidecar("x", "10.9.0.1", { NETWORK: "n1" }));
+    assert.deepEqual(servicePorts["web.default.svc.cluster.local"]?.[0]?.endpoints, [
+      { host: "web-0.web.default.svc.cluster.local", address: "10.0.0.1", port: 8080 },
+      { host: "10-0-0-2.web.default.svc.cluster.local", address: "10.0.0.2", port: 8080 },
+      { host: "10-2-0-2.web.default.svc.cluster.local", address: "10.2.0.2", port: 8080 },
+    ]);
   });
 });
