@@ -19,6 +19,7 @@ import { isGrpc } from "./grpc.ts";
 import { serverSessionOptions } from "./h2/session-options.ts";
 import { plainReply, replies } from "./local-reply.ts";
 import { normalizePath, type PathOptions } from "./path.ts";
+import { compileReplyMapper, type ReplyMapper } from "./reply-mapper.ts";
 import { createRequestRules, type RequestRules } from "./request-rules.ts";
 import { createResponseRules, type ResponseRules } from "./response-rules.ts";
 import type { CompiledRoute, RouteTable } from "./route/route-table.ts";
@@ -141,6 +142,8 @@ export class HttpManager {
   readonly #requestRules: RequestRules;
   readonly #responseRules: ResponseRules;
   readonly #pathOptions: PathOptions;
+  /** What the configuration makes of replies; undefined: they stay as they are. */
+  readonly replyMapper: ReplyMapper | undefined;
   #draining = false;
   /** The routes when draining began. */
   #lastRoutes: RouteTable | undefined;
@@ -184,6 +187,7 @@ export class HttpManager {
     this.#routes = routes;
     this.#requestRules = createRequestRules(config, deps);
     this.#responseRules = createResponseRules(config, deps.clock);
+    this.replyMapper = compileReplyMapper(config.localReplies);
     this.#pathOptions = {
       normalizePath: config.normalizePath,
       mergeSlashes: config.mergeSlashes,

@@ -11,6 +11,7 @@ import type { DownstreamCodec } from "./codec.ts";
 import type { HttpManager } from "./connection-manager.ts";
 import { encodeGrpcMessage, isGrpc } from "./grpc.ts";
 import { replies, type LocalReply } from "./local-reply.ts";
+import type { MappedReply } from "./reply-mapper.ts";
 import type { ClusterTarget, CompiledRoute, HeaderMutator, RouteRequest } from "./route/route-table.ts";
 import type { StreamTimers } from "./stream-timers.ts";
 
@@ -418,25 +419,35 @@ export class HttpStream implements RouteRequest {
     if (this.grpcReplies !== false && isGrpc(this.headers)) {
       this.replyMutator?.apply(headers, info);
       if (reply.set !== undefined) setFields(headers, reply.set);
+      const { status, message } = this.#map(reply, headers);
       // The content type of a gRPC answer is not the reply's to choose.
       headers.set("content-type", "application/grpc");
-      if (!headers.has("grpc-status")) headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
-      if (reply.body !== "") headers.set("grpc-message", encodeGrpcMessage(reply.body));
+      if (!headers.has("grpc-status")) headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(status)));
+      if (message !== "") headers.set("grpc-message", encodeGrpcMessage(message));
       return { status: 200, headers, body: undefined };
     }
-    const { body } = reply;
-    const noContent = reply.status === 204 || reply.status < 200 || reply.status === 304;
     info.responseCode = reply.status;
     if (reply.set !== undefined) setFields(headers, reply.set);
     this.replyMutator?.apply(headers, info);
+    if (reply.contentType !== undefined) headers.set("content-type", reply.contentType);
+    const { status, body } = this.#map(reply, headers);
+    const noContent = status === 204 || status < 200 || status === 304;
     if (body === "") headers.remove("content-type");
     else if (!noContent) {
-      if (reply.contentType !== undefined) headers.set("content-type", reply.contentType);
       headers.set("content-length", String(body.length));
       if (!headers.has("content-type")) headers.add("content-type", "text/plain");
     }
     const headersOnly = body === "" || noContent || this.method === "HEAD";
-    return { status: reply.status, headers, body: headersOnly ? undefined : Buffer.from(body, "latin1") };
+    return { status, headers, body: headersOnly ? undefined : Buffer.from(body, "latin1") };
+  }
+
+  /** What the configuration makes of a reply. */
+  #map(reply: LocalReply, headers: HeaderMap): Pick<MappedReply, "status" | "body" | "message"> {
+    const { replyMapper } = this.manager;
+    if (replyMapper === undefined) return { status: reply.status, body: reply.body, message: reply.body };
+    const mapped = replyMapper(this.info, reply.status, reply.body, headers);
+    if (mapped.contentType !== undefined) headers.set("content-type", mapped.contentType);
+    return mapped;
   }
 
   #abandonTerminal(): void {

@@ -9,9 +9,10 @@ import { callAll, grpcBootstrap, grpcCalls, grpcTables } from "../support/filter
 import { headerMutationCases } from "../support/filter-cases/header-mutation.ts";
 import { healthCheckCases } from "../support/filter-cases/health-check.ts";
 import { askAll, type Outcome, serveHere, tableBootstrap } from "../support/filter-cases/run.ts";
+import { localReplyCases } from "../support/filter-cases/local-reply.ts";
 import { setMetadataCases } from "../support/filter-cases/set-metadata.ts";
 
-const tables = [bufferCases, csrfCases, ...headerMutationCases, healthCheckCases, setMetadataCases];
+const tables = [bufferCases, csrfCases, ...headerMutationCases, healthCheckCases, ...localReplyCases, setMetadataCases];
 
 // The order of fields is of no consequence where their names differ.
 const comparable = ({ lines }: Outcome): readonly string[] => {

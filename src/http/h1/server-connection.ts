@@ -5,7 +5,7 @@ import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
 import { Http1Writer } from "../../net/http1-writer.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
-import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
+import { StreamInfo, type ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { flag } from "../../telemetry/response-flag.ts";
 import { HeaderMap } from "../../wire/header-map.ts";
 import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
@@ -17,7 +17,7 @@ import { ConnectionDeadlines, type DeadlineOwner } from "../connection-deadlines
 import type { DownstreamCodec, ServerConnection } from "../codec.ts";
 import type { HttpManager } from "../connection-manager.ts";
 import { headErrorReplies, replies, type LocalReply } from "../local-reply.ts";
-import { recordRefusedRequest } from "../refused-request.ts";
+import { encodeRefusal, recordRefusal, recordRefusedRequest } from "../refused-request.ts";
 import { StreamTimers } from "../stream-timers.ts";
 import { readTarget } from "./request-target.ts";
 import { HttpStream } from "../stream.ts";
@@ -306,21 +306,17 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
 
   /** Answers what cannot become a stream and closes. */
   #refuse(reply: LocalReply): void {
-    const { stats } = this.#manager;
+    const { stats, clock } = this.#manager;
     stats.downstreamCxProtocolError.inc();
-    stats.downstreamRqByClass[Math.floor(reply.status / 100) - 1]?.inc();
-    const headers = new HeaderMap();
-    headers.add("content-length", String(reply.body.length));
-    headers.add("content-type", "text/plain");
-    this.#manager.decorateReply(headers);
-    this.#writer.text(`${statusLine(reply.status, 1)}${this.#encodeFields(headers)}connection: close\r\n\r\n${reply.body}`);
-    recordRefusedRequest(this.#manager, this.#info, {
-      protocol: "HTTP/1.1",
-      responseCode: reply.status,
-      responseCodeDetails: reply.details,
-      flags: reply.flags,
-      bytesSent: reply.body.length,
-    });
+    const info = new StreamInfo(this.#info, clock.wallMs(), clock.nowMs());
+    info.protocol = "HTTP/1.1";
+    info.responseCodeDetails = reply.details;
+    const { status, body, headers } = encodeRefusal(this.#manager, info, reply);
+    // As in Envoy, whoever maps the reply does not see them yet.
+    info.flags = reply.flags;
+    stats.downstreamRqByClass[Math.floor(status / 100) - 1]?.inc();
+    this.#writer.text(`${statusLine(status, 1)}${this.#encodeFields(headers)}connection: close\r\n\r\n${body}`);
+    recordRefusal(this.#manager, info);
     this.#rest = empty;
     this.#beginClose(true);
   }

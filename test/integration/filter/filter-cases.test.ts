@@ -7,6 +7,7 @@ import { csrfCases } from "../../support/filter-cases/csrf.ts";
 import { headerMutationCases } from "../../support/filter-cases/header-mutation.ts";
 import { healthCheckCases } from "../../support/filter-cases/health-check.ts";
 import { askAll, type Outcome, serveHere, tableBootstrap } from "../../support/filter-cases/run.ts";
+import { localReplyCases } from "../../support/filter-cases/local-reply.ts";
 import { setMetadataCases } from "../../support/filter-cases/set-metadata.ts";
 
 function runs(table: FilterTable): void {
@@ -43,4 +44,4 @@ function runs(table: FilterTable): void {
   });
 }
 
-for (const table of [bufferCases, csrfCases, ...headerMutationCases, healthCheckCases, setMetadataCases]) runs(table);
+for (const table of [bufferCases, csrfCases, ...headerMutationCases, healthCheckCases, ...localReplyCases, setMetadataCases]) runs(table);
