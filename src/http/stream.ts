@@ -12,6 +12,7 @@ import type { HttpManager } from "./connection-manager.ts";
 import { encodeGrpcMessage, isGrpc } from "./grpc.ts";
 import { replies, type LocalReply } from "./local-reply.ts";
 import type { MappedReply } from "./reply-mapper.ts";
+import type { ResponseThrottle, ThrottledSink } from "./response-throttle.ts";
 import type { ClusterTarget, CompiledRoute, HeaderMutator, RouteRequest } from "./route/route-table.ts";
 import type { StreamTimers } from "./stream-timers.ts";
 
@@ -45,7 +46,7 @@ export interface FollowedRedirects {
 }
 
 /** One request and its response. */
-export class HttpStream implements RouteRequest {
+export class HttpStream implements RouteRequest, ThrottledSink {
   readonly manager: HttpManager;
   readonly codec: DownstreamCodec;
   /** One a record: a request that an internal redirect makes anew gets another. */
@@ -98,6 +99,8 @@ export class HttpStream implements RouteRequest {
   #held: Buffer[] | undefined = undefined;
   #heldBytes = 0;
   #heldTrailers: HeaderMap | undefined = undefined;
+  /** Slows the response's body down. */
+  responseThrottle: ResponseThrottle | undefined = undefined;
   /** Called after each piece of request body that is held back, and when it is complete; a filter that wants to see it sets this. */
   onHeldBody: (() => void) | undefined = undefined;
   /** False where local replies are not gRPC's although the request has become gRPC on its way. */
@@ -209,6 +212,7 @@ export class HttpStream implements RouteRequest {
     this.upstreamAlpn = undefined;
     this.upstreamAlpnKey = "";
     this.overrideHost = undefined;
+    this.responseThrottle = undefined;
     this.bufferLimitBytes = manager.bufferLimitBytes;
     this.absentFilters = manager.absentFilters;
     this.onHeldBody = undefined;
@@ -574,7 +578,7 @@ export class HttpStream implements RouteRequest {
       return true;
     }
     const ok = this.#filterResponseData(data, endStream, Infinity);
-    if (endStream) this.#finishResponse();
+    if (endStream && this.responseThrottle === undefined) this.#finishResponse();
     return ok;
   }
 
@@ -595,16 +599,41 @@ export class HttpStream implements RouteRequest {
         trailersFrom = index;
       }
     }
-    this.timers.touch(this.nowMs);
-    this.info.bytesSent += bytes.length;
-    this.info.grpcMessages?.response.count(bytes);
-    const ok = bytes.length === 0 && !end ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, end);
+    const throttle = this.responseThrottle;
+    const ok = throttle === undefined ? this.#sendData(bytes, end) : throttle.write(bytes, end);
     const trailers = this.#added;
     if (trailers !== undefined) {
       this.#added = undefined;
       this.#filterResponseTrailers(trailers, trailersFrom);
     }
     return ok;
+  }
+
+  #sendData(bytes: Buffer, end: boolean): boolean {
+    this.timers.touch(this.nowMs);
+    this.info.bytesSent += bytes.length;
+    this.info.grpcMessages?.response.count(bytes);
+    return bytes.length === 0 && !end ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, end);
+  }
+
+  // --- ThrottledSink -------------------------------------------------------------------------------------------------
+
+  onThrottledData(data: Buffer, endStream: boolean): void {
+    if (this.#done) return;
+    this.nowMs = this.manager.clock.nowMs();
+    this.#sendData(data, endStream);
+    if (endStream) this.#finishResponse();
+    else this.codec.flush();
+  }
+
+  onThrottledTrailers(trailers: HeaderMap): void {
+    if (this.#done) return;
+    this.codec.encodeTrailers(trailers);
+    this.#finishResponse();
+  }
+
+  onThrottleDrained(): void {
+    this.resumeResponse();
   }
 
   /** Response trailers; the response is complete. */
@@ -618,7 +647,7 @@ export class HttpStream implements RouteRequest {
       return;
     }
     this.#filterResponseTrailers(trailers, Infinity);
-    if (!this.#done) this.#finishResponse();
+    if (!this.#done && this.responseThrottle === undefined) this.#finishResponse();
   }
 
   #filterResponseTrailers(trailers: HeaderMap, before: number): void {
@@ -632,8 +661,10 @@ export class HttpStream implements RouteRequest {
     }
     this.info.responseTrailers = trailers;
     // A filter may have put them elsewhere.
-    if (trailers.size === 0 && filters.length > 0) this.codec.encodeData(empty, true);
-    else this.codec.encodeTrailers(trailers);
+    const throttle = this.responseThrottle;
+    if (trailers.size === 0 && filters.length > 0) (throttle === undefined ? this.codec.encodeData(empty, true) : throttle.write(empty, true));
+    else if (throttle === undefined) this.codec.encodeTrailers(trailers);
+    else throttle.writeTrailers(trailers);
   }
 
   /** The terminal filter worked off one upstream read. */
@@ -709,6 +740,7 @@ export class HttpStream implements RouteRequest {
   #finish(reusable: boolean): void {
     this.#done = true;
     this.timers.stop();
+    this.responseThrottle?.stop();
     this.#terminal = undefined;
     this.#held = undefined;
     this.#heldResponse = undefined;

@@ -19,7 +19,7 @@ import type {
   WeightedCluster,
   WeightedTarget,
 } from "./route.ts";
-import { decodeHashPolicies, decodeMirrorPolicy, decodeRetryPolicy, decodeUpgrades } from "./route-policy.ts";
+import { decodeHashPolicies, decodeHedgePolicy, decodeMirrorPolicy, decodeRetryPolicy, decodeUpgrades } from "./route-policy.ts";
 import { decodeRegexSubstitution } from "../string-matcher.ts";
 
 type Target = ForwardAction["target"];
@@ -134,6 +134,7 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       ...m.maybe("grpcTimeoutOffsetMs", "grpc_timeout_offset", duration),
       ...m.field("max_stream_duration", decodeMaxStreamDuration, {}),
       ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
+      ...m.maybe("hedgeOnPerTryTimeout", "hedge_policy", decodeHedgePolicy),
       mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
       hashPolicy,
       priority: m.field("priority", priority, "DEFAULT"),

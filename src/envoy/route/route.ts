@@ -160,6 +160,8 @@ export interface ForwardAction {
   /** grpc_timeout_offset: taken off the header's value where it is longer. */
   readonly grpcTimeoutOffsetMs?: number;
   readonly retryPolicy?: RetryPolicy;
+  /** hedge_policy.hedge_on_per_try_timeout: an attempt goes on beside the one that its timeout begins. */
+  readonly hedgeOnPerTryTimeout?: boolean;
   readonly mirrors: readonly MirrorPolicy[];
   readonly hashPolicy: readonly HashPolicy[];
   readonly priority: "DEFAULT" | "HIGH";
@@ -261,6 +263,8 @@ export interface VirtualHost {
   readonly includeRequestAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
   readonly retryPolicy?: RetryPolicy;
+  /** Of routes without a hedge policy of their own. */
+  readonly hedgeOnPerTryTimeout?: boolean;
   /** Of routes without their own. */
   readonly bodyBuffer?: BodyBuffer;
   /** Of routes that have none of their own. */
