@@ -662,7 +662,8 @@ export class HttpStream implements RouteRequest, ThrottledSink {
     this.info.responseTrailers = trailers;
     // A filter may have put them elsewhere.
     const throttle = this.responseThrottle;
-    if (trailers.size === 0 && filters.length > 0) (throttle === undefined ? this.codec.encodeData(empty, true) : throttle.write(empty, true));
+    if (trailers.size === 0 && filters.length > 0)
+      throttle === undefined ? this.codec.encodeData(empty, true) : throttle.write(empty, true);
     else if (throttle === undefined) this.codec.encodeTrailers(trailers);
     else throttle.writeTrailers(trailers);
   }

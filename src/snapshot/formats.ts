@@ -48,6 +48,7 @@ function checkHost(host: VirtualHost, path: () => Path, report: Report): void {
   };
   checkHeaders(host.headers, [], note);
   checkFilterFormats(host.typedPerFilterConfig, ["typed_per_filter_config"], note);
+  checkFilterFormats(host.rateLimits, ["rate_limits"], note);
   host.routes.forEach((route, index) => checkRoute(route, ["routes", index], note));
   if (sound) soundHosts.add(host);
 }
@@ -62,6 +63,7 @@ function checkRoute({ action, headers, match, typedPerFilterConfig }: Route, pat
   checkFilterFormats(typedPerFilterConfig, [...path, "typed_per_filter_config"], report);
   if (action.kind === "direct_response") checkBody(action.format, [...path, "direct_response", "body_format"], report);
   if (action.kind !== "route") return;
+  checkFilterFormats(action.rateLimits, [...path, "route", "rate_limits"], report);
   if (action.hostRewrite?.kind === "format") checkFormat(action.hostRewrite.text, [...path, "route", "host_rewrite"], "", report);
   if (action.pathFormat !== undefined) checkFormat(action.pathFormat, [...path, "route", "path_rewrite"], "", report);
   if (action.pathTemplateRewrite !== undefined) checkTemplateRewrite(match, action.pathTemplateRewrite, [...path, "route"], report);
@@ -136,8 +138,9 @@ function visit(value: object, depth: number, onHeader: (key: string, value: stri
   else for (const member of Object.values(value)) if (typeof member === "object" && member !== null) visit(member, depth + 1, onHeader);
 }
 
-// A HeaderValueOption, or a query parameter that is added.
+// A HeaderValueOption, a query parameter that is added, or a rate limit action with a format.
 function isAddition(value: object): value is { readonly key: string; readonly value: string } {
-  const { key, value: text, appendAction, action } = value as Readonly<Record<string, unknown>>;
-  return typeof key === "string" && typeof text === "string" && (typeof appendAction === "string" || typeof action === "string");
+  const { key, value: text, appendAction, action, kind } = value as Readonly<Record<string, unknown>>;
+  if (typeof key !== "string" || typeof text !== "string") return false;
+  return typeof appendAction === "string" || typeof action === "string" || kind === "remoteAddressMatch";
 }

@@ -47,7 +47,10 @@ const decodeMapper = message("envoy.extensions.filters.network.http_connection_m
 }));
 
 /** LocalReplyConfig. */
-export const decodeLocalReplyConfig: Decoder<LocalReplyConfig> = message("envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig", (m) => ({
-  mappers: m.field("mappers", list(decodeMapper), []),
-  ...m.maybe("format", "body_format", decodeBodyFormat),
-}));
+export const decodeLocalReplyConfig: Decoder<LocalReplyConfig> = message(
+  "envoy.extensions.filters.network.http_connection_manager.v3.LocalReplyConfig",
+  (m) => ({
+    mappers: m.field("mappers", list(decodeMapper), []),
+    ...m.maybe("format", "body_format", decodeBodyFormat),
+  }),
+);

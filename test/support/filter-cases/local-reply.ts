@@ -38,7 +38,8 @@ const text = table(
   {
     body_format: {
       text_format_source: {
-        inline_string: "<%LOCAL_REPLY_BODY%|%RESPONSE_CODE%|%RESPONSE_CODE_DETAILS%|%RESPONSE_FLAGS%|%REQ(:path)%|%REQ(x-none)%|%RESP(x-a)%>",
+        inline_string:
+          "<%LOCAL_REPLY_BODY%|%RESPONSE_CODE%|%RESPONSE_CODE_DETAILS%|%RESPONSE_FLAGS%|%REQ(:path)%|%REQ(x-none)%|%RESP(x-a)%>",
       },
       content_type: "text/html; charset=UTF-8",
     },
@@ -119,7 +120,11 @@ const mappers = table(
         body: { inline_string: "mapped %RESPONSE_CODE%" },
         headers_to_add: [header("x-a", "mapper %RESPONSE_CODE%"), header("content-type", "text/x")],
       },
-      { filter: status("EQ", 404), status_code: 200, body_format_override: { json_format: { b: "%LOCAL_REPLY_BODY%", c: "%RESPONSE_CODE%" } } },
+      {
+        filter: status("EQ", 404),
+        status_code: 200,
+        body_format_override: { json_format: { b: "%LOCAL_REPLY_BODY%", c: "%RESPONSE_CODE%" } },
+      },
       { filter: { response_flag_filter: { flags: ["NC"] } }, body: { inline_string: "nc" }, headers_to_add: [header("x-nc", "1")] },
       { filter: status("EQ", 201), status_code: 418 },
       { filter: status("EQ", 400), status_code: 444, body: { inline_string: "four" } },
@@ -165,9 +170,13 @@ const formatted: FilterTable = {
   name: "formatted direct responses",
   filters: [],
   routes: [
-    answer("/json", 200, 'b"q', { body_format: { json_format: { b: "%LOCAL_REPLY_BODY%", p: "%REQ(:path)%", c: "%RESPONSE_CODE%", z: null } } }),
+    answer("/json", 200, 'b"q', {
+      body_format: { json_format: { b: "%LOCAL_REPLY_BODY%", p: "%REQ(:path)%", c: "%RESPONSE_CODE%", z: null } },
+    }),
     answer("/typed", 200, "", { body_format: { json_format: { a: "1" }, content_type: "application/problem+json" } }),
-    answer("/omit", 200, "", { body_format: { omit_empty_values: true, json_format: { a: "%REQ(x-none)%", b: "1", c: "%REQ(x-none)%!" } } }),
+    answer("/omit", 200, "", {
+      body_format: { omit_empty_values: true, json_format: { a: "%REQ(x-none)%", b: "1", c: "%REQ(x-none)%!" } },
+    }),
   ],
   cases: [
     direct("JSON, before there is a status", "/json?x", 200, [

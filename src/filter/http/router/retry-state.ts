@@ -189,7 +189,11 @@ export class RetryState {
     this.#askedMs = undefined;
     // What was asked for is the least, with half as much again at random, so that not everybody comes back at once.
     const delayMs = askedMs === undefined ? this.#random() * cap : askedMs * (1 + this.#random() / 2);
-    if (askedMs === undefined) this.#backOffs++;
+    const { stats } = this.#cluster;
+    if (askedMs === undefined) {
+      this.#backOffs++;
+      stats.upstreamRqRetryBackoffExponential.inc();
+    } else stats.upstreamRqRetryBackoffRatelimited.inc();
     this.#breakers.retries.take();
     this.#held = true;
     return clock.after(delayMs, again);

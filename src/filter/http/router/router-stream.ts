@@ -379,7 +379,6 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
       return;
     }
     const redirects = this.#action.model.internalRedirects?.statuses.includes(status) === true;
-    if (!info.healthCheck && !redirects) stats.response(status);
     if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(outlierStatus(stream.headers, status, headers));
     if (this.#cluster.model.healthCheck !== undefined && headers.has("x-envoy-immediate-health-check-fail"))
       this.#host?.onImmediateHealthCheckFail();
@@ -391,7 +390,7 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
         const client = this.#client;
         this.#detach();
         if (!endStream) client?.abort();
-        if (redirects) stats.response(status);
+        stats.retriedResponse(status);
         this.#again(retry);
         return;
       }
@@ -406,10 +405,8 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
       }
     }
     this.#dropAside();
-    if (redirects) {
-      if (this.#redirect(status, headers, endStream)) return;
-      stats.response(status);
-    }
+    if (redirects && this.#redirect(status, headers, endStream)) return;
+    if (!info.healthCheck) stats.response(status);
     this.#replay.drop();
     info.responseCodeDetails = "via_upstream";
     if (stream.upgrade !== "" && !(stream.upgrade === "connect" && endStream)) {
@@ -684,11 +681,18 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
   onResponseTimeout(): void {
     const { stats } = this.#cluster;
     stats.upstreamRqTimeout.inc();
-    for (let late = this.#aside?.size ?? 0; late > 0; late--) stats.response(this.#timeoutReply(replies.responseTimeout).status);
+    if (!this.#stream.responseStarted) this.#countTimeouts();
     this.#noteTimeout();
     this.#release();
     if (this.#stream.responseStarted) this.#stream.abortResponse(flag.UT, replies.responseTimeout.details);
     else this.#reply(this.#timeoutReply(replies.responseTimeout));
+  }
+
+  /** Each attempt that is under way counts as answered with the timeout. */
+  #countTimeouts(): void {
+    const current = this.#client !== undefined || this.#pool !== undefined ? 1 : 0;
+    const { status } = this.#timeoutReply(replies.responseTimeout);
+    for (let late = current + (this.#aside?.size ?? 0); late > 0; late--) this.#cluster.stats.response(status);
   }
 
   #timeoutReply(reply: LocalReply): LocalReply {
@@ -712,6 +716,7 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
       return;
     }
     this.#noteVerdict(verdict);
+    this.#cluster.stats.response(this.#timeoutReply(replies.perTryTimeout).status);
     this.#reply(this.#timeoutReply(this.#perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout));
   }
 

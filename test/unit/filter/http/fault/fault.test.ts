@@ -90,7 +90,11 @@ test("a share of requests is hit", () => {
 });
 
 test("beyond max_active_faults requests go on unharmed", () => {
-  const { filter, stats } = filterUnderTest(fault, { ...none, delay: { fixedDelayMs: 1, share: { numerator: 1, denominator: 1 } }, maxActiveFaults: 1 });
+  const { filter, stats } = filterUnderTest(fault, {
+    ...none,
+    delay: { fixedDelayMs: 1, share: { numerator: 1, denominator: 1 } },
+    maxActiveFaults: 1,
+  });
   const first = streamFor();
   const second = streamFor();
   assert.equal(filter.onRequestHeaders!(first.stream, true, 0), "stop");

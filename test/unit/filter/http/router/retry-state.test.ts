@@ -14,7 +14,13 @@ const counter = { inc: () => undefined, add: () => undefined };
 /** Only what RetryState reads of a cluster. */
 function cluster(maxRetries = 3, more: object = {}, requests = 0): UpstreamCluster {
   const thresholds = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries, ...more };
-  const stats = { upstreamRqRetry: counter, upstreamRqRetryLimitExceeded: counter, upstreamRqRetryOverflow: counter };
+  const stats = {
+    upstreamRqRetry: counter,
+    upstreamRqRetryLimitExceeded: counter,
+    upstreamRqRetryOverflow: counter,
+    upstreamRqRetryBackoffExponential: counter,
+    upstreamRqRetryBackoffRatelimited: counter,
+  };
   const breakers = new CircuitBreakers(thresholds);
   for (let request = 0; request < requests; request++) breakers.requests.take();
   return { stats, resources: { default: breakers, high: breakers } } as unknown as UpstreamCluster;
