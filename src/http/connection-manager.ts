@@ -49,6 +49,7 @@ export interface HttpManagerStats {
   readonly downstreamCxHttp2Total: Counter;
   readonly downstreamCxHttp2Active: Gauge;
   readonly downstreamCxDestroy: Counter;
+  readonly downstreamCxDestroyActiveRq: Counter;
   readonly downstreamCxDestroyRemoteActiveRq: Counter;
   readonly downstreamCxIdleTimeout: Counter;
   readonly downstreamCxMaxDurationReached: Counter;
@@ -85,6 +86,7 @@ function createStats(scope: StatsScope): HttpManagerStats {
     downstreamCxHttp2Total: c("downstream_cx_http2_total"),
     downstreamCxHttp2Active: scope.gauge("downstream_cx_http2_active"),
     downstreamCxDestroy: c("downstream_cx_destroy"),
+    downstreamCxDestroyActiveRq: c("downstream_cx_destroy_active_rq"),
     downstreamCxDestroyRemoteActiveRq: c("downstream_cx_destroy_remote_active_rq"),
     downstreamCxIdleTimeout: c("downstream_cx_idle_timeout"),
     downstreamCxMaxDurationReached: c("downstream_cx_max_duration_reached"),
@@ -361,8 +363,8 @@ export class HttpManager {
     const { info } = stream;
     const { stats } = this;
     stats.downstreamRqActive.dec();
-    // Health checks would drown what clients see of the service.
-    if (!info.healthCheck && how === "answered") {
+    // Health checks would drown what clients see of the service. One without an answer is not completed.
+    if (info.responseCode !== 0 && !info.healthCheck && how === "answered") {
       stats.downstreamRqCompleted.inc();
       stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
     }

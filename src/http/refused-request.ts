@@ -19,7 +19,8 @@ export function recordRefusal(manager: HttpManager, info: StreamInfo): void {
   const { clock, stats } = manager;
   info.endMs = clock.nowMs();
   stats.downstreamRqTotal.inc();
-  stats.downstreamRqCompleted.inc();
+  // One that got no answer is not completed.
+  if (info.responseCode !== 0) stats.downstreamRqCompleted.inc();
   manager.log(info);
 }
 

@@ -48,6 +48,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   readonly #reader: SocketReader;
   readonly #writer: Http1Writer;
   readonly #deadlines: ConnectionDeadlines;
+  /** The shorter of request_headers_timeout and request_timeout, which both begin with a request's first byte; 0 = none. */
+  readonly #headTimeoutMs: number;
   readonly #encodeFields: (headers: HeaderMap) => string;
   readonly #listeners: readonly (readonly [string, () => void])[] = [
     ["end", () => this.#onEnd()],
@@ -94,6 +96,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     };
     this.#body = new BodyDecoder(this.#limits);
     this.#timers = new StreamTimers(clock);
+    this.#headTimeoutMs = shorterTimeout(config.requestHeadersTimeoutMs, config.requestTimeoutMs);
     this.#encodeFields = config.properCaseHeaders ? encodeFieldsProperCase : encodeFields;
     stats.downstreamCxHttp1Total.inc();
     stats.downstreamCxHttp1Active.inc();
@@ -193,8 +196,10 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   #readHead(): boolean {
     const head = parseRequestHead(this.#rest, 0, this.#rest.length, this.#limits);
     if (head === "incomplete") {
-      const timeoutMs = this.#manager.config.requestHeadersTimeoutMs;
-      if (timeoutMs > 0 && !this.#deadlines.head.armed) this.#deadlines.head.set(timeoutMs);
+      if (this.#headTimeoutMs > 0 && !this.#deadlines.head.armed) {
+        this.#timers.requestBeganMs = this.#manager.clock.nowMs();
+        this.#deadlines.head.set(this.#headTimeoutMs, this.#timers.requestBeganMs);
+      }
       // Until its method is complete a request line may still be refused early.
       this.#headBegun = this.#rest.includes(space);
       return false;
@@ -306,8 +311,12 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
 
   /** Answers what cannot become a stream and closes. */
   #refuse(reply: LocalReply): void {
+    this.#manager.stats.downstreamCxProtocolError.inc();
+    this.#answerAndClose(reply);
+  }
+
+  #answerAndClose(reply: LocalReply): void {
     const { stats, clock } = this.#manager;
-    stats.downstreamCxProtocolError.inc();
     const info = new StreamInfo(this.#info, clock.wallMs(), clock.nowMs());
     info.protocol = "HTTP/1.1";
     info.responseCodeDetails = reply.details;
@@ -324,7 +333,10 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   /** The record of a request whose head did not come in whole. */
   #logCutOff(): void {
     if (this.#stream !== undefined || this.#closing || (this.#rest.length === 0 && this.#pieceBytes === 0)) return;
-    this.#manager.stats.downstreamRqRxReset.inc();
+    const { stats } = this.#manager;
+    stats.downstreamRqRxReset.inc();
+    stats.downstreamCxDestroyRemoteActiveRq.inc();
+    stats.downstreamCxDestroyActiveRq.inc();
     recordRefusedRequest(this.#manager, this.#info, {
       protocol: "HTTP/1.1",
       responseCodeDetails: "downstream_remote_disconnect",
@@ -338,6 +350,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     // As in Envoy, a client that stops sending has gone: nobody waits for the response.
     if (stream !== undefined) {
       this.#manager.stats.downstreamCxDestroyRemoteActiveRq.inc();
+      this.#manager.stats.downstreamCxDestroyActiveRq.inc();
       stream.onDownstreamClosed();
     }
     this.#socket.end();
@@ -352,7 +365,10 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#closing = true;
     const { stats } = this.#manager;
     stats.downstreamCxHttp1Active.dec();
-    if (this.#stream !== undefined) stats.downstreamCxDestroyRemoteActiveRq.inc();
+    if (this.#stream !== undefined) {
+      stats.downstreamCxDestroyRemoteActiveRq.inc();
+      stats.downstreamCxDestroyActiveRq.inc();
+    }
     this.#stream?.onDownstreamClosed();
     this.#stream = undefined;
     this.#rest = empty;
@@ -375,8 +391,11 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
 
   onHeadTimeout(): void {
     if (this.#stream !== undefined || this.#closing) return;
-    this.#manager.stats.downstreamRqHeaderTimeout.inc();
-    this.#refuse(replies.requestHeaderTimeout);
+    const { config, stats } = this.#manager;
+    const overall = config.requestHeadersTimeoutMs === 0 || config.requestTimeoutMs === this.#headTimeoutMs;
+    if (overall) stats.downstreamRqTimeout.inc();
+    else stats.downstreamRqHeaderTimeout.inc();
+    this.#answerAndClose(overall ? replies.requestTimeout : replies.requestHeaderTimeout);
   }
 
   onCloseTimer(): void {
@@ -498,4 +517,9 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
       if (!this.#processing) queueMicrotask(() => this.#process());
     }
   }
+}
+
+/** The shorter of two timeouts, of which 0 is none. */
+function shorterTimeout(a: number, b: number): number {
+  return a === 0 || b === 0 ? Math.max(a, b) : Math.min(a, b);
 }
