@@ -662,10 +662,12 @@ export class HttpStream implements RouteRequest, ThrottledSink {
     this.info.responseTrailers = trailers;
     // A filter may have put them elsewhere.
     const throttle = this.responseThrottle;
-    if (trailers.size === 0 && filters.length > 0)
-      throttle === undefined ? this.codec.encodeData(empty, true) : throttle.write(empty, true);
-    else if (throttle === undefined) this.codec.encodeTrailers(trailers);
-    else throttle.writeTrailers(trailers);
+    const gone = trailers.size === 0 && filters.length > 0;
+    if (throttle !== undefined) {
+      if (gone) throttle.write(empty, true);
+      else throttle.writeTrailers(trailers);
+    } else if (gone) this.codec.encodeData(empty, true);
+    else this.codec.encodeTrailers(trailers);
   }
 
   /** The terminal filter worked off one upstream read. */

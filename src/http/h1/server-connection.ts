@@ -7,7 +7,7 @@ import { Http1Writer } from "../../net/http1-writer.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
 import { StreamInfo, type ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { flag } from "../../telemetry/response-flag.ts";
-import { HeaderMap } from "../../wire/header-map.ts";
+import type { HeaderMap } from "../../wire/header-map.ts";
 import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
 import { encodeFields, encodeFieldsProperCase } from "../../wire/http1-encode.ts";
 import { parseRequestHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";

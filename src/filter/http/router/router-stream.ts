@@ -84,6 +84,8 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
   readonly #aside: Set<HedgedAttempt> | undefined;
   /** What the current attempt's connection talks to. */
   #party: PoolWaiter & ResponseHandler = this;
+  /** The current attempt's host has been told that it is late. */
+  #timeoutNoted = false;
   /** The current attempt has been followed by another already. */
   #retried = false;
   hash: Hash64 | undefined;
@@ -234,7 +236,10 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
       ? new TcpTunnelPool(host, cluster, source, this.#priority)
       : poolOf(host, cluster, info.protocol, alpn, alpnKey, this.#server, source, this.#deps.clock, this.#priority);
     this.#pool = pool;
-    if (this.#aside !== undefined) this.#party = new HedgedAttempt(this);
+    if (this.#aside !== undefined) {
+      this.#party = new HedgedAttempt(this);
+      this.#timeoutNoted = false;
+    }
     const client = pool.acquire(this.#party);
     if (client !== undefined) this.#attach(client);
   }
@@ -623,6 +628,7 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
     const retry = this.#retry;
     const client = this.#client;
     this.#noteTimeout();
+    this.#timeoutNoted = true;
     if (retry === undefined || client === undefined || !this.#replay.replayable) return;
     const verdict = retry.onHedge();
     if (verdict !== "retry") return this.#noteVerdict(verdict);
@@ -647,7 +653,7 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
 
   #dropAside(): void {
     if (this.#aside === undefined) return;
-    for (const attempt of [...this.#aside]) {
+    for (const attempt of this.#aside) {
       this.#letGo(attempt);
       attempt.aside!.client.abort();
     }
@@ -679,20 +685,22 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
   }
 
   onResponseTimeout(): void {
-    const { stats } = this.#cluster;
-    stats.upstreamRqTimeout.inc();
-    if (!this.#stream.responseStarted) this.#countTimeouts();
-    this.#noteTimeout();
+    this.#countTimeouts();
+    if (!this.#timeoutNoted) this.#noteTimeout();
     this.#release();
     if (this.#stream.responseStarted) this.#stream.abortResponse(flag.UT, replies.responseTimeout.details);
     else this.#reply(this.#timeoutReply(replies.responseTimeout));
   }
 
-  /** Each attempt that is under way counts as answered with the timeout. */
+  /** Each attempt that is under way counts, and as answered with the timeout where it has no answer. */
   #countTimeouts(): void {
     const current = this.#client !== undefined || this.#pool !== undefined ? 1 : 0;
     const { status } = this.#timeoutReply(replies.responseTimeout);
-    for (let late = current + (this.#aside?.size ?? 0); late > 0; late--) this.#cluster.stats.response(status);
+    const { stats } = this.#cluster;
+    for (let late = current + (this.#aside?.size ?? 0); late > 0; late--) {
+      stats.upstreamRqTimeout.inc();
+      if (!this.#stream.responseStarted) stats.response(status);
+    }
   }
 
   #timeoutReply(reply: LocalReply): LocalReply {

@@ -196,3 +196,10 @@ for (const [requests, allowed] of [
     assert.equal(started, allowed);
   });
 }
+
+test("a hedged attempt needs no condition, only a retry that is left", () => {
+  const retries = state(["connect-failure"], { numRetries: 1 });
+  assert.deepEqual([retries.onHedge(), retries.onHedge()], ["retry", "limit"]);
+  assert.equal(retries.wants(503, new HeaderMap()), false);
+  assert.equal(state(["5xx"], { numRetries: 0 }).wants(503, new HeaderMap()), true);
+});
