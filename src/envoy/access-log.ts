@@ -42,10 +42,13 @@ const textFormat =
   (decoder: Decoder<string>): Decoder<Format> =>
   (json, at) => ({ kind: "text", text: decoder(json, at) });
 
-const jsonFormat: Decoder<Format> = (json, at) => {
+/** A JSON format from its Struct. */
+export const decodeJsonFormat: Decoder<JsonFormat> = (json, at) => {
   if (!isObject(json)) at.error(`expected an object of keys to formats, got ${describe(json)}`);
-  return { kind: "json", json: isObject(json) ? toJsonFormat(json, at, 0) : {} };
+  return isObject(json) ? toJsonFormat(json, at, 0) : {};
 };
+
+const jsonFormat: Decoder<Format> = (json, at) => ({ kind: "json", json: decodeJsonFormat(json, at) });
 
 // Ten levels are more than any log format has; deeper ones would only make every record slow.
 const maxJsonDepth = 10;

@@ -26,7 +26,7 @@ import {
   decodeTlsInspector,
   decodeUpstreamCodec,
 } from "./listener/listener-filters.ts";
-import { decodeLocalRateLimit, isInertLocalRateLimit } from "./http-filter/local-ratelimit.ts";
+import { decodeLocalRateLimit, decodeLocalRateLimitPerRoute, isInertLocalRateLimit } from "./http-filter/local-ratelimit.ts";
 import { decodeRateLimit, decodeRateLimitPerRoute } from "./http-filter/ratelimit.ts";
 import { decodeHttpRbac, decodeHttpRbacPerRoute, decodeNetworkRbac } from "./http-filter/rbac-decoder.ts";
 import { decodeRouter } from "./http-filter/router.ts";
@@ -164,7 +164,7 @@ const rows: readonly Extension[] = [
   }),
   honoured("http filter", "envoy.filters.http.local_ratelimit", "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit", {
     decode: decodeLocalRateLimit,
-    perRoute: { "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": decodeLocalRateLimit },
+    perRoute: { "envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit": decodeLocalRateLimitPerRoute },
     inert: isInertLocalRateLimit,
   }),
   honoured("http filter", "envoy.filters.http.grpc_stats", "envoy.extensions.filters.http.grpc_stats.v3.FilterConfig", {

@@ -23,3 +23,15 @@ export const decodeRuntimeShare: Decoder<number> = message("envoy.config.core.v3
   m.accept("runtime_key");
   return m.required("default_value", decodeFractionalPercent);
 });
+
+/** A share as it was written, for whoever compares numerators. */
+export interface WrittenPercent {
+  readonly numerator: number;
+  readonly denominator: number;
+}
+
+/** type.v3.FractionalPercent as it is written. */
+export const decodeWrittenPercent: Decoder<WrittenPercent> = message("envoy.type.v3.FractionalPercent", (m) => ({
+  numerator: m.field("numerator", uint32, 0),
+  denominator: denominators[m.field("denominator", denominator, "HUNDRED")],
+}));

@@ -19,6 +19,7 @@ import { isGrpc } from "./grpc.ts";
 import { serverSessionOptions } from "./h2/session-options.ts";
 import { plainReply, replies } from "./local-reply.ts";
 import { normalizePath, type PathOptions } from "./path.ts";
+import { compileReplyMapper, type ReplyMapper } from "./reply-mapper.ts";
 import { createRequestRules, type RequestRules } from "./request-rules.ts";
 import { createResponseRules, type ResponseRules } from "./response-rules.ts";
 import type { CompiledRoute, RouteTable } from "./route/route-table.ts";
@@ -48,6 +49,7 @@ export interface HttpManagerStats {
   readonly downstreamCxHttp2Total: Counter;
   readonly downstreamCxHttp2Active: Gauge;
   readonly downstreamCxDestroy: Counter;
+  readonly downstreamCxDestroyActiveRq: Counter;
   readonly downstreamCxDestroyRemoteActiveRq: Counter;
   readonly downstreamCxIdleTimeout: Counter;
   readonly downstreamCxMaxDurationReached: Counter;
@@ -84,6 +86,7 @@ function createStats(scope: StatsScope): HttpManagerStats {
     downstreamCxHttp2Total: c("downstream_cx_http2_total"),
     downstreamCxHttp2Active: scope.gauge("downstream_cx_http2_active"),
     downstreamCxDestroy: c("downstream_cx_destroy"),
+    downstreamCxDestroyActiveRq: c("downstream_cx_destroy_active_rq"),
     downstreamCxDestroyRemoteActiveRq: c("downstream_cx_destroy_remote_active_rq"),
     downstreamCxIdleTimeout: c("downstream_cx_idle_timeout"),
     downstreamCxMaxDurationReached: c("downstream_cx_max_duration_reached"),
@@ -141,6 +144,8 @@ export class HttpManager {
   readonly #requestRules: RequestRules;
   readonly #responseRules: ResponseRules;
   readonly #pathOptions: PathOptions;
+  /** What the configuration makes of replies; undefined: they stay as they are. */
+  readonly replyMapper: ReplyMapper | undefined;
   #draining = false;
   /** The routes when draining began. */
   #lastRoutes: RouteTable | undefined;
@@ -184,6 +189,7 @@ export class HttpManager {
     this.#routes = routes;
     this.#requestRules = createRequestRules(config, deps);
     this.#responseRules = createResponseRules(config, deps.clock);
+    this.replyMapper = compileReplyMapper(config.localReplies);
     this.#pathOptions = {
       normalizePath: config.normalizePath,
       mergeSlashes: config.mergeSlashes,
@@ -357,8 +363,8 @@ export class HttpManager {
     const { info } = stream;
     const { stats } = this;
     stats.downstreamRqActive.dec();
-    // Health checks would drown what clients see of the service.
-    if (!info.healthCheck && how === "answered") {
+    // Health checks would drown what clients see of the service. One without an answer is not completed.
+    if (info.responseCode !== 0 && !info.healthCheck && how === "answered") {
       stats.downstreamRqCompleted.inc();
       stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
     }

@@ -17,6 +17,8 @@ export class StreamTimers {
   readonly #idle: LazyDeadline;
   readonly #request: LazyDeadline;
   readonly #duration: LazyDeadline;
+  /** When the first byte of the next request came, where its head did not come at once; 0 = with its stream. */
+  requestBeganMs = 0;
   /** Route timeout and per-try timeouts: armed by the router, which says what happens. */
   readonly response: LazyDeadline;
   readonly perTry: LazyDeadline;
@@ -37,8 +39,14 @@ export class StreamTimers {
     const { config } = stream.manager;
     const { nowMs } = stream;
     this.setIdle(config.streamIdleTimeoutMs, nowMs);
-    if (config.requestTimeoutMs > 0 && !stream.requestComplete) this.#request.set(config.requestTimeoutMs, nowMs);
+    if (config.requestTimeoutMs > 0) this.#beginRequest(stream, config.requestTimeoutMs);
     if (config.maxStreamDurationMs > 0) this.#duration.set(config.maxStreamDurationMs, nowMs);
+  }
+
+  #beginRequest({ requestComplete, nowMs }: HttpStream, timeoutMs: number): void {
+    const goneMs = this.requestBeganMs === 0 ? 0 : nowMs - this.requestBeganMs;
+    this.requestBeganMs = 0;
+    if (!requestComplete) this.#request.set(Math.max(timeoutMs - goneMs, 1), nowMs);
   }
 
   /** Changes the idle timeout (a route may); 0 = none. */

@@ -11,6 +11,8 @@ import type { DownstreamCodec } from "./codec.ts";
 import type { HttpManager } from "./connection-manager.ts";
 import { encodeGrpcMessage, isGrpc } from "./grpc.ts";
 import { replies, type LocalReply } from "./local-reply.ts";
+import type { MappedReply } from "./reply-mapper.ts";
+import type { ResponseThrottle, ThrottledSink } from "./response-throttle.ts";
 import type { ClusterTarget, CompiledRoute, HeaderMutator, RouteRequest } from "./route/route-table.ts";
 import type { StreamTimers } from "./stream-timers.ts";
 
@@ -44,7 +46,7 @@ export interface FollowedRedirects {
 }
 
 /** One request and its response. */
-export class HttpStream implements RouteRequest {
+export class HttpStream implements RouteRequest, ThrottledSink {
   readonly manager: HttpManager;
   readonly codec: DownstreamCodec;
   /** One a record: a request that an internal redirect makes anew gets another. */
@@ -97,6 +99,8 @@ export class HttpStream implements RouteRequest {
   #held: Buffer[] | undefined = undefined;
   #heldBytes = 0;
   #heldTrailers: HeaderMap | undefined = undefined;
+  /** Slows the response's body down. */
+  responseThrottle: ResponseThrottle | undefined = undefined;
   /** Called after each piece of request body that is held back, and when it is complete; a filter that wants to see it sets this. */
   onHeldBody: (() => void) | undefined = undefined;
   /** False where local replies are not gRPC's although the request has become gRPC on its way. */
@@ -208,6 +212,7 @@ export class HttpStream implements RouteRequest {
     this.upstreamAlpn = undefined;
     this.upstreamAlpnKey = "";
     this.overrideHost = undefined;
+    this.responseThrottle = undefined;
     this.bufferLimitBytes = manager.bufferLimitBytes;
     this.absentFilters = manager.absentFilters;
     this.onHeldBody = undefined;
@@ -418,25 +423,35 @@ export class HttpStream implements RouteRequest {
     if (this.grpcReplies !== false && isGrpc(this.headers)) {
       this.replyMutator?.apply(headers, info);
       if (reply.set !== undefined) setFields(headers, reply.set);
+      const { status, message } = this.#map(reply, headers);
       // The content type of a gRPC answer is not the reply's to choose.
       headers.set("content-type", "application/grpc");
-      if (!headers.has("grpc-status")) headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(reply.status)));
-      if (reply.body !== "") headers.set("grpc-message", encodeGrpcMessage(reply.body));
+      if (!headers.has("grpc-status")) headers.add("grpc-status", String(reply.grpcStatus ?? grpcStatusOf(status)));
+      if (message !== "") headers.set("grpc-message", encodeGrpcMessage(message));
       return { status: 200, headers, body: undefined };
     }
-    const { body } = reply;
-    const noContent = reply.status === 204 || reply.status < 200 || reply.status === 304;
     info.responseCode = reply.status;
     if (reply.set !== undefined) setFields(headers, reply.set);
     this.replyMutator?.apply(headers, info);
+    if (reply.contentType !== undefined) headers.set("content-type", reply.contentType);
+    const { status, body } = this.#map(reply, headers);
+    const noContent = status === 204 || status < 200 || status === 304;
     if (body === "") headers.remove("content-type");
     else if (!noContent) {
-      if (reply.contentType !== undefined) headers.set("content-type", reply.contentType);
       headers.set("content-length", String(body.length));
       if (!headers.has("content-type")) headers.add("content-type", "text/plain");
     }
     const headersOnly = body === "" || noContent || this.method === "HEAD";
-    return { status: reply.status, headers, body: headersOnly ? undefined : Buffer.from(body, "latin1") };
+    return { status, headers, body: headersOnly ? undefined : Buffer.from(body, "latin1") };
+  }
+
+  /** What the configuration makes of a reply. */
+  #map(reply: LocalReply, headers: HeaderMap): Pick<MappedReply, "status" | "body" | "message"> {
+    const { replyMapper } = this.manager;
+    if (replyMapper === undefined) return { status: reply.status, body: reply.body, message: reply.body };
+    const mapped = replyMapper(this.info, reply.status, reply.body, headers);
+    if (mapped.contentType !== undefined) headers.set("content-type", mapped.contentType);
+    return mapped;
   }
 
   #abandonTerminal(): void {
@@ -563,7 +578,7 @@ export class HttpStream implements RouteRequest {
       return true;
     }
     const ok = this.#filterResponseData(data, endStream, Infinity);
-    if (endStream) this.#finishResponse();
+    if (endStream && this.responseThrottle === undefined) this.#finishResponse();
     return ok;
   }
 
@@ -584,16 +599,41 @@ export class HttpStream implements RouteRequest {
         trailersFrom = index;
       }
     }
-    this.timers.touch(this.nowMs);
-    this.info.bytesSent += bytes.length;
-    this.info.grpcMessages?.response.count(bytes);
-    const ok = bytes.length === 0 && !end ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, end);
+    const throttle = this.responseThrottle;
+    const ok = throttle === undefined ? this.#sendData(bytes, end) : throttle.write(bytes, end);
     const trailers = this.#added;
     if (trailers !== undefined) {
       this.#added = undefined;
       this.#filterResponseTrailers(trailers, trailersFrom);
     }
     return ok;
+  }
+
+  #sendData(bytes: Buffer, end: boolean): boolean {
+    this.timers.touch(this.nowMs);
+    this.info.bytesSent += bytes.length;
+    this.info.grpcMessages?.response.count(bytes);
+    return bytes.length === 0 && !end ? true : this.codec.encodeData(bytes.length === 0 ? empty : bytes, end);
+  }
+
+  // --- ThrottledSink -------------------------------------------------------------------------------------------------
+
+  onThrottledData(data: Buffer, endStream: boolean): void {
+    if (this.#done) return;
+    this.nowMs = this.manager.clock.nowMs();
+    this.#sendData(data, endStream);
+    if (endStream) this.#finishResponse();
+    else this.codec.flush();
+  }
+
+  onThrottledTrailers(trailers: HeaderMap): void {
+    if (this.#done) return;
+    this.codec.encodeTrailers(trailers);
+    this.#finishResponse();
+  }
+
+  onThrottleDrained(): void {
+    this.resumeResponse();
   }
 
   /** Response trailers; the response is complete. */
@@ -607,7 +647,7 @@ export class HttpStream implements RouteRequest {
       return;
     }
     this.#filterResponseTrailers(trailers, Infinity);
-    if (!this.#done) this.#finishResponse();
+    if (!this.#done && this.responseThrottle === undefined) this.#finishResponse();
   }
 
   #filterResponseTrailers(trailers: HeaderMap, before: number): void {
@@ -621,7 +661,12 @@ export class HttpStream implements RouteRequest {
     }
     this.info.responseTrailers = trailers;
     // A filter may have put them elsewhere.
-    if (trailers.size === 0 && filters.length > 0) this.codec.encodeData(empty, true);
+    const throttle = this.responseThrottle;
+    const gone = trailers.size === 0 && filters.length > 0;
+    if (throttle !== undefined) {
+      if (gone) throttle.write(empty, true);
+      else throttle.writeTrailers(trailers);
+    } else if (gone) this.codec.encodeData(empty, true);
     else this.codec.encodeTrailers(trailers);
   }
 
@@ -698,6 +743,7 @@ export class HttpStream implements RouteRequest {
   #finish(reusable: boolean): void {
     this.#done = true;
     this.timers.stop();
+    this.responseThrottle?.stop();
     this.#terminal = undefined;
     this.#held = undefined;
     this.#heldResponse = undefined;

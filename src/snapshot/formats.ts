@@ -1,9 +1,12 @@
 // Checks the formats (`%COMMAND%` strings) in routes and filters by compiling them, as the workers will: what does not compile has
 // to be refused here, where the last good configuration can go on serving.
 import type { HeaderMutations, HeaderValueOption, Route, RouteConfiguration, RouteMatch, VirtualHost } from "../envoy/route/route.ts";
+import type { BodyFormat } from "../envoy/body-format.ts";
+import type { LocalReplyConfig } from "../envoy/listener/local-reply-config.ts";
 import type { Listener } from "../envoy/listener/listener.ts";
 import type { Issue } from "../error.ts";
 import { captureTemplate, templateSubstitution, uriTemplatePattern } from "../match/uri-template.ts";
+import { compileBodyFormat } from "../telemetry/format/body-format.ts";
 import { compileFormat } from "../telemetry/format.ts";
 import { chainsOf, connectionManagerOf } from "./filter-support.ts";
 
@@ -27,6 +30,7 @@ export function checkListenerFormats(listener: Listener, report: Report): void {
       if (manager === undefined) return;
       const at = [...path, "filters", index, "typed_config"];
       if (manager.routes.kind === "inline") checkRouteFormats(manager.routes.config, [...at, "route_config"], report);
+      if (manager.localReplies !== undefined) checkLocalReplies(manager.localReplies, [...at, "local_reply_config"], report);
       manager.httpFilters.forEach((http, position) => checkFilterFormats(http.config, [...at, "http_filters", position], report));
     });
   }
@@ -44,6 +48,7 @@ function checkHost(host: VirtualHost, path: () => Path, report: Report): void {
   };
   checkHeaders(host.headers, [], note);
   checkFilterFormats(host.typedPerFilterConfig, ["typed_per_filter_config"], note);
+  checkFilterFormats(host.rateLimits, ["rate_limits"], note);
   host.routes.forEach((route, index) => checkRoute(route, ["routes", index], note));
   if (sound) soundHosts.add(host);
 }
@@ -56,11 +61,9 @@ function checkRoute({ action, headers, match, typedPerFilterConfig }: Route, pat
   }
   checkHeaders(headers, path, report);
   checkFilterFormats(typedPerFilterConfig, [...path, "typed_per_filter_config"], report);
-  if (action.kind === "direct_response" && action.format !== undefined) {
-    const text = action.format.text.replaceAll("%LOCAL_REPLY_BODY%", "");
-    checkFormat(text, [...path, "direct_response", "body_format"], "", report);
-  }
+  if (action.kind === "direct_response") checkBody(action.format, [...path, "direct_response", "body_format"], report);
   if (action.kind !== "route") return;
+  checkFilterFormats(action.rateLimits, [...path, "route", "rate_limits"], report);
   if (action.hostRewrite?.kind === "format") checkFormat(action.hostRewrite.text, [...path, "route", "host_rewrite"], "", report);
   if (action.pathFormat !== undefined) checkFormat(action.pathFormat, [...path, "route", "path_rewrite"], "", report);
   if (action.pathTemplateRewrite !== undefined) checkTemplateRewrite(match, action.pathTemplateRewrite, [...path, "route"], report);
@@ -69,6 +72,20 @@ function checkRoute({ action, headers, match, typedPerFilterConfig }: Route, pat
     const at = [...path, "route", "weighted_clusters", "clusters", index];
     checkHeaders(cluster.headers, at, report);
     checkFilterFormats(cluster.typedPerFilterConfig, [...at, "typed_per_filter_config"], report);
+  });
+}
+
+function checkBody(format: BodyFormat | undefined, path: Path, report: Report): void {
+  if (format === undefined) return;
+  for (const { severity, message } of compileBodyFormat(format).issues) report({ severity, path, message });
+}
+
+function checkLocalReplies({ mappers, format }: LocalReplyConfig, path: Path, report: Report): void {
+  checkBody(format, [...path, "body_format"], report);
+  mappers.forEach((mapper, index) => {
+    const at = [...path, "mappers", index];
+    checkBody(mapper.format, [...at, "body_format_override"], report);
+    checkAdditions(mapper.headersToAdd, [...at, "headers_to_add"], report);
   });
 }
 
@@ -121,8 +138,9 @@ function visit(value: object, depth: number, onHeader: (key: string, value: stri
   else for (const member of Object.values(value)) if (typeof member === "object" && member !== null) visit(member, depth + 1, onHeader);
 }
 
-// A HeaderValueOption, or a query parameter that is added.
+// A HeaderValueOption, a query parameter that is added, or a rate limit action with a format.
 function isAddition(value: object): value is { readonly key: string; readonly value: string } {
-  const { key, value: text, appendAction, action } = value as Readonly<Record<string, unknown>>;
-  return typeof key === "string" && typeof text === "string" && (typeof appendAction === "string" || typeof action === "string");
+  const { key, value: text, appendAction, action, kind } = value as Readonly<Record<string, unknown>>;
+  if (typeof key !== "string" || typeof text !== "string") return false;
+  return typeof appendAction === "string" || typeof action === "string" || kind === "remoteAddressMatch";
 }

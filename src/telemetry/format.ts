@@ -67,6 +67,7 @@ function compileOperator(
   deps: OperatorDeps,
   report: (severity: Issue["severity"], message: string) => void,
 ): Read | undefined {
+  if (name === "LOCAL_REPLY_BODY" && deps.localReplyBody !== undefined) return deps.localReplyBody;
   if (unavailable.has(name)) {
     report("warning", `operator %${name}% is accepted but always without a value`);
     return () => undefined;

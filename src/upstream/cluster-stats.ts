@@ -43,6 +43,8 @@ export function createClusterStats(scope: StatsScope): ClusterStats {
     upstreamRqRxReset: scope.counter("upstream_rq_rx_reset"),
     upstreamRqTxReset: scope.counter("upstream_rq_tx_reset"),
     upstreamRqRetry: scope.counter("upstream_rq_retry"),
+    upstreamRqRetryBackoffExponential: scope.counter("upstream_rq_retry_backoff_exponential"),
+    upstreamRqRetryBackoffRatelimited: scope.counter("upstream_rq_retry_backoff_ratelimited"),
     upstreamRqRetrySuccess: scope.counter("upstream_rq_retry_success"),
     upstreamRqRetryOverflow: scope.counter("upstream_rq_retry_overflow"),
     upstreamRqRetryLimitExceeded: scope.counter("upstream_rq_retry_limit_exceeded"),
@@ -50,7 +52,14 @@ export function createClusterStats(scope: StatsScope): ClusterStats {
     upstreamInternalRedirectFailed: scope.counter("upstream_internal_redirect_failed_total"),
     upstreamRqTime: scope.histogram("upstream_rq_time"),
     response: responseCounter(scope),
+    retriedResponse: lazily(() => responseCounter(scope.scope("retry"))),
   };
+}
+
+// Most clusters never retry a response.
+function lazily(make: () => (status: number) => void): (status: number) => void {
+  let made: ((status: number) => void) | undefined;
+  return (status) => (made ??= make())(status);
 }
 
 // Statuses get their counters when they first occur; after that a response is three increments.

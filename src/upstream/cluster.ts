@@ -72,6 +72,8 @@ export interface ClusterStats {
   readonly upstreamRqRxReset: Counter;
   readonly upstreamRqTxReset: Counter;
   readonly upstreamRqRetry: Counter;
+  readonly upstreamRqRetryBackoffExponential: Counter;
+  readonly upstreamRqRetryBackoffRatelimited: Counter;
   readonly upstreamRqRetrySuccess: Counter;
   readonly upstreamRqRetryOverflow: Counter;
   readonly upstreamRqRetryLimitExceeded: Counter;
@@ -82,6 +84,8 @@ export interface ClusterStats {
   readonly http2: () => Http2Stats;
   /** `upstream_rq_completed`, `upstream_rq_5xx`, `upstream_rq_503`, ... in one call. */
   readonly response: (status: number) => void;
+  /** Counts a response that another attempt follows: `retry.upstream_rq_503` and the like. */
+  readonly retriedResponse: (status: number) => void;
 }
 
 /** What a dialer hands over: a connected socket, TLS done when the transport socket is TLS. */

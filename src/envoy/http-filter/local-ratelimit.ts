@@ -139,6 +139,14 @@ export const decodeLocalRateLimit: Decoder<LocalRateLimitConfig> = message(
   { unhandled: "error" },
 );
 
+/** LocalRateLimit as a route's own, which Envoy takes with a token bucket only. */
+export const decodeLocalRateLimitPerRoute: Decoder<LocalRateLimitConfig> = (json, at) => {
+  const limit = decodeLocalRateLimit(json, at);
+  if (limit.tokenBucket === undefined)
+    at.error("required where a route limits: to limit nothing, disable the filter there", "token_bucket");
+  return limit;
+};
+
 /** True when this configuration limits nothing. */
 export function isInertLocalRateLimit(config: unknown): boolean {
   const limit = config as LocalRateLimitConfig;

@@ -9,6 +9,7 @@ import { decodeHeaderKeyFormat, decodeUnderscoresAction } from "../http-protocol
 import { decodeHttp2Options, defaultHttp2Options } from "../http2-options.ts";
 import { decodeHttpFilter } from "./filter-config.ts";
 import type { HttpConnectionManagerConfig } from "./http-connection-manager.ts";
+import { decodeLocalReplyConfig } from "./local-reply-config.ts";
 import { decodeInlineRouteConfiguration } from "../route/route-decoder.ts";
 import { type RouterConfig, routerExtension } from "../http-filter/router.ts";
 
@@ -199,6 +200,7 @@ export const decodeHttpConnectionManager: Decoder<HttpConnectionManagerConfig> =
       http2: m.field("http2_protocol_options", decodeHttp2Options, defaultHttp2Options),
       upgrades: Object.fromEntries(m.field("upgrade_configs", list(decodeUpgrade), []).map((upgrade) => [upgrade.type, upgrade.enabled])),
       suppressEnvoyHeaders: router?.suppressEnvoyHeaders ?? false,
+      ...m.maybe("localReplies", "local_reply_config", decodeLocalReplyConfig),
     };
   },
 );

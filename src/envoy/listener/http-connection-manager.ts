@@ -3,6 +3,7 @@ import type { CidrRange } from "../address.ts";
 import type { AccessLog } from "../access-log.ts";
 import type { Http2Options } from "../http2-options.ts";
 import type { FilterConfig } from "./listener.ts";
+import type { LocalReplyConfig } from "./local-reply-config.ts";
 import type { RouteConfiguration } from "../route/route.ts";
 
 /** What happens to `%2F`, `%2f`, `%5C`, `%5c` in paths. */
@@ -79,4 +80,6 @@ export interface HttpConnectionManagerConfig {
   /** Upgrade type (lower case) to enabled. */
   readonly upgrades: Readonly<Record<string, boolean>>;
   readonly suppressEnvoyHeaders: boolean;
+  /** local_reply_config; absent: replies go out as they are. */
+  readonly localReplies?: LocalReplyConfig;
 }

@@ -1,4 +1,5 @@
 // Envoy route.v3.RateLimit: how a request becomes a descriptor that a rate limit service (or a local limit) knows.
+import { type CidrRange, decodeCidrRange } from "../address.ts";
 import type { Decoder } from "../decode/cursor.ts";
 import { emptyMessage, message } from "../decode/message.ts";
 import { bool, enumeration, headerName, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
@@ -16,6 +17,17 @@ export type RateLimitAction =
   | { readonly kind: "requestHeader"; readonly header: string; readonly key: string; readonly skipIfAbsent: boolean }
   | { readonly kind: "queryParameter"; readonly parameter: string; readonly key: string; readonly skipIfAbsent: boolean }
   | { readonly kind: "maskedRemoteAddress"; readonly v4Bits: number; readonly v6Bits: number }
+  | {
+      readonly kind: "remoteAddressMatch";
+      readonly key: string;
+      /** May hold `%COMMAND%` operators. */
+      readonly value: string;
+      /** Where the value comes out empty; when this is empty, too, the descriptor is none. */
+      readonly defaultValue: string;
+      readonly ranges: readonly CidrRange[];
+      /** Addresses in none of the ranges match. */
+      readonly invertMatch: boolean;
+    }
   | { readonly kind: "genericKey"; readonly key: string; readonly value: string }
   | {
       readonly kind: "headerMatch";
@@ -97,25 +109,51 @@ const decodeMasked: Decoder<RateLimitAction> = message(
   strict,
 );
 
+const decodeAddressMatcher = message(
+  "envoy.type.matcher.v3.AddressMatcher",
+  (m) => ({ ranges: m.field("ranges", list(decodeCidrRange), []), invertMatch: m.field("invert_match", bool, false) }),
+  strict,
+);
+
+const decodeAddressMatch: Decoder<RateLimitAction> = message(
+  "envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch",
+  (m) => ({
+    kind: "remoteAddressMatch",
+    key: m.field("descriptor_key", text, "") || "remote_address_match",
+    value: m.required("descriptor_value", nonEmpty),
+    defaultValue: m.field("default_value", text, ""),
+    ...m.required("address_matcher", decodeAddressMatcher),
+  }),
+  strict,
+);
+
 const decodeGenericKey: Decoder<RateLimitAction> = message(
   "envoy.config.route.v3.RateLimit.Action.GenericKey",
-  (m) => ({
-    kind: "genericKey",
-    key: m.field("descriptor_key", text, "") || "generic_key",
-    value: m.required("descriptor_value", nonEmpty),
-  }),
+  (m) => {
+    // The value is taken as it is, so it is never the empty one that this stands in for.
+    m.accept("default_value");
+    return {
+      kind: "genericKey",
+      key: m.field("descriptor_key", text, "") || "generic_key",
+      value: m.required("descriptor_value", nonEmpty),
+    };
+  },
   strict,
 );
 
 const decodeHeaderMatch: Decoder<RateLimitAction> = message(
   "envoy.config.route.v3.RateLimit.Action.HeaderValueMatch",
-  (m) => ({
-    kind: "headerMatch",
-    key: m.field("descriptor_key", text, "") || "header_match",
-    value: m.required("descriptor_value", nonEmpty),
-    expectMatch: m.field("expect_match", bool, true),
-    headers: m.required("headers", list(decodeHeaderMatcher, { min: 1 })),
-  }),
+  (m) => {
+    // The value is taken as it is, so it is never the empty one that this stands in for.
+    m.accept("default_value");
+    return {
+      kind: "headerMatch",
+      key: m.field("descriptor_key", text, "") || "header_match",
+      value: m.required("descriptor_value", nonEmpty),
+      expectMatch: m.field("expect_match", bool, true),
+      headers: m.required("headers", list(decodeHeaderMatcher, { min: 1 })),
+    };
+  },
   strict,
 );
 
@@ -157,7 +195,6 @@ const decodeAction: Decoder<RateLimitAction> = message(
   "envoy.config.route.v3.RateLimit.Action",
   (m) => {
     m.refuse("descriptors by extension", "extension");
-    m.refuse("telling whether the client is within address ranges", "remote_address_match");
     m.refuse("an older form; give metadata", "dynamic_metadata");
     return m.requiredOneof<RateLimitAction>(
       {
@@ -167,6 +204,7 @@ const decodeAction: Decoder<RateLimitAction> = message(
         request_headers: decodeRequestHeader,
         query_parameters: decodeQueryParameter,
         masked_remote_address: decodeMasked,
+        remote_address_match: decodeAddressMatch,
         generic_key: decodeGenericKey,
         header_value_match: decodeHeaderMatch,
         query_parameter_value_match: decodeQueryMatch,

@@ -1,7 +1,8 @@
 // Decoders of what a route does: forward, redirect, answer directly.
 import { decodeRateLimitPolicies } from "./rate-limit.ts";
 import { decodeLbMetadata } from "../address.ts";
-import { decodeDataSource, decodeTextSource } from "../data-source.ts";
+import { decodeBodyFormat } from "../body-format.ts";
+import { decodeDataSource } from "../data-source.ts";
 import type { Decoder } from "../decode/cursor.ts";
 import { type Fields, message } from "../decode/message.ts";
 import { bool, duration, enumeration, headerName, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
@@ -10,7 +11,6 @@ import { decodeHeaderMutations } from "./header-mutations.ts";
 import { decodeInternalRedirectPolicy } from "./internal-redirect.ts";
 import { decodeTemplateRewrite } from "./template-rewrite.ts";
 import type {
-  BodyFormat,
   DirectResponseAction,
   ForwardAction,
   HashPolicy,
@@ -19,7 +19,7 @@ import type {
   WeightedCluster,
   WeightedTarget,
 } from "./route.ts";
-import { decodeHashPolicies, decodeMirrorPolicy, decodeRetryPolicy, decodeUpgrades } from "./route-policy.ts";
+import { decodeHashPolicies, decodeHedgePolicy, decodeMirrorPolicy, decodeRetryPolicy, decodeUpgrades } from "./route-policy.ts";
 import { decodeRegexSubstitution } from "../string-matcher.ts";
 
 type Target = ForwardAction["target"];
@@ -134,6 +134,7 @@ export function decodeForwardAction(includeAttemptCount: boolean): Decoder<Forwa
       ...m.maybe("grpcTimeoutOffsetMs", "grpc_timeout_offset", duration),
       ...m.field("max_stream_duration", decodeMaxStreamDuration, {}),
       ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
+      ...m.maybe("hedgeOnPerTryTimeout", "hedge_policy", decodeHedgePolicy),
       mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
       hashPolicy,
       priority: m.field("priority", priority, "DEFAULT"),
@@ -164,16 +165,6 @@ export const decodeRedirectAction: Decoder<RedirectAction> = message("envoy.conf
   responseCode: redirectStatus[m.field("response_code", redirectCode, "MOVED_PERMANENTLY")],
   stripQuery: m.field("strip_query", bool, false),
 }));
-
-const decodeBodyFormat: Decoder<BodyFormat> = message("envoy.config.core.v3.SubstitutionFormatString", (m) => {
-  m.accept("json_format_options");
-  m.refuse("JSON bodies; give text_format_source", "json_format");
-  return {
-    text: m.requiredOneof<string>({ text_format: text, text_format_source: decodeTextSource }, ""),
-    omitEmptyValues: m.field("omit_empty_values", bool, false),
-    contentType: m.field("content_type", text, ""),
-  };
-});
 
 /** route.v3.DirectResponseAction. */
 export const decodeDirectResponseAction: Decoder<DirectResponseAction> = message("envoy.config.route.v3.DirectResponseAction", (m) => ({

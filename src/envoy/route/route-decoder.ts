@@ -11,7 +11,7 @@ import { decodeHeaderMutations } from "./header-mutations.ts";
 import type { BodyBuffer, Route, RouteActionModel, RouteConfiguration, VirtualHost } from "./route.ts";
 import { decodeDirectResponseAction, decodeForwardAction, decodeRedirectAction } from "./route-action.ts";
 import { decodeRouteMatch } from "./route-match.ts";
-import { decodeMirrorPolicy, decodeRetryPolicy } from "./route-policy.ts";
+import { decodeHedgePolicy, decodeMirrorPolicy, decodeRetryPolicy } from "./route-policy.ts";
 
 const decodeNonForwarding = emptyMessage("envoy.config.route.v3.NonForwardingAction");
 
@@ -79,6 +79,7 @@ const decodeVirtualHost: Decoder<VirtualHost> = message("envoy.config.route.v3.V
     includeRequestAttemptCount,
     includeAttemptCountInResponse: m.field("include_attempt_count_in_response", bool, false),
     ...m.maybe("retryPolicy", "retry_policy", decodeRetryPolicy),
+    ...m.maybe("hedgeOnPerTryTimeout", "hedge_policy", decodeHedgePolicy),
     ...bodyBuffer(m),
     mirrors: m.field("request_mirror_policies", list(decodeMirrorPolicy), []),
     ...m.maybe("rateLimits", "rate_limits", decodeRateLimitPolicies),

@@ -80,6 +80,13 @@ export const decodeRetryPolicy: Decoder<RetryPolicy> = message("envoy.config.rou
   };
 });
 
+/** route.v3.HedgePolicy: whether it hedges on a per-try timeout, which is all of it that Envoy does. */
+export const decodeHedgePolicy: Decoder<boolean> = message("envoy.config.route.v3.HedgePolicy", (m) => {
+  m.field("initial_requests", integer(1, 0xffff_ffff), 1);
+  m.ignore("additional_request_chance");
+  return m.field("hedge_on_per_try_timeout", bool, false);
+});
+
 function mirrorTarget(m: Fields): Pick<MirrorPolicy, "cluster" | "clusterHeader"> {
   // As in Envoy, cluster comes first where both are given.
   const clusterHeader = m.maybe("clusterHeader", "cluster_header", headerName);

@@ -1,5 +1,6 @@
 // Envoy route.v3.RouteConfiguration, narrowed. Policies that later filters and balancers honour are carried as data.
 import type { Metadata } from "../address.ts";
+import type { BodyFormat } from "../body-format.ts";
 import type { MetadataMatcher } from "../metadata-matcher.ts";
 import type { InternalRedirectPolicy } from "./internal-redirect.ts";
 import type { HeaderMatcher, PathMatcher, QueryParameterMatcher, StringMatcher } from "../string-matcher.ts";
@@ -159,6 +160,8 @@ export interface ForwardAction {
   /** grpc_timeout_offset: taken off the header's value where it is longer. */
   readonly grpcTimeoutOffsetMs?: number;
   readonly retryPolicy?: RetryPolicy;
+  /** hedge_policy.hedge_on_per_try_timeout: an attempt goes on beside the one that its timeout begins. */
+  readonly hedgeOnPerTryTimeout?: boolean;
   readonly mirrors: readonly MirrorPolicy[];
   readonly hashPolicy: readonly HashPolicy[];
   readonly priority: "DEFAULT" | "HIGH";
@@ -188,15 +191,6 @@ export interface RedirectAction {
     | { readonly kind: "regex"; readonly regex: string; readonly substitution: string };
   readonly responseCode: 301 | 302 | 303 | 307 | 308;
   readonly stripQuery: boolean;
-}
-
-/** core.v3.SubstitutionFormatString of a reply's body, whose `%LOCAL_REPLY_BODY%` is the body without it. */
-export interface BodyFormat {
-  readonly text: string;
-  /** Operators without a value give nothing, and not `-`. */
-  readonly omitEmptyValues: boolean;
-  /** Empty: what headers say, or text/plain. */
-  readonly contentType: string;
 }
 
 /** route.v3.DirectResponseAction; the body is inline, files were read by the source. */
@@ -269,6 +263,8 @@ export interface VirtualHost {
   readonly includeRequestAttemptCount: boolean;
   readonly includeAttemptCountInResponse: boolean;
   readonly retryPolicy?: RetryPolicy;
+  /** Of routes without a hedge policy of their own. */
+  readonly hedgeOnPerTryTimeout?: boolean;
   /** Of routes without their own. */
   readonly bodyBuffer?: BodyBuffer;
   /** Of routes that have none of their own. */

@@ -5,9 +5,9 @@ import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
 import { Http1Writer } from "../../net/http1-writer.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
-import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
+import { StreamInfo, type ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { flag } from "../../telemetry/response-flag.ts";
-import { HeaderMap } from "../../wire/header-map.ts";
+import type { HeaderMap } from "../../wire/header-map.ts";
 import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
 import { encodeFields, encodeFieldsProperCase } from "../../wire/http1-encode.ts";
 import { parseRequestHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
@@ -17,7 +17,7 @@ import { ConnectionDeadlines, type DeadlineOwner } from "../connection-deadlines
 import type { DownstreamCodec, ServerConnection } from "../codec.ts";
 import type { HttpManager } from "../connection-manager.ts";
 import { headErrorReplies, replies, type LocalReply } from "../local-reply.ts";
-import { recordRefusedRequest } from "../refused-request.ts";
+import { encodeRefusal, recordRefusal, recordRefusedRequest } from "../refused-request.ts";
 import { StreamTimers } from "../stream-timers.ts";
 import { readTarget } from "./request-target.ts";
 import { HttpStream } from "../stream.ts";
@@ -48,6 +48,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   readonly #reader: SocketReader;
   readonly #writer: Http1Writer;
   readonly #deadlines: ConnectionDeadlines;
+  /** The shorter of request_headers_timeout and request_timeout, which both begin with a request's first byte; 0 = none. */
+  readonly #headTimeoutMs: number;
   readonly #encodeFields: (headers: HeaderMap) => string;
   readonly #listeners: readonly (readonly [string, () => void])[] = [
     ["end", () => this.#onEnd()],
@@ -94,6 +96,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     };
     this.#body = new BodyDecoder(this.#limits);
     this.#timers = new StreamTimers(clock);
+    this.#headTimeoutMs = shorterTimeout(config.requestHeadersTimeoutMs, config.requestTimeoutMs);
     this.#encodeFields = config.properCaseHeaders ? encodeFieldsProperCase : encodeFields;
     stats.downstreamCxHttp1Total.inc();
     stats.downstreamCxHttp1Active.inc();
@@ -193,8 +196,10 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   #readHead(): boolean {
     const head = parseRequestHead(this.#rest, 0, this.#rest.length, this.#limits);
     if (head === "incomplete") {
-      const timeoutMs = this.#manager.config.requestHeadersTimeoutMs;
-      if (timeoutMs > 0 && !this.#deadlines.head.armed) this.#deadlines.head.set(timeoutMs);
+      if (this.#headTimeoutMs > 0 && !this.#deadlines.head.armed) {
+        this.#timers.requestBeganMs = this.#manager.clock.nowMs();
+        this.#deadlines.head.set(this.#headTimeoutMs, this.#timers.requestBeganMs);
+      }
       // Until its method is complete a request line may still be refused early.
       this.#headBegun = this.#rest.includes(space);
       return false;
@@ -306,21 +311,21 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
 
   /** Answers what cannot become a stream and closes. */
   #refuse(reply: LocalReply): void {
-    const { stats } = this.#manager;
-    stats.downstreamCxProtocolError.inc();
-    stats.downstreamRqByClass[Math.floor(reply.status / 100) - 1]?.inc();
-    const headers = new HeaderMap();
-    headers.add("content-length", String(reply.body.length));
-    headers.add("content-type", "text/plain");
-    this.#manager.decorateReply(headers);
-    this.#writer.text(`${statusLine(reply.status, 1)}${this.#encodeFields(headers)}connection: close\r\n\r\n${reply.body}`);
-    recordRefusedRequest(this.#manager, this.#info, {
-      protocol: "HTTP/1.1",
-      responseCode: reply.status,
-      responseCodeDetails: reply.details,
-      flags: reply.flags,
-      bytesSent: reply.body.length,
-    });
+    this.#manager.stats.downstreamCxProtocolError.inc();
+    this.#answerAndClose(reply);
+  }
+
+  #answerAndClose(reply: LocalReply): void {
+    const { stats, clock } = this.#manager;
+    const info = new StreamInfo(this.#info, clock.wallMs(), clock.nowMs());
+    info.protocol = "HTTP/1.1";
+    info.responseCodeDetails = reply.details;
+    const { status, body, headers } = encodeRefusal(this.#manager, info, reply);
+    // As in Envoy, whoever maps the reply does not see them yet.
+    info.flags = reply.flags;
+    stats.downstreamRqByClass[Math.floor(status / 100) - 1]?.inc();
+    this.#writer.text(`${statusLine(status, 1)}${this.#encodeFields(headers)}connection: close\r\n\r\n${body}`);
+    recordRefusal(this.#manager, info);
     this.#rest = empty;
     this.#beginClose(true);
   }
@@ -328,7 +333,10 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   /** The record of a request whose head did not come in whole. */
   #logCutOff(): void {
     if (this.#stream !== undefined || this.#closing || (this.#rest.length === 0 && this.#pieceBytes === 0)) return;
-    this.#manager.stats.downstreamRqRxReset.inc();
+    const { stats } = this.#manager;
+    stats.downstreamRqRxReset.inc();
+    stats.downstreamCxDestroyRemoteActiveRq.inc();
+    stats.downstreamCxDestroyActiveRq.inc();
     recordRefusedRequest(this.#manager, this.#info, {
       protocol: "HTTP/1.1",
       responseCodeDetails: "downstream_remote_disconnect",
@@ -342,6 +350,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     // As in Envoy, a client that stops sending has gone: nobody waits for the response.
     if (stream !== undefined) {
       this.#manager.stats.downstreamCxDestroyRemoteActiveRq.inc();
+      this.#manager.stats.downstreamCxDestroyActiveRq.inc();
       stream.onDownstreamClosed();
     }
     this.#socket.end();
@@ -356,7 +365,10 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#closing = true;
     const { stats } = this.#manager;
     stats.downstreamCxHttp1Active.dec();
-    if (this.#stream !== undefined) stats.downstreamCxDestroyRemoteActiveRq.inc();
+    if (this.#stream !== undefined) {
+      stats.downstreamCxDestroyRemoteActiveRq.inc();
+      stats.downstreamCxDestroyActiveRq.inc();
+    }
     this.#stream?.onDownstreamClosed();
     this.#stream = undefined;
     this.#rest = empty;
@@ -379,8 +391,11 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
 
   onHeadTimeout(): void {
     if (this.#stream !== undefined || this.#closing) return;
-    this.#manager.stats.downstreamRqHeaderTimeout.inc();
-    this.#refuse(replies.requestHeaderTimeout);
+    const { config, stats } = this.#manager;
+    const overall = config.requestHeadersTimeoutMs === 0 || config.requestTimeoutMs === this.#headTimeoutMs;
+    if (overall) stats.downstreamRqTimeout.inc();
+    else stats.downstreamRqHeaderTimeout.inc();
+    this.#answerAndClose(overall ? replies.requestTimeout : replies.requestHeaderTimeout);
   }
 
   onCloseTimer(): void {
@@ -502,4 +517,9 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
       if (!this.#processing) queueMicrotask(() => this.#process());
     }
   }
+}
+
+/** The shorter of two timeouts, of which 0 is none. */
+function shorterTimeout(a: number, b: number): number {
+  return a === 0 || b === 0 ? Math.max(a, b) : Math.min(a, b);
 }

@@ -236,7 +236,10 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     this.#state = "closed";
     const { stats } = this.#manager;
     stats.downstreamCxHttp2Active.dec();
-    if (this.#session.size > 0) stats.downstreamCxDestroyRemoteActiveRq.inc();
+    if (this.#session.size > 0) {
+      stats.downstreamCxDestroyRemoteActiveRq.inc();
+      stats.downstreamCxDestroyActiveRq.inc();
+    }
     this.#session.close();
     this.#deadlines.dispose();
     for (const timers of this.#spareTimers) timers.dispose();

@@ -1,6 +1,6 @@
 // RouteConfiguration to RouteTable: everything that can be decided when configuration is applied is decided here, so that a
 // request costs one domain lookup and a walk over its virtual host's routes.
-import { compileFormat } from "../../telemetry/format.ts";
+import { compileBodyFormat } from "../../telemetry/format/body-format.ts";
 import type { DirectResponseAction, Route, RouteConfiguration, VirtualHost, WeightedCluster } from "../../envoy/route/route.ts";
 import type { Issue, Result } from "../../error.ts";
 import { compileDomains, type DomainEntry } from "../../match/domains.ts";
@@ -160,10 +160,10 @@ function compileTerminal(route: Route): CompiledRoute["action"] {
 // Throws when the format does not compile.
 function compileBody({ body, format }: DirectResponseAction): Pick<CompiledDirectResponse, "formatBody" | "contentType"> {
   if (format === undefined) return {};
-  const text = format.text.replaceAll("%LOCAL_REPLY_BODY%", () => Buffer.from(body, "latin1").toString().replaceAll("%", "%%"));
-  const compiled = compileFormat(text, { missing: format.omitEmptyValues ? "" : "-" });
+  const compiled = compileBodyFormat(format);
   if (!compiled.ok) throw new Error(compiled.issues.map((issue) => issue.message).join("; "));
-  return { formatBody: compiled.value, ...(format.contentType !== "" && { contentType: format.contentType }) };
+  const { format: formatBody, contentType } = compiled.value;
+  return { formatBody: (info) => formatBody(info, body), ...(contentType !== "" && { contentType }) };
 }
 
 function mergeSides(

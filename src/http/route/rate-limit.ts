@@ -1,9 +1,10 @@
 // Rate limit policies to descriptors: what a request counts as. For every filter that limits by descriptor.
 import type { MetadataKey, RateLimitAction, RateLimitPolicy } from "../../envoy/route/rate-limit.ts";
 import { compileHeaderMatcher } from "../../match/header-matcher.ts";
-import { parseIp } from "../../match/cidr.ts";
+import { cidrContains, parseCidr, parseIp } from "../../match/cidr.ts";
 import { valueAt } from "../../match/metadata-matcher.ts";
 import { compileQueryMatcher, queryParameter } from "../../match/query-matcher.ts";
+import { compileFormat } from "../../telemetry/format.ts";
 import type { FilterDeps } from "../../filter/filter.ts";
 import type { HttpStream } from "../stream.ts";
 
@@ -113,6 +114,8 @@ function compileAction(action: RateLimitAction, node: FilterDeps["node"]): Entry
         if (value === undefined) return action.skipIfAbsent ? "skip" : undefined;
         return { key: action.key, value: decoded(value, "") };
       };
+    case "remoteAddressMatch":
+      return compileAddressMatch(action);
     case "genericKey":
       return () => action;
     case "headerMatch": {
@@ -136,6 +139,21 @@ function compileAction(action: RateLimitAction, node: FilterDeps["node"]): Entry
         return value === "" ? (action.skipIfAbsent ? "skip" : undefined) : { key: action.key, value };
       };
   }
+}
+
+function compileAddressMatch(action: RateLimitAction & { readonly kind: "remoteAddressMatch" }): EntryOf {
+  const ranges = action.ranges.flatMap((range) => parseCidr(range) ?? []);
+  const format = compileFormat(action.value, { missing: "" });
+  // Formats were checked when the configuration was read.
+  if (!format.ok) throw new Error(format.issues.map((issue) => issue.message).join("; "));
+  const valueOf = format.value;
+  const { key, defaultValue, invertMatch } = action;
+  return ({ info }) => {
+    const ip = parseIp(info.remote.ip);
+    if (ip === undefined || ranges.some((range) => cidrContains(range, ip)) === invertMatch) return undefined;
+    const value = valueOf(info) || defaultValue;
+    return value === "" ? undefined : { key, value };
+  };
 }
 
 function queryOf(path: string): string {

@@ -10,6 +10,8 @@ export interface OperatorDeps {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** For `%HOSTNAME%`; default the machine's. */
   readonly hostname?: string;
+  /** For `%LOCAL_REPLY_BODY%`: the body of the reply that is being formatted; absent: there is none. */
+  readonly localReplyBody?: () => string;
 }
 
 /** Compiles one operator's argument (undefined when there are no parentheses). */

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { suite, test, type TestContext } from "node:test";
 import { connectH2, explicitHttp2, listenH2, protocolOptions, requestH2 } from "../../support/h2-origin.ts";
 import { bootstrap, cluster, httpListener, startTestProxy } from "../../support/proxy.ts";
-import { connectRaw, listenHttp, reply } from "../../support/raw-http.ts";
+import { connectRaw, hasResponses, listenHttp, reply } from "../../support/raw-http.ts";
 
 const duration = (maxStreamDuration: string): object =>
   protocolOptions({
@@ -71,6 +71,55 @@ suite("max_stream_duration of a cluster", () => {
     assert.match(await ask("/silent", "X-Envoy-Upstream-Stream-Duration-Ms: 50\r\n"), /^HTTP\/1\.1 504 [^]*stream duration reached$/);
     assert.ok(fields[0]!.every((field) => !field.startsWith("x-envoy-upstream-stream-duration")));
   });
+});
+
+suite("request_timeout", () => {
+  const manager = { request_timeout: "0.2s" };
+
+  test("begins with a request's first byte", async (t) => {
+    const { proxy } = await lab(t, { manager });
+    const client = await connectRaw(proxy.port("main"));
+    client.socket.write("GET /");
+    await client.ended;
+    assert.match(client.received, /^HTTP\/1\.1 408 Request Timeout\r\n[^]*\r\n\r\nrequest timeout$/);
+    const { details, flags, method } = (await proxy.accessLog(1))[0]!;
+    assert.deepEqual([details, flags, method], ["request_overall_timeout", "-", null]);
+    const counted = ["rq_timeout", "rq_4xx", "rq_completed", "cx_protocol_error"].map((name) => proxy.stat(`http.main.downstream_${name}`));
+    assert.deepEqual(counted, [1, 1, 1, 0]);
+  });
+
+  test("has gone on when the head was complete", async (t) => {
+    const { proxy } = await lab(t, { manager: { request_timeout: "0.4s" } });
+    const client = await connectRaw(proxy.port("main"));
+    const started = performance.now();
+    client.socket.write("POST / HTTP/1.1\r\n");
+    setTimeout(() => client.socket.write("Host: lab\r\nContent-Length: 9\r\n\r\nhalf"), 250);
+    assert.match(await client.until(hasResponses(1)), /^HTTP\/1\.1 408 /);
+    client.socket.destroy();
+    // 650 ms if it had begun with the head's end.
+    assert.ok(performance.now() - started < 600);
+  });
+
+  test("a head that ends in time is served", async (t) => {
+    const { ask } = await lab(t, { manager });
+    assert.match(await ask("/"), /^HTTP\/1\.1 200 /);
+  });
+
+  for (const sent of ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: lab\r\n"]) {
+    test(`a client that leaves after ${JSON.stringify(sent)} has a record and no completed request`, async (t) => {
+      const { proxy } = await lab(t, {});
+      const client = await connectRaw(proxy.port("main"));
+      client.socket.end(sent);
+      await client.ended;
+      const { details, flags, status } = (await proxy.accessLog(1))[0]!;
+      assert.deepEqual([details, flags, status], ["downstream_remote_disconnect", "DC", 0]);
+      const names = ["rq_total", "rq_completed", "rq_rx_reset", "cx_destroy_active_rq", "cx_destroy_remote_active_rq"];
+      assert.deepEqual(
+        names.map((name) => proxy.stat(`http.main.downstream_${name}`)),
+        [1, 0, 1, 1, 1],
+      );
+    });
+  }
 });
 
 test("max_stream_duration of a route leaves no route timeout", async (t) => {

@@ -27,6 +27,8 @@ export interface FilterTable {
   readonly virtualHost?: object;
   readonly routeConfig?: object;
   readonly clusters?: readonly object[];
+  /** Further fields of the connection manager. */
+  readonly manager?: object;
   /** Formats that are logged beside the usual ones. */
   readonly log?: Readonly<Record<string, string>>;
   readonly cases: readonly FilterCase[];

@@ -30,6 +30,7 @@ export async function tableBootstrap(t: Ending, table: FilterTable): Promise<obj
     route_config: { name: "in", virtual_hosts: hosts, ...table.routeConfig },
     // Nothing that is made by chance.
     generate_request_id: false,
+    ...table.manager,
   };
   const listener = JSON.stringify(httpListener("in", { manager }));
   // The access log is written in place: its format is the usual one and the table's.

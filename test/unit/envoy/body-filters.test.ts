@@ -158,7 +158,11 @@ suite("rate limit", () => {
     ["no action", { actions: [] }, ["error actions: must not be empty"]],
     ["an action that is none", { actions: [{}] }, [/^error actions\[0\]: one of /]],
     ["an extension", { actions: [{ extension: { name: "x" } }] }, [/not supported: descriptors by extension/]],
-    ["address ranges", { actions: [{ remote_address_match: {} }] }, [/not supported: telling whether the client is within address ranges/]],
+    [
+      "address ranges without a value",
+      { actions: [{ remote_address_match: { address_matcher: {} } }] },
+      [/^error actions\[0\].remote_address_match.descriptor_value: required/],
+    ],
   ] as const) {
     test(`a policy with ${title} is an error`, () => {
       const found = issuesOf(decodeRateLimitPolicy, json);

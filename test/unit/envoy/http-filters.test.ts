@@ -4,7 +4,11 @@ import { decodeCorsPolicy } from "../../../src/envoy/http-filter/cors.ts";
 import { decodeFault, isInertFault } from "../../../src/envoy/http-filter/fault.ts";
 import { decodeJwtAuthn } from "../../../src/envoy/http-filter/jwt-authn.ts";
 import { decodeProxyProtocol } from "../../../src/envoy/listener/listener-filters.ts";
-import { decodeLocalRateLimit, isInertLocalRateLimit } from "../../../src/envoy/http-filter/local-ratelimit.ts";
+import {
+  decodeLocalRateLimit,
+  decodeLocalRateLimitPerRoute,
+  isInertLocalRateLimit,
+} from "../../../src/envoy/http-filter/local-ratelimit.ts";
 import { decodeHttpRbac, decodeNetworkRbac } from "../../../src/envoy/http-filter/rbac-decoder.ts";
 import { accepted, any, issuesOf } from "./decoding.ts";
 
@@ -147,8 +151,8 @@ suite("fault injection", () => {
         max_active_faults: 0,
       }),
       {
-        delay: { fixedDelayMs: 400, fraction: 0.5 },
-        abort: { status: { kind: "grpc", code: 8 }, fraction: 0 },
+        delay: { fixedDelayMs: 400, share: { numerator: 50, denominator: 100 } },
+        abort: { status: { kind: "grpc", code: 8 }, share: { numerator: 0, denominator: 100 } },
         upstreamCluster: "",
         headers: [],
         downstreamNodes: [],
@@ -160,10 +164,21 @@ suite("fault injection", () => {
     assert.equal(isInertFault(accepted(decodeFault, { max_active_faults: 100 })), true);
     assert.equal(isInertFault(accepted(decodeFault, { abort: { http_status: 503 } })), false);
   });
-  test("reports faults that clients choose, and throttling", () => {
-    assert.deepEqual(issuesOf(decodeFault, { abort: { header_abort: {} }, response_rate_limit: {} }), [
-      "error response_rate_limit: not supported: throttling responses",
-      "error abort.header_abort: not supported: faults that the client chooses by header",
+  test("leaves to requests what is to be chosen by header", () => {
+    const { delay, abort, responseRate } = accepted(decodeFault, {
+      delay: { header_delay: {} },
+      abort: { header_abort: {}, percentage: { numerator: 5, denominator: "MILLION" } },
+      response_rate_limit: { header_limit: {} },
+    });
+    assert.deepEqual([delay?.fixedDelayMs, abort?.status, responseRate?.kibPerSecond], [undefined, undefined, undefined]);
+    assert.deepEqual(abort?.share, { numerator: 5, denominator: 1_000_000 });
+    assert.equal(isInertFault(accepted(decodeFault, { response_rate_limit: { fixed_limit: { limit_kbps: 1 } } })), false);
+  });
+  test("reports faults without a kind, and rates of nothing", () => {
+    assert.deepEqual(issuesOf(decodeFault, { abort: {}, delay: {}, response_rate_limit: { fixed_limit: { limit_kbps: 0 } } }), [
+      "error delay: one of fixed_delay, header_delay is required",
+      "error abort: one of http_status, grpc_status, header_abort is required",
+      "error response_rate_limit.fixed_limit.limit_kbps: expected a number from 1 to 9007199254740991, got 0",
     ]);
   });
 });
@@ -196,6 +211,11 @@ suite("local rate limits", () => {
   test("do nothing without a bucket or unless enabled", () => {
     assert.equal(isInertLocalRateLimit(accepted(decodeLocalRateLimit, { stat_prefix: "rl" })), true);
     assert.equal(isInertLocalRateLimit(accepted(decodeLocalRateLimit, { stat_prefix: "rl", token_bucket: bucket })), true);
+  });
+  test("of a route need a bucket", () => {
+    assert.equal(accepted(decodeLocalRateLimitPerRoute, { stat_prefix: "rl", token_bucket: bucket }).statPrefix, "rl");
+    const issues = issuesOf(decodeLocalRateLimitPerRoute, { stat_prefix: "rl" });
+    assert.deepEqual(issues, ["error token_bucket: required where a route limits: to limit nothing, disable the filter there"]);
   });
   test("report descriptors that come twice and intervals below Envoy's", () => {
     const descriptor = { entries: [{ key: "u", value: "1" }], token_bucket: { max_tokens: 1, fill_interval: "1s" } };

@@ -23,7 +23,11 @@ const direct = { direct_response: { status: 200 } };
 const limit = (value: string): object => ({
   "@type": "type.googleapis.com/envoy.extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
   stat_prefix: "s",
+  token_bucket: { max_tokens: 1, fill_interval: "1s" },
   response_headers_to_add: add(value),
+});
+const matched = (value: string): object => ({
+  rate_limits: [{ actions: [{ remote_address_match: { address_matcher: {}, descriptor_value: value } }] }],
 });
 const table = (level: object, host: object = {}, route: object = direct): object => ({
   name: "r",
@@ -50,6 +54,17 @@ const cases: readonly (readonly [string, object, string])[] = [
     "a filter's override",
     table({}, { typed_per_filter_config: { limit: limit("%NOPE%") } }),
     "virtual_hosts[0].typed_per_filter_config: x-a",
+  ],
+  ["a virtual host's rate limits", table({}, matched("%NOPE%")), "virtual_hosts[0].rate_limits: remote_address_match"],
+  [
+    "a route's rate limits",
+    table({}, {}, { route: { cluster: "c", ...matched("%NOPE%") } }),
+    "virtual_hosts[0].routes[0].route.rate_limits: remote_address_match",
+  ],
+  [
+    "a direct response's JSON",
+    table({}, {}, { direct_response: { status: 200, body_format: { json_format: { a: { b: "%NOPE%" } } } } }),
+    "virtual_hosts[0].routes[0].direct_response.body_format",
   ],
 ];
 
@@ -96,6 +111,27 @@ test("formats of a listener's own routes and filters refuse the listener", () =>
     `${at}.http_filters[0]: x-a: ${unknown}`,
   ]);
   assert.equal(bad.snapshot.listeners.get("l"), good.snapshot.listeners.get("l"));
+});
+
+test("formats of local replies refuse the listener, each in its place", () => {
+  const replies = {
+    body_format: { text_format: "%NOPE%" },
+    mappers: [
+      {
+        filter: { not_health_check_filter: {} },
+        body_format_override: { json_format: { a: "%LOCAL_REPLY_BODY% %NOPE%" } },
+        headers_to_add: add("%NOPE%"),
+      },
+    ],
+  };
+  const manager = connectionManager({ route_config: table({}), local_reply_config: replies, http_filters: [router] });
+  const { lines } = build({ listeners: [{ name: "l", address: address("127.0.0.1", 80), filter_chains: [{ filters: [manager] }] }] });
+  const at = "error filter_chains[0].filters[0].typed_config.local_reply_config";
+  assert.deepEqual(lines, [
+    `${at}.body_format: ${unknown}`,
+    `${at}.mappers[0].body_format_override: ${unknown}`,
+    `${at}.mappers[0].headers_to_add[0].header.value: ${unknown}`,
+  ]);
 });
 
 test("an operator that never has a value is a warning", () => {

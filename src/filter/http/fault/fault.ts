@@ -1,12 +1,15 @@
-// envoy.filters.http.fault: delays and aborts a share of the requests, to see how callers take it.
+// envoy.filters.http.fault: delays and aborts a share of the requests, and slows responses down, to see how callers take it.
 import type { Timer } from "../../../clock.ts";
-import type { FaultConfig } from "../../../envoy/http-filter/fault.ts";
+import { type AbortStatus, type FaultConfig, isInertFault } from "../../../envoy/http-filter/fault.ts";
+import type { WrittenPercent } from "../../../envoy/percent.ts";
 import type { HttpFilter, HttpFilterContext, HttpFilterSpec } from "../../../http/filter.ts";
 import type { LocalReply } from "../../../http/local-reply.ts";
+import { ResponseThrottle } from "../../../http/response-throttle.ts";
 import { perRoute } from "../../../http/route/per-route.ts";
 import type { HttpStream } from "../../../http/stream.ts";
 import { compileAllHeaders } from "../../../match/header-matcher.ts";
 import { flag } from "../../../telemetry/response-flag.ts";
+import { askedAbort, askedDelayMs, askedKibPerSecond, askedShare } from "./asked-fault.ts";
 
 /** The fault filter. */
 export const fault: HttpFilterSpec = {
@@ -19,6 +22,8 @@ interface Fault {
   readonly model: FaultConfig;
   applies(stream: HttpStream): boolean;
   readonly abort: LocalReply | undefined;
+  /** There is nothing to inject. */
+  readonly idle: boolean;
 }
 
 /** What a stream with an active fault holds. */
@@ -43,21 +48,24 @@ class FaultFilter implements HttpFilter {
       aborts: scope.counter("aborts_injected"),
       overflow: scope.counter("faults_overflow"),
       active: scope.gauge("active_faults"),
+      throttled: scope.counter("response_rl_injected"),
     };
   }
 
   onRequestHeaders(stream: HttpStream, _endStream: boolean, index: number): "continue" | "stop" {
     const configured = this.#override(stream) ?? this.#own;
-    const { delay, abort } = configured.model;
-    if ((delay === undefined && abort === undefined) || !configured.applies(stream)) return "continue";
-    const active = delay !== undefined && this.#draw(delay.fraction) ? this.#begin(stream, index, configured) : undefined;
-    if (delay === undefined || active === undefined) return this.#abort(stream, index, configured) ? "stop" : "continue";
+    if (configured.idle || !configured.applies(stream)) return "continue";
+    if (configured.model.responseRate !== undefined) this.#throttle(stream, index, configured);
+    const delayMs = this.#delayOf(stream, configured);
+    const active = delayMs === undefined ? undefined : this.#begin(stream, index, configured);
+    if (delayMs === undefined || active === undefined) return this.#abort(stream, index, configured) ? "stop" : "continue";
     this.#stats.delays.inc();
     stream.info.flags |= flag.DI;
-    active.timer = this.#context.clock.after(delay.fixedDelayMs, () => {
+    active.timer = this.#context.clock.after(delayMs, () => {
       // A delayed request may be aborted as well.
       if (stream.done || this.#abort(stream, index, configured)) return;
-      this.#end(stream, index);
+      // A response that is slowed down stays a fault until it is over.
+      if (stream.responseThrottle === undefined) this.#end(stream, index);
       stream.continueRequest();
     });
     return "stop";
@@ -68,15 +76,41 @@ class FaultFilter implements HttpFilter {
   }
 
   #abort(stream: HttpStream, index: number, fault: Fault): boolean {
-    const { model, abort } = fault;
-    if (abort === undefined || model.abort === undefined || !this.#draw(model.abort.fraction)) return false;
+    const { abort } = fault.model;
+    if (abort === undefined) return false;
+    const asked = abort.status === undefined;
+    const reply = asked ? abortReply(askedAbort(stream.headers)) : fault.abort;
+    const share = asked ? askedShare(stream.headers, "x-envoy-fault-abort-request-percentage", abort.share) : abort.share;
+    if (reply === undefined || !this.#draw(share)) return false;
     if (this.#begin(stream, index, fault) === undefined) return false;
     this.#stats.aborts.inc();
-    stream.sendLocalReply(abort);
+    stream.sendLocalReply(reply);
     return true;
   }
 
-  #draw(fraction: number): boolean {
+  /** How long the request waits; undefined: not at all. */
+  #delayOf({ headers }: HttpStream, { model: { delay } }: Fault): number | undefined {
+    if (delay === undefined) return undefined;
+    const { fixedDelayMs, share } = delay;
+    if (fixedDelayMs !== undefined) return this.#draw(share) ? fixedDelayMs : undefined;
+    const askedMs = askedDelayMs(headers);
+    if (askedMs === undefined || askedMs === 0) return undefined;
+    return this.#draw(askedShare(headers, "x-envoy-fault-delay-request-percentage", share)) ? askedMs : undefined;
+  }
+
+  #throttle(stream: HttpStream, index: number, fault: Fault): void {
+    const { kibPerSecond, share } = fault.model.responseRate!;
+    const { headers } = stream;
+    const rate = kibPerSecond ?? askedKibPerSecond(headers);
+    if (rate === undefined || rate === 0) return;
+    const asked = kibPerSecond === undefined ? askedShare(headers, "x-envoy-fault-throughput-response-percentage", share) : share;
+    if (!this.#draw(asked) || this.#begin(stream, index, fault) === undefined) return;
+    this.#stats.throttled.inc();
+    stream.responseThrottle = new ResponseThrottle(this.#context.clock, rate, stream.manager.bufferLimitBytes, stream);
+  }
+
+  #draw({ numerator, denominator }: WrittenPercent): boolean {
+    const fraction = numerator / denominator;
     return fraction >= 1 || (fraction > 0 && this.#context.random() < fraction);
   }
 
@@ -114,7 +148,8 @@ function compileFault(model: FaultConfig): Fault {
   const nodes = new Set(model.downstreamNodes);
   return {
     model,
-    abort: model.abort && abortReply(model.abort.status),
+    abort: abortReply(model.abort?.status),
+    idle: isInertFault(model),
     applies: (stream) => {
       if (model.upstreamCluster !== "" && clusterOf(stream) !== model.upstreamCluster) return false;
       if (nodes.size > 0 && !nodes.has(stream.headers.get("x-envoy-downstream-service-node") ?? "")) return false;
@@ -124,7 +159,8 @@ function compileFault(model: FaultConfig): Fault {
 }
 
 // A gRPC status is told to other clients as a 200 with the text, as Envoy does.
-function abortReply(status: NonNullable<FaultConfig["abort"]>["status"]): LocalReply {
+function abortReply(status: AbortStatus | undefined): LocalReply | undefined {
+  if (status === undefined) return undefined;
   const reply: LocalReply = { status: 200, body: "fault filter abort", details: "fault_filter_abort", flags: flag.FI };
   return status.kind === "http" ? { ...reply, status: status.code } : { ...reply, grpcStatus: status.code };
 }

@@ -10,6 +10,8 @@ export interface RequestControls {
   readonly retryPolicy: RetryPolicy | undefined;
   /** x-envoy-upstream-stream-duration-ms: the longest an attempt may take. */
   readonly streamDurationMs: number | undefined;
+  /** x-envoy-hedge-on-per-try-timeout: takes the place of the route's. */
+  readonly hedge: boolean | undefined;
   /** A timeout is answered with 204 instead of 504. */
   readonly alternativeTimeoutStatus: boolean;
 }
@@ -20,6 +22,7 @@ export const noControls: RequestControls = {
   perTryTimeoutMs: undefined,
   retryPolicy: undefined,
   streamDurationMs: undefined,
+  hedge: undefined,
   alternativeTimeoutStatus: false,
 };
 
@@ -55,8 +58,8 @@ export function takeControls(headers: HeaderMap, policy: RetryPolicy | undefined
   const streamDurationMs = whole(take("x-envoy-upstream-stream-duration-ms"));
   // All counters are the cluster's own.
   take("x-envoy-upstream-alt-stat-name");
-  // Hedging is not done here.
-  take("x-envoy-hedge-on-per-try-timeout");
+  const hedging = take("x-envoy-hedge-on-per-try-timeout");
+  const hedge = hedging === "true" ? true : hedging === "false" ? false : undefined;
   const maxRetries = whole(take("x-envoy-max-retries"));
   const codes = items(take("x-envoy-retriable-status-codes")).flatMap((code) => whole(code) ?? []);
   const names = items(take("x-envoy-retriable-header-names"));
@@ -71,7 +74,7 @@ export function takeControls(headers: HeaderMap, policy: RetryPolicy | undefined
         retriableHeaders: [...base.retriableHeaders, ...names.map(present)],
       }
     : undefined;
-  return { timeoutMs, perTryTimeoutMs, retryPolicy, streamDurationMs, alternativeTimeoutStatus };
+  return { timeoutMs, perTryTimeoutMs, retryPolicy, streamDurationMs, hedge, alternativeTimeoutStatus };
 }
 
 function present(name: string): RetryPolicy["retriableHeaders"][number] {

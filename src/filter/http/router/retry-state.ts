@@ -117,6 +117,12 @@ export class RetryState {
     return retriesReset(this.policy, error, requestSent) ? this.#take() : "no";
   }
 
+  /** An attempt goes on past its per-try timeout: another beside it needs no condition of the policy's. */
+  onHedge(): RetryVerdict {
+    this.release();
+    return this.#take();
+  }
+
   /** An attempt ended in its per-try timeout. */
   onPerTryTimeout(): RetryVerdict {
     this.release();
@@ -130,6 +136,14 @@ export class RetryState {
    */
   onResponse(status: number, headers: HeaderMap, clock: Clock): RetryVerdict {
     this.release();
+    if (!this.wants(status, headers)) return "no";
+    const { rateLimitedBackOff } = this.policy.model;
+    this.#askedMs = rateLimitedBackOff === undefined ? undefined : askedBackOff(rateLimitedBackOff, headers, clock.wallMs());
+    return this.#take();
+  }
+
+  /** Whether the policy asks for another attempt after such a response, as long as any are left. */
+  wants(status: number, headers: HeaderMap): boolean {
     const { policy } = this;
     const wanted =
       (policy.serverError && status >= 500) ||
@@ -139,12 +153,8 @@ export class RetryState {
       policy.statusCodes.has(status) ||
       policy.headers.some((matches) => matches(headers)) ||
       (policy.grpcStatuses.size > 0 && policy.grpcStatuses.has(headers.get("grpc-status") ?? ""));
-    if (!wanted) return "no";
     // A rate limiter's no is not to be answered by asking again, unless the policy says so.
-    if (!policy.envoyRateLimited && headers.has("x-envoy-ratelimited")) return "no";
-    const { rateLimitedBackOff } = policy.model;
-    this.#askedMs = rateLimitedBackOff === undefined ? undefined : askedBackOff(rateLimitedBackOff, headers, clock.wallMs());
-    return this.#take();
+    return wanted && (policy.envoyRateLimited || !headers.has("x-envoy-ratelimited"));
   }
 
   #take(): RetryVerdict {
@@ -179,7 +189,11 @@ export class RetryState {
     this.#askedMs = undefined;
     // What was asked for is the least, with half as much again at random, so that not everybody comes back at once.
     const delayMs = askedMs === undefined ? this.#random() * cap : askedMs * (1 + this.#random() / 2);
-    if (askedMs === undefined) this.#backOffs++;
+    const { stats } = this.#cluster;
+    if (askedMs === undefined) {
+      this.#backOffs++;
+      stats.upstreamRqRetryBackoffExponential.inc();
+    } else stats.upstreamRqRetryBackoffRatelimited.inc();
     this.#breakers.retries.take();
     this.#held = true;
     return clock.after(delayMs, again);

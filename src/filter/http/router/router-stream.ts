@@ -17,6 +17,7 @@ import type { Hash64 } from "../../../match/xxhash64.ts";
 import { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 import { formatGrpcTimeout, grpcRouteTimeout, grpcStreamDuration, parseGrpcTimeout } from "./grpc-timeout.ts";
+import { HedgedAttempt, type HedgeOwner } from "./hedge.ts";
 import { followRedirect, type RedirectStats } from "./internal-redirect.ts";
 import { createMirrors, type MirrorDeps, type Mirrors } from "./mirrors.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
@@ -39,7 +40,7 @@ const localReset = new ProxyError("internal", { side: "internal" });
 const protocolError = new ProxyError("upstream_protocol_error", { side: "upstream" });
 
 /** A request on its way to a cluster. */
-export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler, LbContext {
+export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
   readonly #stream: HttpStream;
   readonly #route: CompiledRoute;
   readonly #action: CompiledForward;
@@ -79,6 +80,14 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #mirrors: Mirrors | undefined;
   /** An upgrade or CONNECT was agreed to. */
   #tunnelling = false;
+  /** Attempts that go on although their time was over; undefined: the request is not hedged. */
+  readonly #aside: Set<HedgedAttempt> | undefined;
+  /** What the current attempt's connection talks to. */
+  #party: PoolWaiter & ResponseHandler = this;
+  /** The current attempt's host has been told that it is late. */
+  #timeoutNoted = false;
+  /** The current attempt has been followed by another already. */
+  #retried = false;
   hash: Hash64 | undefined;
 
   constructor(
@@ -111,6 +120,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const perTryMs = controls.perTryTimeoutMs ?? policy?.perTryTimeoutMs ?? 0;
     // A try may not take longer than everything.
     this.#perTryTimeoutMs = this.#timeoutMs > 0 && perTryMs >= this.#timeoutMs ? 0 : perTryMs;
+    const hedge = controls.hedge ?? action.model.hedgeOnPerTryTimeout ?? route.virtualHost.hedgeOnPerTryTimeout ?? false;
+    this.#aside = hedge && this.#perTryTimeoutMs > 0 ? new Set() : undefined;
     this.#replayLimit = replayLimit(route, stream.manager.bufferLimitBytes);
     this.#requestComplete = stream.requestComplete;
     this.#bodiless = stream.requestComplete;
@@ -195,7 +206,8 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
 
   #expectedTimeoutMs(leftMs: number): number {
-    const perTry = this.#perTryTimeoutMs;
+    // Attempts that are hedged may take as long as everything.
+    const perTry = this.#aside === undefined ? this.#perTryTimeoutMs : 0;
     if (leftMs <= 0) return perTry;
     return Math.round(perTry > 0 && perTry < leftMs ? perTry : leftMs);
   }
@@ -224,7 +236,11 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       ? new TcpTunnelPool(host, cluster, source, this.#priority)
       : poolOf(host, cluster, info.protocol, alpn, alpnKey, this.#server, source, this.#deps.clock, this.#priority);
     this.#pool = pool;
-    const client = pool.acquire(this);
+    if (this.#aside !== undefined) {
+      this.#party = new HedgedAttempt(this);
+      this.#timeoutNoted = false;
+    }
+    const client = pool.acquire(this.#party);
     if (client !== undefined) this.#attach(client);
   }
 
@@ -240,12 +256,10 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     client.host.onResult("connected");
     stats.upstreamRqTotal.inc();
     stats.upstreamRqActive.inc();
-    info.upstreamLocalAddress = client.localAddress;
-    info.upstreamTls = client.peer;
-    info.upstreamProtocol = client.protocol;
+    noteExchange(info, client);
     if (info.firstUpstreamTxMs === 0) info.firstUpstreamTxMs = stream.nowMs;
     const bodyWaits = !this.#bodiless;
-    client.send(this, stream, this.#bodiless);
+    client.send(this.#party, stream, this.#bodiless);
     const { pieces } = this.#replay;
     const ends = this.#requestComplete && this.#trailers === undefined;
     for (let i = 0; i < pieces.length && this.#client === client; i++) client.write(pieces[i]!, ends && i === pieces.length - 1);
@@ -263,7 +277,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     }
     if (this.#requestComplete) this.#armTimeouts();
     if (this.#streamDurationMs > 0 && this.#client === client)
-      this.#attemptDuration = this.#deps.clock.after(this.#streamDurationMs, () => this.#onAttemptDuration());
+      this.#attemptDuration = this.#deps.clock.after(this.#streamDurationMs, () => this.#onAttemptDuration(client));
   }
 
   /** A connection that had to be waited for. */
@@ -370,29 +384,34 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     const redirects = this.#action.model.internalRedirects?.statuses.includes(status) === true;
-    if (!info.healthCheck && !redirects) stats.response(status);
     if (this.#cluster.model.outlierDetection !== undefined) this.#host?.onResult(outlierStatus(stream.headers, status, headers));
     if (this.#cluster.model.healthCheck !== undefined && headers.has("x-envoy-immediate-health-check-fail"))
       this.#host?.onImmediateHealthCheckFail();
     if (this.#completeMs > 0) stats.upstreamRqTime.record(now - this.#completeMs);
-    const retry = this.#retry;
+    const retry = this.#retried ? undefined : this.#retry;
     if (retry !== undefined && this.#replay.replayable) {
       const verdict = retry.onResponse(status, headers, this.#deps.clock);
       if (verdict === "retry") {
         const client = this.#client;
         this.#detach();
         if (!endStream) client?.abort();
-        if (redirects) stats.response(status);
+        stats.retriedResponse(status);
         this.#again(retry);
         return;
       }
       this.#noteVerdict(verdict);
       if (verdict === "no" && retry.used > 0) stats.upstreamRqRetrySuccess.inc();
+      if (verdict !== "no" && this.#aside !== undefined && this.#aside.size > 0) {
+        // Another attempt may still do better.
+        const client = this.#client;
+        this.#detach();
+        if (!endStream) client?.abort();
+        return;
+      }
     }
-    if (redirects) {
-      if (this.#redirect(status, headers, endStream)) return;
-      stats.response(status);
-    }
+    this.#dropAside();
+    if (redirects && this.#redirect(status, headers, endStream)) return;
+    if (!info.healthCheck) stats.response(status);
     this.#replay.drop();
     info.responseCodeDetails = "via_upstream";
     if (stream.upgrade !== "" && !(stream.upgrade === "connect" && endStream)) {
@@ -544,7 +563,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
     const { info } = this.#stream;
     if (error.reason !== undefined) info.upstreamTransportFailureReason = error.reason;
     const retry = this.#retry;
-    if (retry !== undefined && this.#replay.replayable) {
+    if (retry !== undefined && !this.#retried && this.#replay.replayable) {
       const verdict = retry.onReset(error, requestSent);
       if (verdict === "retry") {
         this.#again(retry);
@@ -553,7 +572,91 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       this.#noteVerdict(verdict);
     }
     this.#cluster.stats.response(resetReply(error, false).status);
+    if (this.#aside !== undefined && this.#aside.size > 0) return;
     this.#reply(resetReply(error, (retry?.used ?? 0) > 0));
+  }
+
+  /** Others may still get an answer: the current attempt, one that is to come, or one that was set aside. */
+  get #othersAwaited(): boolean {
+    return this.#client !== undefined || this.#pool !== undefined || this.#backOff !== undefined || (this.#aside?.size ?? 0) > 1;
+  }
+
+  onAsideHead(attempt: HedgedAttempt, head: Head, endStream: boolean): void {
+    const { client, host } = attempt.aside!;
+    const { status, headers } = head;
+    if (this.#othersAwaited && (status === 101 || this.#retry?.wants(status, headers) === true)) {
+      if (this.#cluster.model.outlierDetection !== undefined) host?.onResult(outlierStatus(this.#stream.headers, status, headers));
+      this.#letGo(attempt);
+      if (!endStream) client.abort();
+      return;
+    }
+    // It is the first good answer, or the last of all.
+    this.#dropCurrent();
+    this.#resume(attempt);
+    this.onResponseHead(head, endStream);
+  }
+
+  onAsideReset(attempt: HedgedAttempt, error: ProxyError): void {
+    const others = this.#othersAwaited;
+    this.#letGo(attempt);
+    attempt.aside!.host?.onResult("connect_failed");
+    this.#cluster.stats.upstreamRqRxReset.inc();
+    this.#retried = true;
+    if (others) this.#cluster.stats.response(resetReply(error, false).status);
+    else this.#failed(error, true);
+    this.#retried = false;
+  }
+
+  /** An attempt that was set aside is the current one again. */
+  #resume(attempt: HedgedAttempt): void {
+    const { client, host, duration } = attempt.aside!;
+    const { info } = this.#stream;
+    this.#aside!.delete(attempt);
+    attempt.aside = undefined;
+    this.#party = attempt;
+    this.#client = client;
+    this.#host = host;
+    this.#attemptDuration = duration;
+    this.#attached = true;
+    this.#retried = true;
+    info.upstreamHost = client.host.addressText;
+    info.upstreamMetadata = client.host.metadata;
+    noteExchange(info, client);
+  }
+
+  #onSoftTimeout(aside: Set<HedgedAttempt>): void {
+    const retry = this.#retry;
+    const client = this.#client;
+    this.#noteTimeout();
+    this.#timeoutNoted = true;
+    if (retry === undefined || client === undefined || !this.#replay.replayable) return;
+    const verdict = retry.onHedge();
+    if (verdict !== "retry") return this.#noteVerdict(verdict);
+    const attempt = this.#party as HedgedAttempt;
+    attempt.aside = { client, host: this.#host, duration: this.#attemptDuration };
+    aside.add(attempt);
+    this.#client = undefined;
+    this.#attemptDuration = undefined;
+    this.#attached = false;
+    this.#again(retry);
+  }
+
+  /** Its place in the circuit breakers is free. */
+  #letGo(attempt: HedgedAttempt): void {
+    const { client, duration } = attempt.aside!;
+    this.#aside!.delete(attempt);
+    duration?.cancel();
+    this.#cluster.resources[this.#priority].requests.give();
+    this.#cluster.stats.upstreamRqActive.dec();
+    client.host.activeRequests--;
+  }
+
+  #dropAside(): void {
+    if (this.#aside === undefined) return;
+    for (const attempt of this.#aside) {
+      this.#letGo(attempt);
+      attempt.aside!.client.abort();
+    }
   }
 
   #noteVerdict(verdict: RetryVerdict): void {
@@ -582,11 +685,22 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   }
 
   onResponseTimeout(): void {
-    this.#cluster.stats.upstreamRqTimeout.inc();
-    this.#noteTimeout();
+    this.#countTimeouts();
+    if (!this.#timeoutNoted) this.#noteTimeout();
     this.#release();
     if (this.#stream.responseStarted) this.#stream.abortResponse(flag.UT, replies.responseTimeout.details);
     else this.#reply(this.#timeoutReply(replies.responseTimeout));
+  }
+
+  /** Each attempt that is under way counts, and as answered with the timeout where it has no answer. */
+  #countTimeouts(): void {
+    const current = this.#client !== undefined || this.#pool !== undefined ? 1 : 0;
+    const { status } = this.#timeoutReply(replies.responseTimeout);
+    const { stats } = this.#cluster;
+    for (let late = current + (this.#aside?.size ?? 0); late > 0; late--) {
+      stats.upstreamRqTimeout.inc();
+      if (!this.#stream.responseStarted) stats.response(status);
+    }
   }
 
   #timeoutReply(reply: LocalReply): LocalReply {
@@ -596,6 +710,7 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   onPerTryTimeout(): void {
     const retry = this.#retry;
     if (this.#ended) return;
+    if (this.#aside !== undefined) return this.#onSoftTimeout(this.#aside);
     this.#cluster.stats.upstreamRqPerTryTimeout.inc();
     this.#noteTimeout();
     this.#release();
@@ -609,14 +724,22 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
       return;
     }
     this.#noteVerdict(verdict);
+    this.#cluster.stats.response(this.#timeoutReply(replies.perTryTimeout).status);
     this.#reply(this.#timeoutReply(this.#perTryTimeoutMs > 0 ? replies.perTryTimeout : replies.perTryIdleTimeout));
   }
 
   /** The attempt took longer than max_stream_duration of its cluster, or its client, allows. */
-  #onAttemptDuration(): void {
+  #onAttemptDuration(client: UpstreamExchange): void {
     const stream = this.#stream;
     if (this.#ended) return;
     this.#cluster.stats.upstreamRqMaxDurationReached.inc();
+    if (client !== this.#client) {
+      const late = [...(this.#aside ?? [])].find((attempt) => attempt.aside?.client === client);
+      if (late === undefined) return;
+      client.abort();
+      this.onAsideReset(late, localReset);
+      return;
+    }
     this.#release();
     if (stream.responseStarted) {
       stream.abortResponse(flag.UMSDR, replies.upstreamDurationComplete.details);
@@ -654,10 +777,15 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
 
   /** Lets go of whatever the attempt holds. */
   #release(): void {
+    this.#dropAside();
+    this.#dropCurrent();
+  }
+
+  #dropCurrent(): void {
     this.#retry?.release();
     this.#backOff?.cancel();
     this.#backOff = undefined;
-    this.#pool?.cancel(this);
+    this.#pool?.cancel(this.#party);
     this.#pool = undefined;
     const client = this.#client;
     this.#detach();
@@ -681,10 +809,17 @@ export class RouterStream implements TerminalFilter, PoolWaiter, ResponseHandler
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
+    this.#dropAside();
     this.#retry?.release();
     const client = this.#client;
     if (client !== undefined && this.#stream.requestComplete) this.#detach();
   }
+}
+
+function noteExchange(info: HttpStream["info"], client: UpstreamExchange): void {
+  info.upstreamLocalAddress = client.localAddress;
+  info.upstreamTls = client.peer;
+  info.upstreamProtocol = client.protocol;
 }
 
 function replayLimit({ model, virtualHost }: CompiledRoute, limitBytes: number): number {

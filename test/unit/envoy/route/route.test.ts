@@ -178,7 +178,7 @@ suite("decodeRouteConfiguration", () => {
     assert.deepEqual(config["off"], { disabled: true });
     assert.deepEqual(config["mine"], config["wrapped"]);
     const { abort } = (config["mine"] ?? assert.fail()).config as { abort: unknown };
-    assert.deepEqual(abort, { status: { kind: "http", code: 503 }, fraction: 1 });
+    assert.deepEqual(abort, { status: { kind: "http", code: 503 }, share: { numerator: 100, denominator: 100 } });
   });
 
   const route = "virtual_hosts[0].routes[0]";
@@ -256,8 +256,8 @@ suite("decodeRouteConfiguration", () => {
     ],
     [
       "what is not honoured, as warnings",
-      routed({ hedge_policy: {} }, { tracing: {} }),
-      [`warning ${route}.route.hedge_policy: is not honoured`, `warning ${route}.tracing: is not honoured`],
+      routed({ hedge_policy: { additional_request_chance: {} } }, { tracing: {} }),
+      [`warning ${route}.route.hedge_policy.additional_request_chance: is not honoured`, `warning ${route}.tracing: is not honoured`],
     ],
   ];
   for (const [title, json, expected] of bad)

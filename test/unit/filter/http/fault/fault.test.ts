@@ -7,9 +7,9 @@ import type { Asked } from "../stand-ins.ts";
 import { filterUnderTest, streamFor } from "../stand-ins.ts";
 
 const none: FaultConfig = { upstreamCluster: "", headers: [], downstreamNodes: [] };
-const abort = (code: number, kind: "http" | "grpc" = "http", fraction = 1): FaultConfig["abort"] & object => ({
+const abort = (code: number, kind: "http" | "grpc" = "http", share = 1): FaultConfig["abort"] & object => ({
   status: { kind, code },
-  fraction,
+  share: { numerator: share * 100, denominator: 100 },
 });
 
 function run(config: Partial<FaultConfig>, asked: Asked = {}, random = () => 0) {
@@ -31,7 +31,7 @@ test("an abort by gRPC status is a 200 for other clients", () => {
 });
 
 test("a delay holds the request, then lets it go on", () => {
-  const { recorded, status, clock, stats, filter } = run({ delay: { fixedDelayMs: 400, fraction: 1 } });
+  const { recorded, status, clock, stats, filter } = run({ delay: { fixedDelayMs: 400, share: { numerator: 1, denominator: 1 } } });
   assert.equal(status, "stop");
   assert.equal(recorded.stream.info.flags, flag.DI);
   clock.advance(399);
@@ -44,7 +44,7 @@ test("a delay holds the request, then lets it go on", () => {
 });
 
 test("a delayed request may be aborted as well", () => {
-  const { recorded, clock } = run({ delay: { fixedDelayMs: 10, fraction: 1 }, abort: abort(503) });
+  const { recorded, clock } = run({ delay: { fixedDelayMs: 10, share: { numerator: 1, denominator: 1 } }, abort: abort(503) });
   clock.advance(9);
   assert.equal(recorded.reply === undefined, true);
   clock.advance(1);
@@ -52,7 +52,7 @@ test("a delayed request may be aborted as well", () => {
 });
 
 test("a stream that ends while delayed lets go of its timer", () => {
-  const { recorded, clock, filter, stats } = run({ delay: { fixedDelayMs: 10, fraction: 1 } });
+  const { recorded, clock, filter, stats } = run({ delay: { fixedDelayMs: 10, share: { numerator: 1, denominator: 1 } } });
   filter.onComplete!(recorded.stream, 0);
   assert.deepEqual([clock.pending.length, stats.get("http.test.fault.active_faults")], [0, 0]);
 });
@@ -90,7 +90,11 @@ test("a share of requests is hit", () => {
 });
 
 test("beyond max_active_faults requests go on unharmed", () => {
-  const { filter, stats } = filterUnderTest(fault, { ...none, delay: { fixedDelayMs: 1, fraction: 1 }, maxActiveFaults: 1 });
+  const { filter, stats } = filterUnderTest(fault, {
+    ...none,
+    delay: { fixedDelayMs: 1, share: { numerator: 1, denominator: 1 } },
+    maxActiveFaults: 1,
+  });
   const first = streamFor();
   const second = streamFor();
   assert.equal(filter.onRequestHeaders!(first.stream, true, 0), "stop");

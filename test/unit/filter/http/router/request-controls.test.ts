@@ -39,3 +39,15 @@ test("values that are no numbers count for nothing", () => {
     assert.equal(takeControls(headersOf({ "x-envoy-upstream-rq-timeout-ms": value }), undefined).timeoutMs, undefined);
   }
 });
+
+for (const [value, expected] of [
+  ["true", true],
+  ["false", false],
+  ["1", undefined],
+] as const) {
+  test(`x-envoy-hedge-on-per-try-timeout: ${value} says ${expected}, and goes no further`, () => {
+    const headers = headersOf({ "x-envoy-hedge-on-per-try-timeout": value });
+    assert.equal(takeControls(headers, undefined).hedge, expected);
+    assert.equal(headers.size, 0);
+  });
+}

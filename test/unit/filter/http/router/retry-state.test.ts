@@ -14,7 +14,13 @@ const counter = { inc: () => undefined, add: () => undefined };
 /** Only what RetryState reads of a cluster. */
 function cluster(maxRetries = 3, more: object = {}, requests = 0): UpstreamCluster {
   const thresholds = { maxConnections: 1, maxPendingRequests: 1, maxRequests: 1, maxRetries, ...more };
-  const stats = { upstreamRqRetry: counter, upstreamRqRetryLimitExceeded: counter, upstreamRqRetryOverflow: counter };
+  const stats = {
+    upstreamRqRetry: counter,
+    upstreamRqRetryLimitExceeded: counter,
+    upstreamRqRetryOverflow: counter,
+    upstreamRqRetryBackoffExponential: counter,
+    upstreamRqRetryBackoffRatelimited: counter,
+  };
   const breakers = new CircuitBreakers(thresholds);
   for (let request = 0; request < requests; request++) breakers.requests.take();
   return { stats, resources: { default: breakers, high: breakers } } as unknown as UpstreamCluster;
@@ -190,3 +196,10 @@ for (const [requests, allowed] of [
     assert.equal(started, allowed);
   });
 }
+
+test("a hedged attempt needs no condition, only a retry that is left", () => {
+  const retries = state(["connect-failure"], { numRetries: 1 });
+  assert.deepEqual([retries.onHedge(), retries.onHedge()], ["retry", "limit"]);
+  assert.equal(retries.wants(503, new HeaderMap()), false);
+  assert.equal(state(["5xx"], { numRetries: 0 }).wants(503, new HeaderMap()), true);
+});
