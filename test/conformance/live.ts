@@ -41,7 +41,8 @@ async function runAll(proxy: RunningProxy, selected: readonly LiveCase[]): Promi
     const run = each.kind === "h2" ? exchangeFrames : exchange;
     const seen = await run(proxy.port(each.listener), each);
     const records = await recordsAfter(proxy, before, each.records);
-    results.push(describe(seen, records));
+    const stats = each.stats === undefined ? [] : [...(await proxy.stats(new RegExp(each.stats)))].sort();
+    results.push([describe(seen, records), ...stats].join("\n"));
   }
   return results;
 }
@@ -77,7 +78,7 @@ function normalise(text: string): string {
     )
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "<uuid>")
     .replace(/^(x-forwarded-port: )\d+$/gim, "$1<port>")
-    .replace(/(127\.0\.0\.1:)\d+/g, "$1<port>")
+    .replace(/(127\.0\.0\.\d+:)\d+/g, "$1<port>")
     .replace(/stick="?[0-9a-f]{8,}"?/g, "stick=<hash>")
     .replace(/(?:^:?[!-9;-~]+: ?.*\n){2,}/gm, (lines) => sortFields(lines.trimEnd().split("\n")).join("\n") + "\n");
 }

@@ -6,6 +6,7 @@ import { grpcCases } from "./grpc.ts";
 import { headerCases } from "./headers.ts";
 import { http1Cases } from "./http1.ts";
 import { http2Cases } from "./http2.ts";
+import { outlierCases } from "./outlier.ts";
 import { pathCases } from "./paths.ts";
 import { resilienceCases } from "./resilience.ts";
 import { responseCases } from "./responses.ts";
@@ -25,4 +26,5 @@ export const cases: readonly LiveCase[] = [
   ...grpcCases,
   ...connectionCases,
   ...tcpCases,
+  ...outlierCases,
 ];
