@@ -61,10 +61,15 @@ function describe({ received, ended }: Seen, records: readonly string[]): string
   const told = ended === "closed" ? received.replace(/^stream 0\nGOAWAY [1-9]\d*\n?/, "") : received;
   // A server may reset a stream that it has answered whole while the request is still coming (RFC 9113 section 8.1).
   const answered = told.replaceAll("END_STREAM\nRST_STREAM 0", "END_STREAM");
-  return [normalise(answered.replaceAll("\r\n", "\n")), `connection ${ended}`, ...records.map((record) => `log ${record}`).sort()].join(
-    "\n",
-  );
+  return [
+    normalise(answered.replaceAll("\r\n", "\n")),
+    `connection ${ended}`,
+    ...records.map((record) => `log ${sameJson(record)}`).sort(),
+  ].join("\n");
 }
+
+// JSON has several spellings of one character.
+const sameJson = (record: string): string => (record.startsWith("{") ? JSON.stringify(JSON.parse(record)) : record);
 
 // What no two runs have in common: dates, durations, generated ids, ports, and cookies' hashes. Fields of different names
 // stand in alphabetical order, as their order says nothing (RFC 9110 section 5.3); those of one name stay as they were.

@@ -25,6 +25,7 @@ import {
   v3,
 } from "./builders.ts";
 import type { Origins } from "./origins.ts";
+import { formatsPart } from "./parts/formats.ts";
 import { outlierPart } from "./parts/outlier.ts";
 
 /** Routes of host lab at listener main; the first that matches wins. */
@@ -324,7 +325,7 @@ const filterRoutes: readonly object[] = [
 
 /** The bootstrap, in which the path of the access log is a placeholder. */
 export function liveBootstrap(origins: Origins): object {
-  const parts = [outlierPart(origins)];
+  const parts = [outlierPart(origins), formatsPart(origins)];
   return {
     static_resources: {
       listeners: [

@@ -2,6 +2,7 @@
 import type { LiveCase } from "../case.ts";
 import { connectionCases } from "./connection.ts";
 import { filterCases } from "./filters.ts";
+import { formatCases } from "./formats.ts";
 import { grpcCases } from "./grpc.ts";
 import { headerCases } from "./headers.ts";
 import { http1Cases } from "./http1.ts";
@@ -27,4 +28,5 @@ export const cases: readonly LiveCase[] = [
   ...connectionCases,
   ...tcpCases,
   ...outlierCases,
+  ...formatCases,
 ];

@@ -1,12 +1,7 @@
 // Listener and clusters of outlier detection: a cluster a case, as nothing makes a host's record empty again.
 import { address, header, listener, manager, prefix, v3 } from "../builders.ts";
 import type { Origins } from "../origins.ts";
-
-/** What a part adds to the bootstrap. */
-export interface BootstrapPart {
-  readonly listeners: readonly object[];
-  readonly clusters: readonly object[];
-}
+import type { BootstrapPart } from "./part.ts";
 
 const never = { enforcing_success_rate: 0 };
 /** Sweeps of these clusters come once while a case runs, at most. */
