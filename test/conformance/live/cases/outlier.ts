@@ -29,7 +29,7 @@ function od(what: string, cluster: string, asked: readonly (Ask | number)[], hea
 }
 
 // As many keys as it takes to meet each of four hosts.
-const keys = Array.from({ length: 24 }, (_, index) => `k${index}`);
+const keys = Array.from({ length: 16 }, (_, index) => `k${index}`);
 const everybody = (answer: string): readonly Ask[] => keys.map((key) => [answer, key]);
 
 export const outlierCases: readonly LiveCase[] = [
@@ -48,8 +48,8 @@ export const outlierCases: readonly LiveCase[] = [
   od("all hosts without panic", "all-strict", [...everybody(all(500)), good]),
   od("connections that close count as 5xx", "closes", [...times(2, [all("close")]), good]),
   od("connections that close, origins split", "closes-split", [...times(2, [all("close")]), good]),
-  od("requests that time out count as 5xx", "hangs", [...times(2, [all("hang")]).flatMap((ask) => [ask, 150]), good]),
-  od("requests that time out, origins split", "hangs-split", [...times(2, [all("hang")]).flatMap((ask) => [ask, 150]), good]),
+  od("requests that time out count as 5xx", "hangs", [...times(2, [all("hang")]).flatMap((ask) => [ask, 600]), good]),
+  od("requests that time out, origins split", "hangs-split", [...times(2, [all("hang")]).flatMap((ask) => [ask, 600]), good]),
   od("5xx, origins split", "row-split", [...times(2, [all(500)]), good]),
   od("a host that refuses", "dead", times(3, good)),
   od("a host that refuses, origins split", "dead-local", times(3, good)),
@@ -60,17 +60,16 @@ export const outlierCases: readonly LiveCase[] = [
     [[all("grpc14")], [all("grpc13")], [all("grpc5")], good],
     ["content-type: application/grpc", "te: trailers"],
   ),
-  od("back after the base ejection time", "back", [[all(500)], good, 600, good]),
-  od("the second ejection is longer", "grows", [[all(500)], 600, [all(500)], good, 600, good, 400, good]),
-  od("the second ejection is no longer than the longest", "grows-to", [[all(500)], 500, [all(500)], good, 500, good]),
-  od("an ejection is shorter again after a good time", "decays", [[all(500)], 800, [all(500)], good, 500, good]),
-  od("success rate", "rate", [...everybody("at/2/500"), 1700, ...everybody("at/0/200")]),
-  od("success rate that is not enforced", "rate-unenforced", [...everybody("at/2/500"), 1700, good]),
-  od("success rate of too few hosts", "rate-few", [...everybody("at/2/500"), 1700, good]),
-  od("success rate, origins split", "rate-local", [...everybody("at/2/close"), 1700, good]),
-  od("failure percentage", "percentage", [...everybody("at/2,3/500"), 1700, ...everybody("at/0/200")]),
-  od("failure percentage that is not enforced", "percentage-unenforced", [...everybody("at/2,3/500"), 1700, good]),
-  od("failure percentage, origins split", "percentage-local", [...everybody("at/2,3/close"), 1700, good]),
-  od("an active check ends an ejection", "checked", [300, [all(500)], good, 400, good]),
-  od("an active check that ends no ejection", "checked-kept", [300, [all(500)], good, 400, good]),
+  od("back after the base ejection time", "back", [[all(500)], good, 900, good]),
+  od("the second ejection is no longer than the longest", "grows-to", [[all(500)], 900, [all(500)], good, 900, good]),
+  od("an ejection is shorter again after a good time", "decays", [[all(500)], 1200, [all(500)], good, 900, good]),
+  od("success rate", "rate", [...everybody("at/2/500"), 2200, ...everybody("at/0/200")]),
+  od("success rate that is not enforced", "rate-unenforced", [...everybody("at/2/500"), 2200, good]),
+  od("success rate of too few hosts", "rate-few", [...everybody("at/2/500"), 2200, good]),
+  od("success rate, origins split", "rate-local", [...everybody("at/2/close"), 2200, good]),
+  od("failure percentage", "percentage", [...everybody("at/2,3/500"), 2200, ...everybody("at/0/200")]),
+  od("failure percentage that is not enforced", "percentage-unenforced", [...everybody("at/2,3/500"), 2200, good]),
+  od("failure percentage, origins split", "percentage-local", [...everybody("at/2,3/close"), 2200, good]),
+  od("an active check ends an ejection", "checked", [300, [all(500)], 500, good]),
+  od("an active check that ends no ejection", "checked-kept", [300, [all(500)], 500, good]),
 ];

@@ -6,16 +6,16 @@ import type { BootstrapPart } from "./part.ts";
 const never = { enforcing_success_rate: 0 };
 /** Sweeps of these clusters come once while a case runs, at most. */
 const rated = {
-  interval: "1.5s",
+  interval: "2s",
   base_ejection_time: "60s",
   max_ejection_percent: 100,
   consecutive_5xx: 0,
   consecutive_gateway_failure: 0,
 };
-const ratePolicy = { success_rate_minimum_hosts: 3, success_rate_request_volume: 4, success_rate_stdev_factor: 1000 };
+const ratePolicy = { success_rate_minimum_hosts: 3, success_rate_request_volume: 1, success_rate_stdev_factor: 1000 };
 const percentagePolicy = {
   failure_percentage_minimum_hosts: 2,
-  failure_percentage_request_volume: 4,
+  failure_percentage_request_volume: 1,
   failure_percentage_threshold: 50,
   enforcing_failure_percentage: 100,
   enforcing_failure_percentage_local_origin: 100,
@@ -101,7 +101,6 @@ const settings: Readonly<
   },
   grpc: { detection: { consecutive_5xx: 2, max_ejection_percent: 100 } },
   back: { detection: { consecutive_5xx: 1, max_ejection_percent: 100, interval: "0.1s", base_ejection_time: "0.3s" } },
-  grows: { detection: { consecutive_5xx: 1, max_ejection_percent: 100, interval: "0.1s", base_ejection_time: "0.4s" } },
   "grows-to": {
     detection: { consecutive_5xx: 1, max_ejection_percent: 100, interval: "0.1s", base_ejection_time: "0.3s", max_ejection_time: "0.3s" },
   },
@@ -131,7 +130,14 @@ const settings: Readonly<
 };
 
 function checkBy(path: string): object {
-  return { timeout: "1s", interval: "0.2s", unhealthy_threshold: 1, healthy_threshold: 1, http_health_check: { path } };
+  return {
+    timeout: "1s",
+    interval: "0.2s",
+    no_traffic_interval: "0.2s",
+    unhealthy_threshold: 1,
+    healthy_threshold: 1,
+    http_health_check: { path },
+  };
 }
 
 /** The hosts of each cluster are 127.0.0.2 to .5; where one is dead, it is the only one. */
@@ -143,7 +149,7 @@ export function outlierPart(origins: Origins): BootstrapPart {
     ...prefix(`/${name}/`, {
       route: {
         cluster: `od-${name}`,
-        timeout: "0.1s",
+        timeout: name.startsWith("hangs") ? "0.4s" : "5s",
         prefix_rewrite: "/",
         hash_policy: [{ header: { header_name: "x-key" } }],
       },
