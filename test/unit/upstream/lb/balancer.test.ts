@@ -23,7 +23,7 @@ suite("panic", () => {
         overprovisioningFactor: 140,
         panicThreshold: 50,
         failInPanic,
-        onPanic: () => void told++,
+        panics: () => ({ inc: () => void told++, add: () => assert.fail() }),
       } as const;
       const balancer = createBalancer(hosts(...healths), options, () => 0);
       for (let pick = 0; pick < 2; pick++) assert.equal(balancer.pick(request) !== undefined, served);
