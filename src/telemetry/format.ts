@@ -79,6 +79,10 @@ function compileOperator(
   }
   const compiled = compile(argument, deps);
   if (typeof compiled === "function") return compiled;
+  if ("warning" in compiled) {
+    report("warning", `%${name}%: ${compiled.warning}`);
+    return () => undefined;
+  }
   report("error", `%${name}%: ${compiled.error}`);
   return undefined;
 }
@@ -91,8 +95,12 @@ function truncated(read: Read, length: number): Read {
 }
 
 /** A value as it stands in a text. */
-export function asText(value: string | number | object): string {
-  return typeof value === "string" ? value : typeof value === "number" ? String(value) : toBytes(JSON.stringify(value));
+export function asText(value: string | number | boolean | object): string {
+  return typeof value === "string"
+    ? value
+    : typeof value === "number" || typeof value === "boolean"
+      ? String(value)
+      : toBytes(JSON.stringify(value));
 }
 
 /** Compiles a format to one function from a stream to its text. */

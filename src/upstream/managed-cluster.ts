@@ -7,7 +7,7 @@ import type { Cluster } from "../envoy/cluster/cluster.ts";
 import type { HealthStatus } from "../envoy/cluster/endpoint.ts";
 import type { HealthCheck } from "../envoy/cluster/health-check.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import type { Gauge, StatsScope } from "../telemetry/stats.ts";
+import type { Counter, Gauge, StatsScope } from "../telemetry/stats.ts";
 import { Balancing } from "./balancing.ts";
 import type { ClusterStats, Host, LbContext, UpstreamCluster } from "./cluster.ts";
 import { OriginalDstHosts } from "./discovery/original-dst.ts";
@@ -59,6 +59,7 @@ export class ManagedCluster implements UpstreamCluster {
   readonly #random: () => number;
   readonly #clock: Clock;
   #slowStart: Timer | undefined;
+  readonly #changes: Counter;
   readonly #total: Gauge;
   readonly #healthy: Gauge;
   readonly #degraded: Gauge;
@@ -85,6 +86,7 @@ export class ManagedCluster implements UpstreamCluster {
     this.#profile = profile;
     this.#random = random;
     this.#clock = clock;
+    this.#changes = identity.scope.counter("membership_change");
     this.#total = identity.scope.gauge("membership_total");
     this.#healthy = identity.scope.gauge("membership_healthy");
     this.#degraded = identity.scope.gauge("membership_degraded");
@@ -241,6 +243,7 @@ export class ManagedCluster implements UpstreamCluster {
   }
 
   #replace(hosts: readonly UpstreamHost[], served = false): void {
+    for (let changed = changedPriorities(this.#hosts, hosts); changed > 0; changed--) this.#changes.inc();
     this.#hosts = hosts;
     if (this.#outliers !== undefined) this.#outliers.watch(hosts);
     // Nobody would readmit what a version before this one ejected.
@@ -287,4 +290,13 @@ export class ManagedCluster implements UpstreamCluster {
       this.#rebalance();
     });
   }
+}
+
+/** How many priorities have other hosts than before; each counts as a change of its own (Envoy). */
+function changedPriorities(before: readonly UpstreamHost[], after: readonly UpstreamHost[]): number {
+  const [old, kept] = [new Set(before), new Set(after)];
+  const changed = new Set<number>();
+  for (const host of before) if (!kept.has(host)) changed.add(host.priority);
+  for (const host of after) if (!old.has(host)) changed.add(host.priority);
+  return changed.size;
 }

@@ -41,7 +41,8 @@ async function runAll(proxy: RunningProxy, selected: readonly LiveCase[]): Promi
     const run = each.kind === "h2" ? exchangeFrames : exchange;
     const seen = await run(proxy.port(each.listener), each);
     const records = await recordsAfter(proxy, before, each.records);
-    results.push(describe(seen, records));
+    const stats = each.stats === undefined ? [] : [...(await proxy.stats(new RegExp(each.stats)))].sort();
+    results.push([describe(seen, records), ...stats].join("\n"));
   }
   return results;
 }
@@ -60,10 +61,15 @@ function describe({ received, ended }: Seen, records: readonly string[]): string
   const told = ended === "closed" ? received.replace(/^stream 0\nGOAWAY [1-9]\d*\n?/, "") : received;
   // A server may reset a stream that it has answered whole while the request is still coming (RFC 9113 section 8.1).
   const answered = told.replaceAll("END_STREAM\nRST_STREAM 0", "END_STREAM");
-  return [normalise(answered.replaceAll("\r\n", "\n")), `connection ${ended}`, ...records.map((record) => `log ${record}`).sort()].join(
-    "\n",
-  );
+  return [
+    normalise(answered.replaceAll("\r\n", "\n")),
+    `connection ${ended}`,
+    ...records.map((record) => `log ${sameJson(record)}`).sort(),
+  ].join("\n");
 }
+
+// JSON has several spellings of one character.
+const sameJson = (record: string): string => (record.startsWith("{") ? JSON.stringify(JSON.parse(record)) : record);
 
 // What no two runs have in common: dates, durations, generated ids, ports, and cookies' hashes. Fields of different names
 // stand in alphabetical order, as their order says nothing (RFC 9110 section 5.3); those of one name stay as they were.
@@ -77,7 +83,7 @@ function normalise(text: string): string {
     )
     .replace(/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, "<uuid>")
     .replace(/^(x-forwarded-port: )\d+$/gim, "$1<port>")
-    .replace(/(127\.0\.0\.1:)\d+/g, "$1<port>")
+    .replace(/(127\.0\.0\.\d+:)\d+/g, "$1<port>")
     .replace(/stick="?[0-9a-f]{8,}"?/g, "stick=<hash>")
     .replace(/(?:^:?[!-9;-~]+: ?.*\n){2,}/gm, (lines) => sortFields(lines.trimEnd().split("\n")).join("\n") + "\n");
 }

@@ -54,6 +54,7 @@ function join(parts: readonly Part[]): Write {
 
 function compile(format: JsonFormat, path: readonly (string | number)[], omitEmpty: boolean, deps: OperatorDeps, issues: Issue[]): Part[] {
   if (typeof format === "string") return [compileText(format, path, omitEmpty, deps, issues)];
+  if (format === null && omitEmpty) return [() => false];
   if (typeof format !== "object" || format === null) return [JSON.stringify(format)];
   const below = (value: JsonFormat, name: string | number): Part[] => compile(value, [...path, name], omitEmpty, deps, issues);
   const list = Array.isArray(format);

@@ -52,7 +52,30 @@ export const pathOperator: CompileOperator = (argument = "") => {
   return query === "NQ" ? (info) => read(info)?.split("?", 1)[0] : read;
 };
 
-/** `%QUERY_PARAM(name)%`: the first of that name, as it stands in the path. */
+// What needs no percent-encoding (RFC 3986 section 2.3) without it; the rest as it was.
+function unreserved(text: string): string {
+  const character = String.fromCharCode(parseInt(text.slice(1), 16));
+  return /[\w.~-]/.test(character) ? character : text;
+}
+
+/** `%QUERY_PARAMS(ORIG|DECODED)%`: everything behind the question mark. */
+export const queryStringOperator: CompileOperator = (argument) => {
+  if (argument !== undefined && argument !== "ORIG" && argument !== "DECODED") return { error: "expected ORIG or DECODED" };
+  const read =
+    argument === "DECODED" ? (text: string): string => text.replace(/%[2-7][0-9a-f]/gi, unreserved) : (text: string): string => text;
+  return ({ path }) => {
+    const mark = path.indexOf("?");
+    return mark < 0 ? undefined : read(path.slice(mark + 1)) || undefined;
+  };
+};
+
+// Control characters stay encoded: a line end would forge a record.
+const decoded = (value: string): string =>
+  value.includes("%")
+    ? value.replace(/%([2-9a-f][0-9a-f])/gi, (text, hex: string) => (/^7f$/i.test(hex) ? text : String.fromCharCode(parseInt(hex, 16))))
+    : value;
+
+/** `%QUERY_PARAM(name)%`: the first of that name, percent-decoded. */
 export const queryOperator: CompileOperator = (argument) => {
   if (!argument) return { error: "expected the name of a query parameter" };
   return (info) => {
@@ -60,8 +83,7 @@ export const queryOperator: CompileOperator = (argument) => {
     if (mark < 0) return undefined;
     for (const pair of info.path.slice(mark + 1).split("&")) {
       const [name = "", value = ""] = pair.split("=", 2);
-      // Left encoded, as Envoy logs it: decoding could bring line ends into the record.
-      if (name === argument) return value;
+      if (name === argument) return decoded(value);
     }
     return undefined;
   };
@@ -78,6 +100,6 @@ export function headersBytes(headers: HeaderMap | undefined): number {
 /** Bytes of the fields that a request has beside its headers in HTTP/2's form, which Envoy counts too; 0 without a request. */
 export function pseudoHeadersBytes({ requestHeaders, method, path, authority, scheme }: StreamInfo): number {
   if (requestHeaders === undefined) return 0;
-  const fields = [":method", method, ":path", path, ":authority", authority, ":scheme", scheme];
-  return fields.reduce((bytes, text) => bytes + text.length, 0);
+  const length = (name: string, value: string): number => (value === "" ? 0 : name.length + value.length);
+  return length(":method", method) + length(":path", path) + length(":authority", authority) + length(":scheme", scheme);
 }

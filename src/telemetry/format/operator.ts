@@ -2,7 +2,7 @@
 import type { StreamInfo } from "../stream-info.ts";
 
 /** Reads one value of a stream. */
-export type Read = (info: StreamInfo) => string | number | object | undefined;
+export type Read = (info: StreamInfo) => string | number | boolean | object | undefined;
 
 /** What operators may read beside the stream. */
 export interface OperatorDeps {
@@ -14,5 +14,8 @@ export interface OperatorDeps {
   readonly localReplyBody?: () => string;
 }
 
-/** Compiles one operator's argument (undefined when there are no parentheses). */
-export type CompileOperator = (argument: string | undefined, deps: OperatorDeps) => Read | { readonly error: string };
+/** Compiles one operator's argument (undefined when there are no parentheses). A warning: accepted, but never with a value. */
+export type CompileOperator = (
+  argument: string | undefined,
+  deps: OperatorDeps,
+) => Read | { readonly error: string } | { readonly warning: string };

@@ -1,9 +1,10 @@
 // The table of command operators: name to a function that compiles the argument to a read of StreamInfo.
 // A read gives undefined when there is no value; numbers stay numbers, because JSON logs keep them.
+import { randomUUID } from "node:crypto";
 import { hostname } from "node:os";
 import { hostName, oneLine, underscored } from "./escape.ts";
 import { grpcStatusReads } from "./grpc-status.ts";
-import { headerOperator, headersBytes, pathOperator, pseudoHeadersBytes, queryOperator } from "./header-operators.ts";
+import { headerOperator, headersBytes, pathOperator, pseudoHeadersBytes, queryOperator, queryStringOperator } from "./header-operators.ts";
 import type { CompileOperator, Read } from "./operator.ts";
 import { formatFlags } from "../response-flag.ts";
 import { longFlagNames } from "./response-flag-names.ts";
@@ -38,6 +39,9 @@ const splitPort = (host: string): readonly [string, number] | undefined => {
   return colon < 0 ? undefined : [host.slice(0, colon).replace(/^\[|\]$/g, ""), Number(host.slice(colon + 1))];
 };
 
+// A host is chosen before there is a connection to it, whose remote address this is.
+const upstreamRemote = (info: StreamInfo): string => (info.upstreamLocalAddress === "" ? "" : info.upstreamHost);
+
 const commonPoints: Readonly<Record<string, (info: StreamInfo) => number>> = {
   DS_RX_BEG: (i) => i.startMs,
   DS_RX_END: (i) => i.lastDownstreamRxMs,
@@ -71,11 +75,24 @@ const startTime: CompileOperator = (argument) => {
   return typeof compiled === "function" ? (info) => compiled(info.startWallMs) : compiled;
 };
 
+const emitTime: CompileOperator = (argument) => {
+  const compiled = compileDatePattern(argument === undefined || argument === "" ? defaultDatePattern : argument);
+  return typeof compiled === "function" ? () => compiled(Date.now()) : compiled;
+};
+
 function jsonValue(value: unknown): ReturnType<Read> {
   if (value === undefined || value === null) return undefined;
   if (typeof value === "string") return oneLine(value);
-  if (typeof value === "number" || typeof value === "object") return value;
-  return typeof value === "boolean" ? String(value) : undefined;
+  if (typeof value === "number" || typeof value === "boolean") return value;
+  return typeof value === "object" ? inKeyOrder(value) : undefined;
+}
+
+// Structs have no order of their own; Envoy writes them by key.
+function inKeyOrder(value: object): object {
+  const ordered = (item: unknown): unknown => (typeof item === "object" && item !== null ? inKeyOrder(item) : item);
+  if (Array.isArray(value)) return value.map(ordered);
+  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(entries.map(([key, item]) => [key, ordered(item)]));
 }
 
 const dynamicMetadata: CompileOperator = (argument) => {
@@ -97,9 +114,14 @@ const metadataKinds: Readonly<Record<string, (info: StreamInfo, namespace: strin
   UPSTREAM_HOST: (info, namespace) => ownMember(info.upstreamMetadata, namespace),
 };
 
+/** Kinds whose metadata is not kept for streams. */
+const metadataElsewhere: ReadonlySet<string> = new Set(["CLUSTER", "VIRTUAL_HOST", "LISTENER", "LISTENER_FILTER_CHAIN"]);
+
 const metadata: CompileOperator = (argument) => {
   const [kind = "", namespace, ...keys] = (argument ?? "").split(":");
   const from = Object.hasOwn(metadataKinds, kind) ? metadataKinds[kind] : undefined;
+  if (from === undefined && namespace && metadataElsewhere.has(kind))
+    return { warning: `metadata of kind ${kind} is always without a value` };
   if (from === undefined || !namespace)
     return { error: `expected one of ${Object.keys(metadataKinds).join(", ")}, a namespace and keys, e.g. ROUTE:com.example:key` };
   return (info) => {
@@ -135,6 +157,7 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
   TRAILER: headerOperator("trailer"),
   PATH: pathOperator,
   QUERY_PARAM: queryOperator,
+  QUERY_PARAMS: queryStringOperator,
   REQUEST_HEADERS_BYTES: plain((i) => headersBytes(i.requestHeaders) + pseudoHeadersBytes(i)),
   RESPONSE_HEADERS_BYTES: plain((i) => headersBytes(i.responseHeaders)),
   RESPONSE_TRAILERS_BYTES: plain((i) => headersBytes(i.responseTrailers)),
@@ -178,9 +201,9 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
   ),
   COMMON_DURATION: commonDuration,
   UPSTREAM_HOST: text((i) => i.upstreamHost),
-  UPSTREAM_REMOTE_ADDRESS: text((i) => i.upstreamHost),
-  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: plain((i) => splitPort(i.upstreamHost)?.[0]),
-  UPSTREAM_REMOTE_PORT: plain((i) => splitPort(i.upstreamHost)?.[1]),
+  UPSTREAM_REMOTE_ADDRESS: text(upstreamRemote),
+  UPSTREAM_REMOTE_ADDRESS_WITHOUT_PORT: plain((i) => splitPort(upstreamRemote(i))?.[0]),
+  UPSTREAM_REMOTE_PORT: plain((i) => splitPort(upstreamRemote(i))?.[1]),
   UPSTREAM_CLUSTER: text((i) => i.upstreamCluster),
   UPSTREAM_CLUSTER_RAW: text((i) => i.upstreamCluster),
   UPSTREAM_LOCAL_ADDRESS: text((i) => i.upstreamLocalAddress),
@@ -210,10 +233,14 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
   STREAM_ID: plain((i) => i.requestHeaders?.get("x-request-id")),
   DYNAMIC_METADATA: dynamicMetadata,
   METADATA: metadata,
+  UPSTREAM_METADATA: (argument, deps) => metadata(`UPSTREAM_HOST:${argument ?? ""}`, deps),
+  UNIQUE_ID: plain(() => randomUUID()),
+  EMIT_TIME: emitTime,
   FILTER_STATE: filterState,
   ENVIRONMENT: (argument, deps) => {
     if (!argument) return { error: "expected the name of an environment variable" };
-    const value = oneLine((deps.environment ?? process.env)[argument] ?? "") || undefined;
+    // A dash also where other operators would have null.
+    const value = oneLine((deps.environment ?? process.env)[argument] ?? "") || "-";
     return () => value;
   },
   HOSTNAME: (argument, deps) => {
@@ -225,8 +252,11 @@ export const operators: Readonly<Record<string, CompileOperator>> = {
 
 /** Envoy's operators about things this proxy does not have or does not measure: accepted, with a warning, never with a value. */
 export const unavailable: ReadonlySet<string> = new Set([
-  "START_TIME_LOCAL", "EMIT_TIME", "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "LOCAL_REPLY_BODY", "ACCESS_LOG_TYPE", "UNIQUE_ID",
-  "CLUSTER_METADATA", "UPSTREAM_METADATA", "UPSTREAM_FILTER_STATE", "UPSTREAM_HOSTS_ATTEMPTED", "UPSTREAM_LOCAL_CLOSE_REASON",
+  "START_TIME_LOCAL", "EMIT_TIME_LOCAL", "VIRTUAL_CLUSTER_NAME", "TRACE_ID", "SPAN_ID", "LOCAL_REPLY_BODY", "ACCESS_LOG_TYPE", "CUSTOM_FLAGS",
+  "CLUSTER_METADATA", "UPSTREAM_FILTER_STATE", "UPSTREAM_HOST_NAME", "UPSTREAM_HOST_NAME_WITHOUT_PORT",
+  "UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", "UPSTREAM_HOST_NAMES_ATTEMPTED", "UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT",
+  "UPSTREAM_CONNECTION_IDS_ATTEMPTED", "UPSTREAM_SERVER_NAME", "REQUEST_TX_DURATION", "DOWNSTREAM_CX_RTT",
+  "DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", "DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID", "UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID", "UPSTREAM_HOSTS_ATTEMPTED", "UPSTREAM_LOCAL_CLOSE_REASON",
   "UPSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_DETECTED_CLOSE_TYPE", "DOWNSTREAM_LOCAL_CLOSE_REASON", "ROUNDTRIP_DURATION",
   "DOWNSTREAM_HANDSHAKE_DURATION", "UPSTREAM_CONNECTION_POOL_READY_DURATION", "UPSTREAM_CONNECTION_ID", "UPSTREAM_WIRE_BYTES_SENT",
   "UPSTREAM_WIRE_BYTES_RECEIVED", "UPSTREAM_HEADER_BYTES_SENT", "UPSTREAM_HEADER_BYTES_RECEIVED", "DOWNSTREAM_WIRE_BYTES_SENT",

@@ -4,14 +4,12 @@ import type { Field } from "./h2-exchange.ts";
 /** Bytes (latin1), a pause in milliseconds, or a wait until what came back contains a text. */
 export type Step = string | number | { readonly until: string };
 
-/** Listeners of resources.ts. */
-export type ListenerName = "main" | "edge" | "reject" | "http10" | "http2" | "filters" | "tunnel" | "echo" | "refused" | "empty" | "denied";
-
 /** A case of any kind. */
 export interface LiveCase {
   /** "group: what". */
   readonly name: string;
-  readonly listener: ListenerName;
+  /** By its name in the bootstrap (resources.ts). */
+  readonly listener: string;
   readonly kind: "h1" | "h2" | "tcp";
   /** h1 and tcp: what is sent. */
   readonly send: readonly Step[];
@@ -21,6 +19,8 @@ export interface LiveCase {
   readonly replies: number;
   /** Access-log records to wait for. A case with fewer takes a second longer, no more. */
   readonly records: number;
+  /** Stats that count too, as the source of a regular expression: those that are not 0 after the case. */
+  readonly stats?: string;
   /** The client sends its end after the last step. */
   readonly fin: boolean;
 }
@@ -50,7 +50,7 @@ export function frames(name: string, make: () => readonly Buffer[], options: Opt
 }
 
 /** A connection without HTTP. */
-export function tcp(name: string, listener: ListenerName, send: readonly Step[], options: Options = {}): LiveCase {
+export function tcp(name: string, listener: string, send: readonly Step[], options: Options = {}): LiveCase {
   return { ...defaults, listener, name, kind: "tcp", send, ...options };
 }
 

@@ -29,6 +29,17 @@ const simple = (status: string, body: string, more = ""): string =>
 
 /** Answers by path; the connection stays unless the second part says otherwise. */
 const answers: Readonly<Record<string, (socket: net.Socket, got: Received) => void>> = {
+  // at/2,3/503: what the hosts whose address ends so answer; all others 200.
+  at: (socket, { lines }) => {
+    const [, hosts = "", status = ""] = /at\/([^/ ]*)\/(\w+)/.exec(lines[0]!) ?? [];
+    const host = socket.localAddress?.split(".").at(-1) ?? "";
+    if (!hosts.split(",").includes(host)) return void socket.write(simple("200 OK", "good"));
+    if (status === "close") return void socket.destroy();
+    if (status === "hang") return;
+    if (status.startsWith("grpc"))
+      return void socket.write(simple("200 OK", "", `grpc-status: ${status.slice(4)}\r\n`).replace("text/plain", "application/grpc"));
+    socket.write(simple(`${status} X`, `bad ${status}`));
+  },
   close: (socket) => void socket.end(),
   reset: (socket) => void socket.resetAndDestroy(),
   garbage: (socket) => void socket.end("not http at all\r\n\r\n"),
@@ -155,7 +166,7 @@ export async function startOrigins(onRequest: (got: Received) => void = () => un
   const listen = async (server: net.Server): Promise<number> => {
     servers.push(server);
     server.on("connection", keep);
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => server.listen(0, "0.0.0.0", resolve));
     return (server.address() as AddressInfo).port;
   };
   const http = await listen(

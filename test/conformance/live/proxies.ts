@@ -15,6 +15,8 @@ export interface RunningProxy {
   port(listener: string): number;
   /** Everything in the access log. */
   log(): Promise<readonly string[]>;
+  /** Counters and gauges that are not 0 and whose names match, one `name: value` a line. */
+  stats(pattern: RegExp): Promise<readonly string[]>;
   stop(): Promise<void>;
 }
 
@@ -40,6 +42,12 @@ export async function startIsthmus(bootstrap: object): Promise<RunningProxy> {
     name: "isthmus",
     port: (listener) => ports.get(listener) ?? 0,
     log,
+    stats: async (pattern) =>
+      proxy.stats
+        .list()
+        .flatMap((stat) =>
+          stat.kind === "histogram" || stat.value === 0 || !pattern.test(stat.name) ? [] : [`${stat.name}: ${stat.value}`],
+        ),
     stop: async () => {
       await proxy.stop();
       await rm(folder, { recursive: true, force: true });
@@ -82,13 +90,19 @@ export async function startEnvoy(bootstrap: object): Promise<RunningProxy> {
   };
   for (const deadline = Date.now() + 20_000; ;) {
     const ports = await listenerPorts(adminFile);
-    if (ports !== undefined) return { name: "envoy", port: (listener) => ports.get(listener) ?? 0, log, stop };
+    if (ports !== undefined)
+      return { name: "envoy", port: (listener) => ports.get(listener) ?? 0, log, stop, stats: (pattern) => statsOf(adminFile, pattern) };
     if (child.exitCode !== null || Date.now() > deadline) {
       await stop();
       throw new Error(`envoy did not start: ${output}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+async function statsOf(adminFile: string, pattern: RegExp): Promise<readonly string[]> {
+  const page = await (await fetch(`http://${await readFile(adminFile, "utf8")}/stats?usedonly`)).text();
+  return page.split("\n").filter((line) => /: [1-9]\d*$/.test(line) && pattern.test(line.replace(/: \d+$/, "")));
 }
 
 async function listenerPorts(adminFile: string): Promise<ReadonlyMap<string, number> | undefined> {

@@ -1,83 +1,32 @@
 // The bootstrap both proxies get: every listener on a port of the kernel's choice, every cluster on the origins' ports.
-import { accessLogPath } from "../../support/proxy.ts";
+import {
+  always,
+  cluster,
+  cors,
+  direct,
+  everything,
+  exactHeader,
+  fault,
+  filter,
+  header,
+  http2Upstream,
+  limit,
+  listener,
+  manager,
+  perRouteRbac,
+  percent,
+  policy,
+  prefix,
+  retry,
+  routeFilter,
+  router,
+  tcp,
+  to,
+  v3,
+} from "./builders.ts";
 import type { Origins } from "./origins.ts";
-
-const v3 = "type.googleapis.com/envoy";
-const router = { name: "envoy.filters.http.router", typed_config: { "@type": `${v3}.extensions.filters.http.router.v3.Router` } };
-
-/** Fields of an access-log record, in the order they are compared in. */
-const logFormat =
-  "%RESPONSE_CODE% %RESPONSE_FLAGS% %RESPONSE_CODE_DETAILS% %CONNECTION_TERMINATION_DETAILS% %REQ(:METHOD)% %REQ(X-ENVOY-ORIGINAL-PATH?:PATH)% %PROTOCOL% in=%BYTES_RECEIVED% out=%BYTES_SENT% %ROUTE_NAME% %UPSTREAM_CLUSTER%\n";
-
-const accessLog = [
-  {
-    name: "envoy.access_loggers.file",
-    typed_config: {
-      "@type": `${v3}.extensions.access_loggers.file.v3.FileAccessLog`,
-      path: accessLogPath,
-      log_format: { text_format_source: { inline_string: logFormat } },
-    },
-  },
-];
-
-const percent = (numerator: number): object => ({ numerator, denominator: "HUNDRED" });
-const direct = (body: string, status = 200): object => ({ direct_response: { status, body: { inline_string: body } } });
-const to = (cluster: string, more: object = {}): object => ({ route: { cluster, timeout: "5s", ...more } });
-
-/** A route by prefix; its name is the prefix. */
-function prefix(path: string, action: object, match: object = {}): object {
-  return { name: path, match: { prefix: path, ...match }, ...action };
-}
-
-function filter(name: string, config: object): object {
-  return { name: `envoy.filters.http.${name}`, typed_config: config };
-}
-
-const header = (key: string, value: string, append_action = "APPEND_IF_EXISTS_OR_ADD", more: object = {}): object => ({
-  header: { key, value },
-  append_action,
-  ...more,
-});
-
-function manager(name: string, routes: object, options: object = {}): object {
-  return {
-    filters: [
-      {
-        name: "envoy.filters.network.http_connection_manager",
-        typed_config: {
-          "@type": `${v3}.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager`,
-          stat_prefix: name,
-          // A refused connection is closed this much later: the default of 1 s would only make cases slow.
-          delayed_close_timeout: "0.15s",
-          access_log: accessLog,
-          normalize_path: true,
-          http_filters: [router],
-          route_config: { name, validate_clusters: false, virtual_hosts: routes },
-          ...options,
-        },
-      },
-    ],
-  };
-}
-
-function tcp(name: string, cluster: string, options: object = {}, before: readonly object[] = []): object {
-  const typed = { "@type": `${v3}.extensions.filters.network.tcp_proxy.v3.TcpProxy`, stat_prefix: name, cluster, access_log: accessLog };
-  return { filters: [...before, { name: "envoy.filters.network.tcp_proxy", typed_config: { ...typed, ...options } }] };
-}
-
-const listener = (name: string, chain: object, more: object = {}): object => ({
-  name,
-  address: { socket_address: { address: "127.0.0.1", port_value: 0 } },
-  filter_chains: [chain],
-  ...more,
-});
-
-const retry = (retry_on: string, num_retries: number, more: object = {}): object => ({
-  prefix_rewrite: "/",
-  retry_policy: { retry_on, num_retries, retry_back_off: { base_interval: "0.005s", max_interval: "0.01s" }, ...more },
-});
-
-const exactHeader = (name: string, matcher: object): object => ({ headers: [{ name, ...matcher }] });
+import { formatsPart } from "./parts/formats.ts";
+import { outlierPart } from "./parts/outlier.ts";
 
 /** Routes of host lab at listener main; the first that matches wins. */
 const mainRoutes: readonly object[] = [
@@ -248,26 +197,6 @@ const mainHosts: readonly object[] = [
   { name: "v6", domains: ["[::1]", "[::1]:8080"], routes: [prefix("/", direct("v6"))] },
 ];
 
-const everything = (action: object = to("http")): readonly object[] => [{ name: "all", domains: ["*"], routes: [prefix("/", action)] }];
-
-const policy = (permission: object, principal: object = { any: true }): object => ({
-  p: { permissions: [permission], principals: [principal] },
-});
-const perRouteRbac = (action: string, policies: object): object => ({
-  typed_per_filter_config: {
-    "envoy.filters.http.rbac": { "@type": `${v3}.extensions.filters.http.rbac.v3.RBACPerRoute`, rbac: { rules: { action, policies } } },
-  },
-});
-const fault = (config: object): object => ({ "@type": `${v3}.extensions.filters.http.fault.v3.HTTPFault`, ...config });
-const limit = (config: object): object => ({
-  "@type": `${v3}.extensions.filters.http.local_ratelimit.v3.LocalRateLimit`,
-  stat_prefix: "l",
-  ...config,
-});
-const always = { default_value: percent(100) };
-const cors = (config: object): object => ({ "@type": `${v3}.extensions.filters.http.cors.v3.CorsPolicy`, ...config });
-const routeFilter = (name: string, config: object): object => ({ typed_per_filter_config: { [`envoy.filters.http.${name}`]: config } });
-
 const oneToken = { max_tokens: 1, tokens_per_fill: 1, fill_interval: "600s" };
 
 /** Routes of listener filters. */
@@ -394,27 +323,13 @@ const filterRoutes: readonly object[] = [
   prefix("/", to("http")),
 ];
 
-const address = (port: number): object => ({ endpoint: { address: { socket_address: { address: "127.0.0.1", port_value: port } } } });
-
-function cluster(name: string, port: number | undefined, more: object = {}): object {
-  const endpoints = port === undefined ? [] : [{ lb_endpoints: [address(port)] }];
-  return { name, type: "STATIC", connect_timeout: "1s", load_assignment: { cluster_name: name, endpoints }, ...more };
-}
-
-const http2Upstream = {
-  typed_extension_protocol_options: {
-    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-      "@type": `${v3}.extensions.upstreams.http.v3.HttpProtocolOptions`,
-      explicit_http_config: { http2_protocol_options: {} },
-    },
-  },
-};
-
 /** The bootstrap, in which the path of the access log is a placeholder. */
 export function liveBootstrap(origins: Origins): object {
+  const parts = [outlierPart(origins), formatsPart(origins)];
   return {
     static_resources: {
       listeners: [
+        ...parts.flatMap(({ listeners }) => listeners),
         listener("main", manager("main", mainHosts, { upgrade_configs: [{ upgrade_type: "websocket", enabled: false }] })),
         listener(
           "edge",
@@ -544,6 +459,7 @@ export function liveBootstrap(origins: Origins): object {
         ),
       ],
       clusters: [
+        ...parts.flatMap(({ clusters }) => clusters),
         cluster("http", origins.http),
         cluster("http2", origins.http2, http2Upstream),
         cluster("silent", origins.silent),

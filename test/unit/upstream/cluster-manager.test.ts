@@ -110,7 +110,10 @@ suite("clusters", () => {
     assert.equal(manager.get("c")?.hosts()[1], first);
     assert.deepEqual([first?.weight, first?.priority, first?.healthy, first?.removed, kept.drained], [5, 1, false, false, 0]);
     assert.deepEqual([second?.removed, gone.drained], [true, 1]);
-    assert.deepEqual([stats.value("cluster.c.membership_total"), stats.value("cluster.c.membership_healthy")], [2, 1]);
+    assert.deepEqual(
+      ["total", "healthy", "change"].map((what) => stats.value(`cluster.c.membership_${what}`)),
+      [2, 1, 3],
+    );
   });
 
   test("an EDS cluster has no hosts until its assignment comes, and none after it left", () => {

@@ -2,10 +2,12 @@
 import type { LiveCase } from "../case.ts";
 import { connectionCases } from "./connection.ts";
 import { filterCases } from "./filters.ts";
+import { formatCases } from "./formats.ts";
 import { grpcCases } from "./grpc.ts";
 import { headerCases } from "./headers.ts";
 import { http1Cases } from "./http1.ts";
 import { http2Cases } from "./http2.ts";
+import { outlierCases } from "./outlier.ts";
 import { pathCases } from "./paths.ts";
 import { resilienceCases } from "./resilience.ts";
 import { responseCases } from "./responses.ts";
@@ -25,4 +27,6 @@ export const cases: readonly LiveCase[] = [
   ...grpcCases,
   ...connectionCases,
   ...tcpCases,
+  ...outlierCases,
+  ...formatCases,
 ];
