@@ -128,7 +128,7 @@ const passEverything: Decoder<AccessLogFilter> = (_json, at) => {
 };
 
 /** accesslog.v3.AccessLogFilter. */
-export const decodeAccessLogFilter: Decoder<AccessLogFilter> = message("envoy.config.accesslog.v3.AccessLogFilter", (m) =>
+const decodeAccessLogFilter: Decoder<AccessLogFilter> = message("envoy.config.accesslog.v3.AccessLogFilter", (m) =>
   m.requiredOneof<AccessLogFilter>(filterKinds, everything),
 );
 

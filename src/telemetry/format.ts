@@ -90,7 +90,7 @@ function truncated(read: Read, length: number): Read {
 }
 
 /** A value as it stands in a text. */
-export function asText(value: string | number | object): string {
+function asText(value: string | number | object): string {
   return typeof value === "string" ? value : typeof value === "number" ? String(value) : toBytes(JSON.stringify(value));
 }
 
