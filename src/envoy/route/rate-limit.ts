@@ -1,6 +1,6 @@
 // Envoy route.v3.RateLimit: how a request becomes a descriptor that a rate limit service (or a local limit) knows.
 import type { Decoder } from "../decode/cursor.ts";
-import { emptyMessage, message } from "../decode/message.ts";
+import { emptyMessage, type Fields, message } from "../decode/message.ts";
 import { bool, enumeration, headerName, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodeHeaderMatcher, decodeQueryParameterMatcher, type HeaderMatcher, type QueryParameterMatcher } from "../string-matcher.ts";
 
@@ -97,12 +97,17 @@ const decodeMasked: Decoder<RateLimitAction> = message(
   strict,
 );
 
+/** An entry that is the same for all requests it is for. */
+const decodePair = (m: Fields, ownKey: string): { readonly key: string; readonly value: string } => ({
+  key: m.field("descriptor_key", text, "") || ownKey,
+  value: m.required("descriptor_value", nonEmpty),
+});
+
 const decodeGenericKey: Decoder<RateLimitAction> = message(
   "envoy.config.route.v3.RateLimit.Action.GenericKey",
   (m) => ({
     kind: "genericKey",
-    key: m.field("descriptor_key", text, "") || "generic_key",
-    value: m.required("descriptor_value", nonEmpty),
+    ...decodePair(m, "generic_key"),
   }),
   strict,
 );
@@ -111,8 +116,7 @@ const decodeHeaderMatch: Decoder<RateLimitAction> = message(
   "envoy.config.route.v3.RateLimit.Action.HeaderValueMatch",
   (m) => ({
     kind: "headerMatch",
-    key: m.field("descriptor_key", text, "") || "header_match",
-    value: m.required("descriptor_value", nonEmpty),
+    ...decodePair(m, "header_match"),
     expectMatch: m.field("expect_match", bool, true),
     headers: m.required("headers", list(decodeHeaderMatcher, { min: 1 })),
   }),
@@ -123,8 +127,7 @@ const decodeQueryMatch: Decoder<RateLimitAction> = message(
   "envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch",
   (m) => ({
     kind: "queryMatch",
-    key: m.field("descriptor_key", text, "") || "query_match",
-    value: m.required("descriptor_value", nonEmpty),
+    ...decodePair(m, "query_match"),
     expectMatch: m.field("expect_match", bool, true),
     parameters: m.required("query_parameters", list(decodeQueryParameterMatcher, { min: 1 })),
   }),
