@@ -8,6 +8,8 @@ const reporter = fileURLToPath(new URL("test-counts.mjs", import.meta.url));
 const summary = /^ℹ (?:tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) .*\n/gmu;
 /** How long what the file has started may hold its output open once the file itself has ended. */
 const outputMs = 1_000;
+/** Parts in which a limit is waited for. */
+const ticks = 20;
 /** Groups that run now: they outlive the runner unless it ends them. */
 const running = new Set<ChildProcess>();
 
@@ -61,7 +63,7 @@ export function runFile(file: string, { node, limitMs, lingerMs, cwd, env }: Fil
       fault ??= [why, ...failures].join("\n  ✖ ");
       kill(child);
     };
-    const deadline = setTimeout(() => end(`still running after ${limitMs / 1000} s`), limitMs);
+    const deadline = after(limitMs, () => end(`still running after ${limitMs / 1000} s`));
     let lingering: NodeJS.Timeout | undefined;
     for (const stream of [stdout, stderr]) stream.setEncoding("utf8").on("data", (text: string) => (output += text));
     onLines(told, (line) => {
@@ -69,13 +71,13 @@ export function runFile(file: string, { node, limitMs, lingerMs, cwd, env }: Fil
       counts ??= own;
       if (failed !== undefined) failures.push(`${failed}: ${message}`);
       if (over === undefined) return;
-      clearTimeout(lingering);
-      if (over) lingering = setTimeout(() => end("its tests are over, but something they left open keeps it running"), lingerMs);
+      clearInterval(lingering);
+      if (over) lingering = after(lingerMs, () => end("its tests are over, but something they left open keeps it running"));
     });
     const finish = (): void => {
       if (!running.delete(child)) return;
-      clearTimeout(deadline);
-      clearTimeout(lingering);
+      clearInterval(deadline);
+      clearInterval(lingering);
       kill(child);
       for (const stream of [stdout, stderr, told]) stream.destroy();
       const { failed = 0, cancelled = 0 } = counts ?? {};
@@ -90,6 +92,17 @@ export function runFile(file: string, { node, limitMs, lingerMs, cwd, env }: Fil
     child.once("exit", () => setTimeout(finish, outputMs));
     child.once("close", finish);
   });
+}
+
+// In ticks: time in which the machine, and so the file, stood still does not count.
+function after(ms: number, fire: () => void): NodeJS.Timeout {
+  let left = ticks;
+  const timer = setInterval(() => {
+    if (--left > 0) return;
+    clearInterval(timer);
+    fire();
+  }, ms / ticks);
+  return timer;
 }
 
 function onLines(stream: Readable, onLine: (line: string) => void): void {

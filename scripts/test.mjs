@@ -32,7 +32,7 @@ const folders = {
 };
 
 /** A file whose tests are over may take this long to end, or it has left something open. */
-const lingerMs = 10_000;
+const lingerMs = 20_000;
 
 const pinned = path.join(bin, "node");
 if (Number(process.versions.node.split(".")[0]) < 24 && fs.existsSync(pinned)) {
