@@ -5,8 +5,6 @@ import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
-import { run } from "node:test";
-import { spec } from "node:test/reporters";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const bin = path.join(root, "node_modules", ".bin");
@@ -33,6 +31,9 @@ const folders = {
   conformance: { concurrency: 1, minutes: 12 },
 };
 
+/** A file whose tests are over may take this long to end, or it has left something open. */
+const lingerMs = 20_000;
+
 const pinned = path.join(bin, "node");
 if (Number(process.versions.node.split(".")[0]) < 24 && fs.existsSync(pinned)) {
   const again = spawnSync(pinned, [fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: "inherit", env });
@@ -46,6 +47,15 @@ if (unknown.length > 0) {
   process.stderr.write(`unknown stage ${unknown.join(", ")}; stages: ${known.join(" ")}\n`);
   process.exit(2);
 }
+
+// An older Node, which is gone by now, could not have read it.
+const { endAll, runFile } = await import("./test-file.ts");
+process.once("exit", endAll);
+for (const [signal, code] of [
+  ["SIGINT", 130],
+  ["SIGTERM", 143],
+])
+  process.once(signal, () => process.exit(code));
 
 const total = { tests: 0, suites: 0, passed: 0, failed: 0, cancelled: 0, skipped: 0, todo: 0 };
 const failures = [];
@@ -78,26 +88,36 @@ function check(stage) {
 }
 
 async function runFolder(stage) {
-  const files = testFiles(path.join(root, "test", stage));
+  const folder = path.join(root, "test", stage);
+  const files = testFiles(folder);
   if (files.length === 0) {
     process.stdout.write("no tests\n");
     return;
   }
   const { concurrency, minutes } = folders[stage];
-  const stream = run({ files, concurrency, timeout: minutes * 60_000, cwd: root });
-  let counts;
-  let failed = false;
-  stream.on("test:fail", (event) => {
-    if (event.todo === undefined && event.skip === undefined) failed = true;
-  });
-  // One summary comes per file and one, without a file, for the run.
-  stream.on("test:summary", (event) => {
-    if (event.file === undefined) counts = event.counts;
-  });
-  for await (const line of stream.compose(new spec())) process.stdout.write(line);
-  if (counts === undefined) failed = true;
-  else for (const key of Object.keys(total)) total[key] += counts[key] ?? 0;
-  if (failed) failures.push(stage);
+  const failed = [];
+  const worker = async () => {
+    for (let file = files.shift(); file !== undefined; file = files.shift()) {
+      const { output, counts, fault } = await runFile(file, {
+        node: process.execPath,
+        limitMs: minutes * 60_000,
+        lingerMs,
+        cwd: root,
+        env,
+      });
+      const name = path.relative(root, file);
+      process.stdout.write(output);
+      for (const key of Object.keys(total)) total[key] += counts[key] ?? 0;
+      if (fault !== undefined) {
+        total.tests++;
+        total.failed++;
+        process.stdout.write(`✖ ${name}: ${fault}\n`);
+      }
+      if (fault !== undefined || counts.failed + counts.cancelled > 0) failed.push(name);
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, worker));
+  if (failed.length > 0) failures.push(`${stage} (${failed.sort((a, b) => (a < b ? -1 : 1)).join(", ")})`);
 }
 
 function testFiles(folder) {

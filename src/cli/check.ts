@@ -53,11 +53,7 @@ export function registerCheck(program: Command, deps: CheckDeps = {}): void {
 }
 
 /** Every issue of everything under `paths`, in the order given. */
-export async function checkPaths(
-  paths: readonly string[],
-  deps: CheckDeps = {},
-  options: CheckOptions = {},
-): Promise<readonly LocatedIssue[]> {
+async function checkPaths(paths: readonly string[], deps: CheckDeps = {}, options: CheckOptions = {}): Promise<readonly LocatedIssue[]> {
   const issues: LocatedIssue[] = [];
   for (const path of paths) issues.push(...(await checkPath(path, deps, options)));
   return issues;

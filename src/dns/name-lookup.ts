@@ -10,7 +10,7 @@ export const field = { hash: 0, name: 1, nameLength: 2, addresses: 3, target: 4,
 /** Positions within one of `NameTable.addresses`: `count4` IPv4 addresses stand in `bytes` at `at`, the `count6` of IPv6 behind them. */
 export const addressField = { at: 0, count4: 1, count6: 2, stride: 3 } as const;
 /** Positions within one of `NameTable.searches`: the domain's wire form in `bytes`, without its root label. */
-export const searchField = { at: 0, length: 1, stride: 2 } as const;
+const searchField = { at: 0, length: 1, stride: 2 } as const;
 
 /** A name that is not known; anything else is for `entryOf` and `isCname`. */
 export const NOT_FOUND = -1;

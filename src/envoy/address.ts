@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import { type Decoder, map } from "./decode/cursor.ts";
 import { type Fields, message } from "./decode/message.ts";
-import { bool, enumeration, integer, nonEmpty, port, record, struct, text } from "./decode/scalars.ts";
+import { enumeration, integer, nonEmpty, port, record, struct, text } from "./decode/scalars.ts";
 
 /** A TCP address: an IP literal (or, for DNS clusters, a host name) and a port. */
 export interface SocketAddress {
@@ -38,7 +38,7 @@ export const decodeCidrRange: Decoder<CidrRange> = message("envoy.config.core.v3
 });
 
 /** An IP literal, v4 or v6. */
-export const ipAddress: Decoder<string> = (json, at) => {
+const ipAddress: Decoder<string> = (json, at) => {
   const value = text(json, at);
   if (typeof json === "string" && isIP(value) === 0) at.error(`expected an IP address, got ${JSON.stringify(value)}`);
   return value;
@@ -98,6 +98,3 @@ export const decodeTcpKeepalive: Decoder<TcpKeepalive> = message("envoy.config.c
   timeMs: m.field("keepalive_time", integer(0, 32_767), 7200) * 1000,
   intervalMs: m.field("keepalive_interval", integer(0, 32_767), 75) * 1000,
 }));
-
-/** A boolean wrapper or plain field, false when absent. */
-export const flag = (m: Fields, name: string): boolean => m.field(name, bool, false);

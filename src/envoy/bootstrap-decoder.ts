@@ -96,7 +96,7 @@ export function decodeResources(
 }
 
 /** core.v3.Node. */
-export const decodeNode: Decoder<Node> = message("envoy.config.core.v3.Node", (m) => {
+const decodeNode: Decoder<Node> = message("envoy.config.core.v3.Node", (m) => {
   m.accept(
     "user_agent_name",
     "user_agent_version",

@@ -57,7 +57,7 @@ const decodeOr: Decoder<ValueMatcher> = message(
 );
 
 /** type.matcher.v3.ValueMatcher. */
-export const decodeValueMatcher: Decoder<ValueMatcher> = message(
+const decodeValueMatcher: Decoder<ValueMatcher> = message(
   "envoy.type.matcher.v3.ValueMatcher",
   (m) =>
     m.requiredOneof<ValueMatcher>(

@@ -9,7 +9,7 @@ import type { UpstreamTlsContext } from "../envoy/tls/tls.ts";
 import type { MatchCriterion } from "../listener/filter-chain-manager.ts";
 
 /** `prefix "/api"`. */
-export function describeString(matcher: StringMatcher): string {
+function describeString(matcher: StringMatcher): string {
   if (matcher.kind === "safeRegex") return `regex ${JSON.stringify(matcher.regex)}`;
   return `${matcher.kind} ${JSON.stringify(matcher.value)}${matcher.ignoreCase ? " in any case" : ""}`;
 }

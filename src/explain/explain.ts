@@ -20,7 +20,7 @@ export function explain(config: ExplainConfig, question: Question, clock: Pick<C
 }
 
 /** What happens to a ClientHello at a gateway; also asked of the gateway on the far side of a request. */
-export function explainHello(config: ExplainConfig, question: HelloQuestion, story: Narrative): Verdict {
+function explainHello(config: ExplainConfig, question: HelloQuestion, story: Narrative): Verdict {
   const found = helloListener(config, question.port, story);
   if ("sent" in found) return found;
   const bytes = helloBytes(question.serverName, question.alpn);

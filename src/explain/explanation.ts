@@ -14,7 +14,17 @@ export interface Reason {
 }
 
 /** The steps, in the order they are taken. */
-export type StepKind = "dns" | "listener" | "filter_chain" | "route" | "cluster" | "endpoints" | "tls" | "gateway" | "policy";
+export type StepKind =
+  | "dns"
+  | "listener"
+  | "filter_chain"
+  | "route"
+  | "cluster"
+  | "endpoints"
+  | "tls"
+  | "gateway"
+  | "policy"
+  | "rate_limit";
 
 /** One step. */
 export interface Step {

@@ -12,6 +12,7 @@ const titles: Readonly<Record<StepKind, string>> = {
   tls: "TLS",
   gateway: "gateway",
   policy: "policy",
+  rate_limit: "rate limit",
 };
 const titleWidth = 11;
 

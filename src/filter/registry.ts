@@ -43,7 +43,7 @@ const byExtension = <S extends { readonly extension: string }>(specs: readonly S
 export const listenerFilters = byExtension<ListenerFilterSpec>([originalDst, originalSrc, proxyProtocol, tlsInspector, httpInspector]);
 
 /** HTTP filters; the router is the terminal of their chain and made apart. */
-export const httpFilters = byExtension<HttpFilterSpec>([
+const httpFilters = byExtension<HttpFilterSpec>([
   rbac,
   jwtAuthn,
   extAuthz,

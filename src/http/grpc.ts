@@ -21,6 +21,6 @@ export function encodeGrpcMessage(text: string): string {
 const httpStatuses = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
 
 /** The HTTP status that stands for a `grpc-status`; undefined when it is absent or no number, 500 for numbers without a meaning. */
-export function httpStatusOfGrpc(status: string | undefined): number | undefined {
+function httpStatusOfGrpc(status: string | undefined): number | undefined {
   return status === undefined || !/^[0-9]{1,9}$/.test(status) ? undefined : (httpStatuses[Number(status)] ?? 500);
 }

@@ -98,7 +98,7 @@ export function hinted(reason: string, hint: string | undefined): string {
 }
 
 /** Envoy's transport failure reason for a connection that the peer reset during the handshake. */
-export const resetReason = `TLS_error:|${systemLibrary + 104}:system library:OPENSSL_internal:Connection reset by peer:TLS_error_end`;
+const resetReason = `TLS_error:|${systemLibrary + 104}:system library:OPENSSL_internal:Connection reset by peer:TLS_error_end`;
 
 /** Envoy's transport failure reason for a ClientHello beyond 16 KB. */
 export const helloTooLargeReason = `TLS_error:|${sslLibrary + 150}:SSL routines:OPENSSL_internal:EXCESSIVE_MESSAGE_SIZE:TLS_error_end`;

@@ -48,13 +48,6 @@ export function connectError(thrown: unknown): ProxyError {
   return new ProxyError(code, { side: "upstream", retryable: true, reason, cause: thrown });
 }
 
-/** A failed read or write on an open connection. */
-export function streamError(thrown: unknown, side: "downstream" | "upstream"): ProxyError {
-  if (thrown instanceof ProxyError) return thrown;
-  const reason = textOf(thrown, errnoOf(thrown));
-  return new ProxyError(side === "downstream" ? "downstream_closed" : "upstream_reset", { side, reason, cause: thrown });
-}
-
 function textOf(thrown: unknown, errno: string): string {
   return texts[errno] ?? (thrown instanceof Error ? thrown.message : String(thrown));
 }

@@ -130,7 +130,7 @@ export function gatewayCertificateIssues(mesh: Pick<MeshView, "gateways" | "clus
 }
 
 /** What keeps a certificate from serving now: unreadable, expired, not yet valid, another key. `where` names it in messages. */
-export function checkCertificate(certificate: TlsCertificate, where: string, nowMs: number): readonly string[] {
+function checkCertificate(certificate: TlsCertificate, where: string, nowMs: number): readonly string[] {
   const unusable = unusableCertificate(certificate, where);
   const leaf = parseLeaf(certificate);
   if (leaf === undefined) return unusable === undefined ? [] : [unusable];

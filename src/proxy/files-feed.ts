@@ -1,7 +1,6 @@
 // A workload certificate from a folder whose files are replaced now and then: by Kubernetes with a symbolic link, by others one by one.
 import type { Clock, Timer } from "../clock.ts";
-import type { Secret } from "../envoy/tls/tls.ts";
-import type { FeedStart, SecretFeed } from "../identity/workload/secret-feed.ts";
+import { type FeedStart, type SecretFeed, WorkloadSecrets } from "../identity/workload/secret-feed.ts";
 import { watchFiles, type FileWatch } from "../source/watch.ts";
 import type { Logger } from "../telemetry/logger.ts";
 import { loadCertificates } from "./certificates.ts";
@@ -24,26 +23,17 @@ export function createFilesFeed(deps: FilesFeedDeps): SecretFeed {
   return new FilesFeed(deps);
 }
 
-class FilesFeed implements SecretFeed {
+class FilesFeed extends WorkloadSecrets implements SecretFeed {
   readonly #deps: FilesFeedDeps;
-  #secrets: readonly Secret[] = [];
   #text = "";
   #watch: FileWatch | undefined;
   #settling: Timer | undefined;
   /** What was complained of last: the same is not said twice. */
   #complaint = "";
-  #closed = false;
 
   constructor(deps: FilesFeedDeps) {
+    super();
     this.#deps = deps;
-  }
-
-  get secrets(): readonly Secret[] {
-    return this.#secrets;
-  }
-
-  get ready(): boolean {
-    return this.#secrets.length > 0;
   }
 
   async start(): Promise<FeedStart> {
@@ -59,7 +49,7 @@ class FilesFeed implements SecretFeed {
   }
 
   close(): void {
-    this.#closed = true;
+    this.closed = true;
     this.#settling?.cancel();
     this.#watch?.close();
   }
@@ -67,12 +57,12 @@ class FilesFeed implements SecretFeed {
   async #look(mayBeUnfinished: boolean): Promise<boolean> {
     const { clock, logger, onChange } = this.#deps;
     this.#settling?.cancel();
-    const before = this.#secrets;
+    const before = this.held;
     const problems = await this.#load();
-    if (this.#closed) return false;
+    if (this.closed) return false;
     if (problems.length === 0) {
       this.#complaint = "";
-      if (this.#secrets !== before) onChange();
+      if (this.held !== before) onChange();
     } else if (mayBeUnfinished) {
       this.#settling = clock.after(settleMs, () => void this.#look(false));
     } else if (problems.join("\n") !== this.#complaint) {
@@ -87,7 +77,7 @@ class FilesFeed implements SecretFeed {
     const loaded = await loadCertificates(this.#deps.folder, this.#deps.clock.wallMs());
     if (!loaded.ok) return loaded.problems;
     const text = JSON.stringify(loaded.secrets);
-    if (text !== this.#text) this.#secrets = loaded.secrets;
+    if (text !== this.#text) this.held = loaded.secrets;
     this.#text = text;
     return [];
   }

@@ -16,7 +16,7 @@ export interface SupportedFilters {
 }
 
 /** Canonical name of the connection manager. */
-export const connectionManager = "envoy.filters.network.http_connection_manager";
+const connectionManager = "envoy.filters.network.http_connection_manager";
 /** Canonical name of the TCP proxy. */
 export const tcpProxy = "envoy.filters.network.tcp_proxy";
 const terminalNetworkFilters: ReadonlySet<string> = new Set([connectionManager, tcpProxy]);

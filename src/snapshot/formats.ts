@@ -113,7 +113,7 @@ function checkFormat(text: string, path: Path, who: string, report: Report): voi
 const soundConfigs = new WeakSet<object>();
 
 /** Reports header values in a filter's decoded configuration that do not compile, whatever the filter; all at `path`. */
-export function checkFilterFormats(config: unknown, path: Path, report: Report): void {
+function checkFilterFormats(config: unknown, path: Path, report: Report): void {
   if (typeof config !== "object" || config === null || soundConfigs.has(config)) return;
   let sound = true;
   visit(config, 0, (key, value) =>

@@ -33,7 +33,7 @@ export function createAccessLoggers(configs: readonly AccessLog[], deps: AccessL
 }
 
 /** Compiles a log's format alone, for checks of configuration. */
-export function compileAccessLogFormat(config: AccessLog, deps: OperatorDeps = {}): Result<RecordFormat> {
+function compileAccessLogFormat(config: AccessLog, deps: OperatorDeps = {}): Result<RecordFormat> {
   if (config.format.kind === "json") return compileJsonFormat(config.format.json, config.omitEmptyValues, deps);
   const compiled = compileFormat(config.format.text, { ...deps, missing: config.omitEmptyValues ? "" : "-" });
   if (!compiled.ok) return compiled;

@@ -240,26 +240,15 @@ export class ClusterManager implements ClusterLookup {
 
 // Everything that open and future connections of a cluster depend on. While it stays, hosts and their pools live on.
 function reachOf(model: Cluster): unknown {
-  const {
-    transportSocket,
-    transportSocketMatches,
-    connectTimeoutMs,
-    sourceAddress,
-    extraSourceAddresses,
-    tcpKeepalive,
-    http,
-    circuitBreakers,
-  } = model;
-  const { perConnectionBufferLimitBytes } = model;
   return [
-    transportSocket,
-    transportSocketMatches,
-    connectTimeoutMs,
-    sourceAddress,
-    extraSourceAddresses,
-    tcpKeepalive,
-    http,
-    circuitBreakers,
-    perConnectionBufferLimitBytes,
+    model.transportSocket,
+    model.transportSocketMatches,
+    model.connectTimeoutMs,
+    model.sourceAddress,
+    model.extraSourceAddresses,
+    model.tcpKeepalive,
+    model.http,
+    model.circuitBreakers,
+    model.perConnectionBufferLimitBytes,
   ];
 }

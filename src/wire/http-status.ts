@@ -65,7 +65,7 @@ const reasons: Readonly<Record<number, string>> = {
 };
 
 /** The reason phrase of a status, `Unknown` when it has none. */
-export function reasonPhrase(status: number): string {
+function reasonPhrase(status: number): string {
   return reasons[status] ?? "Unknown";
 }
 

@@ -31,7 +31,7 @@ export type ProxyHeader =
   | { readonly kind: "invalid"; readonly reason: string };
 
 /** The longest version 1 line with its CRLF (proxy-protocol.txt section 2.1). */
-export const maxV1Bytes = 107;
+const maxV1Bytes = 107;
 const v1Prefix = Buffer.from("PROXY ", "latin1");
 const v2Signature = Buffer.from("\r\n\r\n\0\r\nQUIT\n", "latin1");
 const v2FixedBytes = 16;

@@ -10,7 +10,7 @@ export interface SniName {
 }
 
 /** What every such name starts with. */
-export const sniNamePrefix = "outbound_.";
+const sniNamePrefix = "outbound_.";
 
 const cut = "_.";
 const portNumber = /^[1-9][0-9]{0,4}$/;

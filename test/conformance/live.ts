@@ -18,14 +18,32 @@ export interface LiveOutcome {
 const recordsMs = 1000;
 const unexpectedMs = 25;
 
-/** Runs every case, or those whose name contains `only`. */
-export async function runLive(only = ""): Promise<readonly LiveOutcome[]> {
+/** A machine that stood still for a moment tells two proxies apart as well: what differs is asked again of fresh ones. */
+const attempts = 3;
+
+/**
+ * Runs every case, or those whose name contains `only`.
+ * @param expected names of cases that are known to differ, and not asked again
+ */
+export async function runLive(only = "", expected: ReadonlySet<string> = new Set()): Promise<readonly LiveOutcome[]> {
+  let outcomes = await runOnce(cases.filter(({ name }) => name.includes(only)));
+  for (let attempt = 1; attempt < attempts; attempt++) {
+    const surprising = new Set(
+      outcomes.filter(({ name, envoy, isthmus }) => envoy !== isthmus && !expected.has(name)).map(({ name }) => name),
+    );
+    if (surprising.size === 0) break;
+    const again = new Map((await runOnce(cases.filter(({ name }) => surprising.has(name)))).map((outcome) => [outcome.name, outcome]));
+    outcomes = outcomes.map((outcome) => again.get(outcome.name) ?? outcome);
+  }
+  return outcomes;
+}
+
+async function runOnce(selected: readonly LiveCase[]): Promise<readonly LiveOutcome[]> {
   const origins = await startOrigins();
   const bootstrap = liveBootstrap(origins);
   const running: RunningProxy[] = [];
   try {
     for (const start of [startEnvoy, startIsthmus]) running.push(await start(bootstrap));
-    const selected = cases.filter(({ name }) => name.includes(only));
     const [envoy, isthmus] = await Promise.all(running.map((proxy) => runAll(proxy, selected)));
     return selected.map(({ name }, index) => ({ name, envoy: envoy![index]!, isthmus: isthmus![index]! }));
   } finally {

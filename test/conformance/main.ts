@@ -40,7 +40,7 @@ async function wire(): Promise<void> {
 
 async function live(): Promise<void> {
   if (liveProblem !== undefined) return print(`skipped: ${liveProblem}`);
-  const outcomes = await runLive(values.only);
+  const outcomes = await runLive(values.only, listedDifferences("live"));
   const differing = outcomes.filter(({ envoy, isthmus }) => envoy !== isthmus);
   const listed = listedDifferences("live");
   for (const { name, envoy, isthmus } of differing) {

@@ -23,6 +23,8 @@ export interface ImportedModule {
   readonly relative: boolean;
   /** True when nothing of it exists at run time. */
   readonly typeOnly: boolean;
+  /** What is taken of it, as it is called there; empty when the whole module is. */
+  readonly names: readonly string[];
 }
 
 /** Every TypeScript file under `folder`, sorted. */
@@ -69,8 +71,11 @@ function importsOf(file: string, code: string): ImportedModule[] {
   const patterns = [
     /^\s*(?:import|export)\s([^"';]*?)\bfrom\s*["']([^"']+)["']/gm,
     /^\s*import(\s*)["']([^"']+)["']/gm,
+    /(?<=\bconst\s)(\{[^}]*\})\s*=\s*await import\(\s*["']([^"']+)["']\s*\)/g,
     /\b(?:import|require)(\()\s*["']([^"']+)["']\s*\)/g,
     /\bnew (URL)\(\s*["'](\.[^"']+\.ts)["']\s*,\s*import\.meta\.url\s*\)/g,
+    // A thread's entry, which is started as it is or as it was built.
+    /\bimport\.meta\.(url)\.endsWith\(["']\.ts["']\)\s*\?\s*["'](\.[^"']+\.ts)["']/g,
   ];
   for (const pattern of patterns) {
     for (const [, clause = "", specifier = ""] of code.matchAll(pattern)) {
@@ -78,11 +83,27 @@ function importsOf(file: string, code: string): ImportedModule[] {
       found.push({
         relative,
         typeOnly: isTypeOnly(clause),
+        names: namesOf(clause),
         target: relative ? path.posix.join(path.posix.dirname(file), specifier) : specifier,
       });
     }
   }
   return found;
+}
+
+// `{ type A, b as c }` of an import, `{ a: b }` of what `import()` brings.
+function namesOf(clause: string): string[] {
+  const list = /\{([^}]*)\}/.exec(clause)?.[1] ?? "";
+  return list
+    .split(",")
+    .map((part) =>
+      part
+        .trim()
+        .replace(/^type\s+/, "")
+        .replace(/(\s+as\s|:)[\s\S]*$/, "")
+        .trim(),
+    )
+    .filter((name) => name !== "");
 }
 
 // `type { A }`, or `{ type A, type B }`.

@@ -1,10 +1,9 @@
 // The real Envoy with a bootstrap of a test, where a machine has it: the ports of its listeners, its stats and its access log.
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findPeer } from "./peer-program.ts";
+import { endPeer, findPeer } from "./peer-program.ts";
 import { accessLogPath, type Ending } from "./proxy.ts";
 
 /** Envoy as a test sees it; what `TestProxy` has, as far as both have it. */
@@ -36,14 +35,7 @@ export async function startEnvoy(t: Ending, bootstrap: object): Promise<EnvoyUnd
   });
   let output = "";
   child.stderr.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
-  t.after(async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, "exit");
-      child.kill("SIGKILL");
-      await ended;
-    }
-    await rm(folder, { recursive: true, force: true });
-  });
+  t.after(() => endPeer(child, folder));
   let ports: ReadonlyMap<string, number> = new Map();
   let base = "";
   for (const deadline = Date.now() + startupDeadlineMs; ports.size === 0;) {

@@ -1,10 +1,9 @@
 // The real Envoy with the bootstrap of a test, where a machine has it: ports chosen by the kernel, stats by the names we use.
 import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { findPeer } from "./peer-program.ts";
+import { endPeer, findPeer } from "./peer-program.ts";
 import { accessLogPath, startTestProxy, type Ending } from "./proxy.ts";
 
 /** A proxy that answers a test's requests, whichever it is. */
@@ -30,14 +29,7 @@ export async function startEnvoy(t: Ending, bootstrap: object): Promise<Answerin
   const child = spawn(envoyProgram.path, args, { stdio: ["ignore", "ignore", "pipe"] });
   let output = "";
   child.stderr.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
-  t.after(async () => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, "exit");
-      child.kill("SIGKILL");
-      await ended;
-    }
-    await rm(folder, { recursive: true, force: true });
-  });
+  t.after(() => endPeer(child, folder));
   const read = async (path: string): Promise<unknown> => {
     const admin = await readFile(adminFile, "utf8");
     return (await fetch(`http://${admin.trim()}${path}`)).json();

@@ -11,7 +11,7 @@ import { demoPods } from "./stage.ts";
 /** Set for the demo inside: it is in sleep's pod, and its end of a pipe is open as long as whoever started it lives. */
 export const insideVariable = "ISTHMUS_DEMO_PODS";
 /** Descriptor of that pipe. */
-export const lifeline = 3;
+const lifeline = 3;
 
 /** What `isthmus demo` leaves in its folder for `isthmus shell`: the number of the process inside, as it is outside. */
 const processFile = "pods.pid";

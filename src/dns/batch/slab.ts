@@ -5,7 +5,7 @@ import type { FixedMemory, Libc } from "./libc.ts";
 /** Messages a system call: at 64 the cost of the call is spread thin, and the slab is half a megabyte. */
 export const BATCH = 64;
 /** Bytes a message: more than any query, and than any reply that is not worth the main thread's attention. */
-export const SLOT_BYTES = 4096;
+const SLOT_BYTES = 4096;
 
 const HEADER_BYTES = 64;
 const IOVEC_BYTES = 16;

@@ -12,7 +12,7 @@ import {
 } from "../codec.ts";
 
 /** The COOKIE option (RFC 7873). */
-export const COOKIE_OPTION = 10;
+const COOKIE_OPTION = 10;
 /** Type, class, TTL and length of a record's data. */
 const FIXED_LENGTH = 10;
 

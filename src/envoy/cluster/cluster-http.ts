@@ -13,7 +13,7 @@ type Protocol = Pick<UpstreamHttpOptions, "protocol" | "http2"> & Http1Options;
 type CommonOptions = Omit<UpstreamHttpOptions, keyof Protocol | "nameByRequest">;
 
 /** Envoy's defaults: 1 h idle, no limits, 100 headers. */
-export const defaultHttpOptions: UpstreamHttpOptions = {
+const defaultHttpOptions: UpstreamHttpOptions = {
   protocol: "http1",
   idleTimeoutMs: 3_600_000,
   maxRequestsPerConnection: 0,

@@ -183,7 +183,7 @@ const decodePolicy = message("envoy.config.cluster.v3.LoadBalancingPolicy.Policy
 );
 
 /** cluster.v3.LoadBalancingPolicy: the first policy that is known, as in Envoy. */
-export const decodeLoadBalancingPolicy: Decoder<LoadBalancing> = message("envoy.config.cluster.v3.LoadBalancingPolicy", (m) => {
+const decodeLoadBalancingPolicy: Decoder<LoadBalancing> = message("envoy.config.cluster.v3.LoadBalancingPolicy", (m) => {
   const unknown: string[] = [];
   const found = m.required("policies", (json, at): LoadBalancing | undefined => {
     if (!Array.isArray(json)) {

@@ -13,7 +13,7 @@ export interface MessageOptions {
 const camelNames = new Map<string, string>();
 
 /** `stat_prefix` to `statPrefix`, the other spelling that proto JSON allows. */
-export function camelCase(name: string): string {
+function camelCase(name: string): string {
   let camel = camelNames.get(name);
   if (camel === undefined) {
     camel = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());

@@ -15,9 +15,6 @@ export const nonEmpty: Decoder<string> = (json, at) => {
   return value;
 };
 
-/** A string, in lower case. */
-export const lowerText: Decoder<string> = (json, at) => text(json, at).toLowerCase();
-
 const tokenPattern = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 /** An HTTP header name, in lower case; pseudo-header names are allowed. */

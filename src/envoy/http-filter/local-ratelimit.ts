@@ -60,7 +60,7 @@ const strict = { unhandled: "error" } as const;
 const minFillIntervalMs = 50;
 
 /** type.v3.TokenBucket. */
-export const decodeTokenBucket: Decoder<TokenBucket> = message("envoy.type.v3.TokenBucket", (m) => {
+const decodeTokenBucket: Decoder<TokenBucket> = message("envoy.type.v3.TokenBucket", (m) => {
   const fillIntervalMs = m.required("fill_interval", positiveDuration);
   if (m.has("fill_interval") && fillIntervalMs < minFillIntervalMs) m.at.error("Envoy's shortest fill interval is 0.050s", "fill_interval");
   return {

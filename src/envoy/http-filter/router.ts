@@ -17,7 +17,7 @@ export interface RouterConfig {
 }
 
 /** The headers that strict_check_headers may name. */
-export const strictlyCheckable: readonly string[] = [
+const strictlyCheckable: readonly string[] = [
   "x-envoy-upstream-rq-timeout-ms",
   "x-envoy-upstream-rq-per-try-timeout-ms",
   "x-envoy-max-retries",

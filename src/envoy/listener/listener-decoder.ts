@@ -51,7 +51,7 @@ export const anyFilterChainMatch: FilterChainMatch = {
 };
 
 /** listener.v3.FilterChain. */
-export const decodeFilterChain: Decoder<FilterChain> = message("envoy.config.listener.v3.FilterChain", (m) => {
+const decodeFilterChain: Decoder<FilterChain> = message("envoy.config.listener.v3.FilterChain", (m) => {
   m.refuse("use the proxy_protocol listener filter", "use_proxy_proto");
   m.accept("on_demand_configuration");
   return {

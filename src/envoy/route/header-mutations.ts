@@ -43,9 +43,6 @@ export const decodeHeaderValueOption: Decoder<HeaderValueOption> = message("envo
 const additions = list(decodeHeaderValueOption, { max: 1000 });
 const removals = list(mutableHeader);
 
-/** No changes. */
-export const noHeaderMutations: HeaderMutations = { requestAdd: [], requestRemove: [], responseAdd: [], responseRemove: [] };
-
 /** The header fields of a route configuration, virtual host, route or weighted cluster. */
 export function decodeHeaderMutations(m: Fields): HeaderMutations {
   return {

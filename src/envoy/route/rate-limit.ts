@@ -1,7 +1,7 @@
 // Envoy route.v3.RateLimit: how a request becomes a descriptor that a rate limit service (or a local limit) knows.
 import { type CidrRange, decodeCidrRange } from "../address.ts";
 import type { Decoder } from "../decode/cursor.ts";
-import { emptyMessage, message } from "../decode/message.ts";
+import { emptyMessage, type Fields, message } from "../decode/message.ts";
 import { bool, enumeration, headerName, integer, list, nonEmpty, text, uint32 } from "../decode/scalars.ts";
 import { decodeHeaderMatcher, decodeQueryParameterMatcher, type HeaderMatcher, type QueryParameterMatcher } from "../string-matcher.ts";
 
@@ -109,6 +109,12 @@ const decodeMasked: Decoder<RateLimitAction> = message(
   strict,
 );
 
+/** An entry that is the same for all requests it is for. */
+const decodePair = (m: Fields, ownKey: string): { readonly key: string; readonly value: string } => ({
+  key: m.field("descriptor_key", text, "") || ownKey,
+  value: m.required("descriptor_value", nonEmpty),
+});
+
 const decodeAddressMatcher = message(
   "envoy.type.matcher.v3.AddressMatcher",
   (m) => ({ ranges: m.field("ranges", list(decodeCidrRange), []), invertMatch: m.field("invert_match", bool, false) }),
@@ -119,8 +125,7 @@ const decodeAddressMatch: Decoder<RateLimitAction> = message(
   "envoy.config.route.v3.RateLimit.Action.RemoteAddressMatch",
   (m) => ({
     kind: "remoteAddressMatch",
-    key: m.field("descriptor_key", text, "") || "remote_address_match",
-    value: m.required("descriptor_value", nonEmpty),
+    ...decodePair(m, "remote_address_match"),
     defaultValue: m.field("default_value", text, ""),
     ...m.required("address_matcher", decodeAddressMatcher),
   }),
@@ -132,11 +137,7 @@ const decodeGenericKey: Decoder<RateLimitAction> = message(
   (m) => {
     // The value is taken as it is, so it is never the empty one that this stands in for.
     m.accept("default_value");
-    return {
-      kind: "genericKey",
-      key: m.field("descriptor_key", text, "") || "generic_key",
-      value: m.required("descriptor_value", nonEmpty),
-    };
+    return { kind: "genericKey", ...decodePair(m, "generic_key") };
   },
   strict,
 );
@@ -148,8 +149,7 @@ const decodeHeaderMatch: Decoder<RateLimitAction> = message(
     m.accept("default_value");
     return {
       kind: "headerMatch",
-      key: m.field("descriptor_key", text, "") || "header_match",
-      value: m.required("descriptor_value", nonEmpty),
+      ...decodePair(m, "header_match"),
       expectMatch: m.field("expect_match", bool, true),
       headers: m.required("headers", list(decodeHeaderMatcher, { min: 1 })),
     };
@@ -161,8 +161,7 @@ const decodeQueryMatch: Decoder<RateLimitAction> = message(
   "envoy.config.route.v3.RateLimit.Action.QueryParameterValueMatch",
   (m) => ({
     kind: "queryMatch",
-    key: m.field("descriptor_key", text, "") || "query_match",
-    value: m.required("descriptor_value", nonEmpty),
+    ...decodePair(m, "query_match"),
     expectMatch: m.field("expect_match", bool, true),
     parameters: m.required("query_parameters", list(decodeQueryParameterMatcher, { min: 1 })),
   }),

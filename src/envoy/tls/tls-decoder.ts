@@ -58,7 +58,7 @@ const decodeTlsParameters = message(
 );
 
 /** TlsCertificate: the chain and its key are both needed. */
-export const decodeTlsCertificate: Decoder<TlsCertificate> = message(
+const decodeTlsCertificate: Decoder<TlsCertificate> = message(
   "envoy.extensions.transport_sockets.tls.v3.TlsCertificate",
   (m) => {
     m.accept("watched_directory");
@@ -135,7 +135,7 @@ function validationContext(caMayComeLater: boolean): Decoder<ValidationContext> 
 }
 
 /** CertificateValidationContext. */
-export const decodeValidationContext = validationContext(false);
+const decodeValidationContext = validationContext(false);
 const decodeDefaultValidationContext = validationContext(true);
 
 interface Validation {

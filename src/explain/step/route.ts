@@ -23,6 +23,7 @@ import { judgeFilters } from "../filters.ts";
 import { authorityOf, type RequestQuestion } from "../question.ts";
 import { nearestNames } from "./dns.ts";
 import { tellJudgement } from "./policy.ts";
+import { tellRateLimits } from "./rate-limit.ts";
 
 /** Where the request may go, one target a share. */
 export interface Routed {
@@ -116,12 +117,6 @@ function prepare(manager: HttpConnectionManagerConfig, { request, port }: Arriva
   });
 }
 
-/** Filters that refuse by what they have counted, or by what a server says. */
-const rateLimits: ReadonlyMap<string, string> = new Map([
-  ["envoy.filters.http.local_ratelimit", "local rate limit"],
-  ["envoy.filters.http.ratelimit", "rate limit"],
-]);
-
 /** What the filters before the router make of it; a verdict when one refuses. */
 function runFilters(
   config: ExplainConfig,
@@ -131,15 +126,13 @@ function runFilters(
   info: ConnectionInfo,
   story: Narrative,
 ): Verdict | undefined {
-  const limits = httpFilters.flatMap(({ extension, disabled }) => (disabled ? [] : (rateLimits.get(extension) ?? [])));
-  if (limits.length > 0)
-    story.warn("not_evaluated", `HTTP filters on the way may refuse the request and are not asked here: ${limits.join(", ")}`);
   const clientKnown = knowsClient(config);
   const judgement = judgeFilters(httpFilters, { connection: info, request, nowSeconds, clientKnown, policies: config.mesh?.policies });
-  if (judgement === undefined) return undefined;
-  tellJudgement(judgement, { name: config.name, address: "" }, story);
-  const { refusal } = judgement;
-  return refusal && replied(refusal, `answered with ${refusal.status}: ${refusal.details}`);
+  if (judgement !== undefined) tellJudgement(judgement, { name: config.name, address: "" }, story);
+  const refusal = judgement?.refusal;
+  if (refusal !== undefined) return replied(refusal, `answered with ${refusal.status}: ${refusal.details}`);
+  tellRateLimits(httpFilters, request, story);
+  return undefined;
 }
 
 interface FoundHost {

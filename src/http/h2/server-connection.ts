@@ -3,6 +3,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
+import { limitRefusals } from "../../net/http2/peer-faults.ts";
 import { Http2Session, type SessionOwner } from "../../net/http2/session.ts";
 import type { Http2Stream, StreamReset } from "../../net/http2/stream.ts";
 import { SocketReader } from "../../net/socket-reader.ts";
@@ -151,11 +152,10 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
   }
 
   onRefusedRequest(error: MessageError): void {
-    const limit = error === "header_list_size_too_large" || error === "too_many_headers" || error === "unexpected_underscore";
     recordRefusedRequest(this.#manager, this.#info, {
       protocol: "HTTP/2",
       responseCodeDetails: `http2.${error}`,
-      flags: limit ? flag.DR : flag.DPE,
+      flags: limitRefusals.has(error) ? flag.DR : flag.DPE,
     });
   }
 

@@ -4,7 +4,7 @@ import type { HttpConnectionManagerConfig } from "../../envoy/listener/http-conn
 import type { SessionOptions } from "../../net/http2/session.ts";
 
 /** The part that both sides have in common. */
-export function sessionOptions(http2: Http2Options): Omit<SessionOptions, "role" | "messages"> {
+function sessionOptions(http2: Http2Options): Omit<SessionOptions, "role" | "messages"> {
   return { ...http2, floods: http2 };
 }
 

@@ -28,11 +28,17 @@ export interface Descriptor {
   readonly limit: LimitOverride | undefined;
 }
 
+/** What of a stream says what it counts as. */
+export type CountedRequest = Pick<
+  HttpStream,
+  "route" | "target" | "info" | "headers" | "authority" | "path" | "method" | "scheme" | "tls" | "internal"
+>;
+
 /** The descriptors of a stream by some policies; those that lack an entry are left out. */
-type DescriptorsOf = (stream: HttpStream) => readonly Descriptor[];
+type DescriptorsOf = (stream: CountedRequest) => readonly Descriptor[];
 
 // An entry, nothing where the action is passed over, or undefined where the descriptor is none.
-type EntryOf = (stream: HttpStream) => DescriptorEntry | "skip" | undefined;
+type EntryOf = (stream: CountedRequest) => DescriptorEntry | "skip" | undefined;
 
 /** What becomes of a virtual host's policies where the route has its own. */
 export type VirtualHostLimits = "override" | "include" | "ignore";
@@ -55,14 +61,14 @@ export class DescriptorSource {
   }
 
   /** By these policies. */
-  by(policies: readonly RateLimitPolicy[], stream: HttpStream): readonly Descriptor[] {
+  by(policies: readonly RateLimitPolicy[], stream: CountedRequest): readonly Descriptor[] {
     let compiled = this.#compiled.get(policies);
     if (compiled === undefined) this.#compiled.set(policies, (compiled = this.#compile(policies)));
     return compiled(stream);
   }
 
   /** By the policies of the stream's route and, as `shared` says, of its virtual host. */
-  ofRoute(stream: HttpStream, shared: VirtualHostLimits): readonly Descriptor[] {
+  ofRoute(stream: CountedRequest, shared: VirtualHostLimits): readonly Descriptor[] {
     const { route } = stream;
     if (route?.action.kind !== "route") return [];
     const { rateLimits: own = [], includeVhRateLimits } = route.action.model;
@@ -80,7 +86,7 @@ export class DescriptorSource {
   }
 }
 
-function compilePolicy({ actions, limit }: RateLimitPolicy, node: FilterDeps["node"]): (stream: HttpStream) => Descriptor | undefined {
+function compilePolicy({ actions, limit }: RateLimitPolicy, node: FilterDeps["node"]): (stream: CountedRequest) => Descriptor | undefined {
   const entries = actions.map((action) => compileAction(action, node));
   return (stream) => {
     const found: DescriptorEntry[] = [];
@@ -168,7 +174,7 @@ function decoded(text: string, but: string): string {
   });
 }
 
-function headerOf(stream: HttpStream, name: string): string | undefined {
+function headerOf(stream: CountedRequest, name: string): string | undefined {
   switch (name) {
     case ":path":
       return stream.path;
@@ -186,7 +192,7 @@ function headerOf(stream: HttpStream, name: string): string | undefined {
 
 const units: Readonly<Record<string, number>> = { UNKNOWN: 0, SECOND: 1, MINUTE: 2, HOUR: 3, DAY: 4, MONTH: 5, YEAR: 6 };
 
-function limitIn(stream: HttpStream, key: MetadataKey): LimitOverride | undefined {
+function limitIn(stream: CountedRequest, key: MetadataKey): LimitOverride | undefined {
   const found = valueAt(stream.info.dynamicMetadata?.get(key.filter), key.path);
   if (typeof found !== "object" || found === null) return undefined;
   const { requests_per_unit: requests, unit } = found as Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 // A certificate signing request (PKCS#10, RFC 2986) for a workload: no subject, the SPIFFE ID as critical alternative name.
-import { createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, sign, type KeyObject } from "node:crypto";
 import forge from "node-forge";
-import { children, context, fromDer, objectId, octets, oid, sequence, signatureAlgorithm, universal } from "./certificate.ts";
+import { context, fromDer, objectId, oid, sequence, signatureAlgorithm, universal } from "./certificate.ts";
 
 const { asn1 } = forge;
 type Asn1 = forge.asn1.Asn1;
@@ -19,21 +19,6 @@ export function createSigningRequest(key: KeyObject, uri: string): string {
   const signature = sign("sha256", toDer(body), key);
   const bits = universal(asn1.Type.BITSTRING, `\0${signature.toString("latin1")}`);
   return toPem(toDer(sequence([body, signatureAlgorithm(key), bits])));
-}
-
-/** The public key of a request whose signature by that key holds; undefined otherwise. */
-export function readSigningRequest(pem: string): KeyObject | undefined {
-  const [, base64 = ""] = /-----BEGIN CERTIFICATE REQUEST-----([A-Za-z0-9+/=\s]+)-----END/.exec(pem) ?? [];
-  const [body, , bits] = children(fromDer(Buffer.from(base64, "base64")));
-  const spki = children(body)[2];
-  if (!body || !spki || !bits) return undefined;
-  try {
-    const key = createPublicKey({ key: toDer(spki), type: "spki", format: "der" });
-    return verify("sha256", toDer(body), key, octets(bits).subarray(1)) ? key : undefined;
-  } catch {
-    // No key that OpenSSL knows.
-    return undefined;
-  }
 }
 
 function set(parts: Asn1[]): Asn1 {

@@ -136,7 +136,7 @@ function judgeWithFiles(resource: Readonly<Record<string, unknown>>, deps: SdsFe
 }
 
 /** One SDS resource as JSON, decoded strictly: what cannot be honoured is refused, with what and why. */
-export function judgeSecret(
+function judgeSecret(
   resource: Readonly<Record<string, unknown>>,
   { readFile, unusable }: Pick<SdsFeedDeps, "readFile" | "unusable">,
 ): Judged {

@@ -2,13 +2,12 @@
 // failure; the old one stays until a new one is there.
 import { X509Certificate } from "node:crypto";
 import type { Clock, Timer } from "../../clock.ts";
-import type { Secret } from "../../envoy/tls/tls.ts";
 import type { Logger } from "../../telemetry/logger.ts";
 import { formatSpiffeId, type WorkloadIdentity } from "../ca/spiffe-id.ts";
 import { nameOf } from "../inventory.ts";
 import type { CertificateIssuer, Issued } from "./issuer.ts";
 import { backOffMs, renewalTimeMs, type RenewalSettings } from "./schedule.ts";
-import { workloadSecrets, type FeedStart, type SecretFeed } from "./secret-feed.ts";
+import { workloadSecrets, WorkloadSecrets, type FeedStart, type SecretFeed } from "./secret-feed.ts";
 
 /** What a feed of issued certificates is given. */
 export interface IssuedFeedDeps {
@@ -39,26 +38,17 @@ export function createIssuedFeed(deps: IssuedFeedDeps): RenewableFeed {
   return new IssuedFeed(deps);
 }
 
-class IssuedFeed implements RenewableFeed {
+class IssuedFeed extends WorkloadSecrets implements RenewableFeed {
   readonly #deps: IssuedFeedDeps;
-  #secrets: readonly Secret[] = [];
   #timer: Timer | undefined;
   #failures = 0;
   #expiresMs = 0;
   #issuedTo: string | undefined;
   #issuing: Promise<Issued> | undefined;
-  #closed = false;
 
   constructor(deps: IssuedFeedDeps) {
+    super();
     this.#deps = deps;
-  }
-
-  get secrets(): readonly Secret[] {
-    return this.#secrets;
-  }
-
-  get ready(): boolean {
-    return this.#secrets.length > 0;
   }
 
   async start(): Promise<FeedStart> {
@@ -79,7 +69,7 @@ class IssuedFeed implements RenewableFeed {
   }
 
   close(): void {
-    this.#closed = true;
+    this.closed = true;
     this.#timer?.cancel();
     this.#deps.issuer.close?.();
   }
@@ -99,7 +89,7 @@ class IssuedFeed implements RenewableFeed {
           fatal: true,
           problem: "nobody said who this workload is: give --identity, or a node with namespace and service account",
         };
-    if (this.#closed) return issued;
+    if (this.closed) return issued;
     if (issued.ok) this.#accept(issued, identity);
     else this.#retryLater(issued.problem);
     return issued;
@@ -110,7 +100,7 @@ class IssuedFeed implements RenewableFeed {
     const nowMs = clock.wallMs();
     this.#failures = 0;
     this.#issuedTo = identity && formatSpiffeId(identity);
-    this.#secrets = workloadSecrets(certificate, trustedCa);
+    this.held = workloadSecrets(certificate, trustedCa);
     const leaf = new X509Certificate(certificate.certificateChain);
     this.#expiresMs = leaf.validToDate.getTime();
     const renewMs = Math.max(nowMs + shortestLifeMs, renewalTimeMs(nowMs, this.#expiresMs, renewal, random()));
@@ -142,7 +132,7 @@ class IssuedFeed implements RenewableFeed {
     this.#timer?.cancel();
     const leftMs = atMs - clock.wallMs();
     this.#timer = clock.after(Math.max(0, Math.min(leftMs, longestSleepMs)), () => {
-      if (this.#closed) return;
+      if (this.closed) return;
       if (clock.wallMs() >= atMs) void this.#issue();
       else this.#sleepUntil(atMs);
     });

@@ -17,6 +17,20 @@ export interface SecretFeed {
   close(): void;
 }
 
+/** What a feed of one workload's certificate holds: all of it or nothing. */
+export abstract class WorkloadSecrets {
+  protected held: readonly Secret[] = [];
+  protected closed = false;
+
+  get secrets(): readonly Secret[] {
+    return this.held;
+  }
+
+  get ready(): boolean {
+    return this.held.length > 0;
+  }
+}
+
 /** Istio's names of the secrets of a workload. */
 export const workloadSecretNames = { certificate: "default", roots: "ROOTCA" } as const;
 

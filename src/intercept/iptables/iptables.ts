@@ -16,7 +16,7 @@ const families = [
 ] as const;
 
 /** Programs of a variant and family, e.g. `ip6tables-nft-save`. */
-export function programName(variant: Variant, family: 4 | 6, suffix: "" | "-save" | "-restore"): string {
+function programName(variant: Variant, family: 4 | 6, suffix: "" | "-save" | "-restore"): string {
   return `${family === 4 ? "iptables" : "ip6tables"}${variant === "" ? "" : `-${variant}`}${suffix}`;
 }
 

@@ -3,7 +3,7 @@ import { isOwnChain, tables } from "../rule.ts";
 import type { Match, Owner, Rule, Table, Target } from "../rule.ts";
 
 /** The words of a rule behind `-A CHAIN`. */
-export function renderRule({ match, target }: Rule): string {
+function renderRule({ match, target }: Rule): string {
   return [...matchWords(match), ...targetWords(target)].join(" ");
 }
 

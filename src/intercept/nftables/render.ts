@@ -24,7 +24,7 @@ export function hookOf(table: Table, chain: Chain): string | undefined {
 }
 
 /** One rule's statements. */
-export function renderRule({ match, target, family }: Rule): string {
+function renderRule({ match, target, family }: Rule): string {
   // A mark or a zone is set as a side effect of being counted; a verdict comes last.
   const { before, after } = targetWords(target, family ?? 4);
   return [...matchWords(match, family ?? 4), ...before, "counter", ...after].join(" ");

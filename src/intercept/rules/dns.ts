@@ -5,7 +5,7 @@ import type { Match, Rule } from "../rule.ts";
 import type { InterceptSettings } from "../settings.ts";
 
 /** Where the proxy answers DNS; fixed in Istio. */
-export const dnsPort = 15_053;
+const dnsPort = 15_053;
 
 const proxyZone = 1;
 const applicationZone = 2;

@@ -70,7 +70,7 @@ function tproxyRules(settings: InterceptSettings): readonly Rule[] {
 }
 
 /** Mark of what the proxy sends to an address of its own pod, which alone comes back inbound; Istio's number. */
-export const outboundMark = 1338;
+const outboundMark = 1338;
 
 /** Marks with TPROXY: kept on the connection, so that the application's replies find the proxy's socket again. */
 export function markRules(settings: InterceptSettings): readonly Rule[] {

@@ -5,8 +5,6 @@ import type { Counter } from "../../telemetry/stats.ts";
 
 // Holds at least one frame of any size that is sent; more than a turn usually writes.
 const chunkBytes = 64 * 1024;
-/** A frame of this size always fits into an empty chunk. */
-export const largestWriteBytes: number = chunkBytes;
 // Chunks that are free, shared by a thread's connections: what is kept is bounded, connections that are idle hold none.
 const spare: Buffer[] = [];
 const mostSpare = 16;
@@ -42,7 +40,7 @@ export class Http2Output {
     return this.#used === 0 && this.#socket.writableLength === 0;
   }
 
-  /** Room for `bytes` (at most `largestWriteBytes`) at `position` of the buffer; say how many were written by `wrote`. */
+  /** Room for `bytes` (at most 64 KiB) at `position` of the buffer; say how many were written by `wrote`. */
   reserve(bytes: number): Buffer {
     if (this.#used + bytes > chunkBytes) this.flush();
     this.#chunk ??= spare.pop() ?? Buffer.allocUnsafeSlow(chunkBytes);

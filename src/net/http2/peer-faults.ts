@@ -17,8 +17,12 @@ export interface PeerFaultsDeps {
   readonly fail: (code: number, details: string) => void;
 }
 
-/** Refusals by the configuration: the client broke no rule of the protocol. */
-const onlyThisStream: ReadonlySet<MessageError> = new Set(["header_list_size_too_large", "too_many_headers", "unexpected_underscore"]);
+/** Refusals by a limit of the configuration: the client broke no rule of the protocol, and only this stream ends. */
+export const limitRefusals: ReadonlySet<MessageError> = new Set([
+  "header_list_size_too_large",
+  "too_many_headers",
+  "unexpected_underscore",
+]);
 
 /** The faults of a connection's peer. */
 export class PeerFaults {
@@ -85,7 +89,7 @@ export class PeerFaults {
     const { options, owner, streams } = this.#deps;
     this.#count(error);
     owner.onRefusedRequest(error);
-    if (onlyThisStream.has(error)) streams.refuse(id, h2Error.internalError);
+    if (limitRefusals.has(error)) streams.refuse(id, h2Error.internalError);
     else if (options.malformedEndsStream) streams.refuse(id, h2Error.protocolError);
     else this.fail(h2Error.protocolError, `http2.${error}`);
   }

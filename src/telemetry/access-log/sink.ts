@@ -44,7 +44,7 @@ const finalAttempts = 1000;
 const streams: Readonly<Record<string, number>> = { "/dev/stdout": 1, "/dev/stderr": 2 };
 
 /** One file or stream. */
-export class LogSink {
+class LogSink {
   readonly path: string;
   readonly #options: LogSinkOptions;
   readonly #stats: SinkStats;

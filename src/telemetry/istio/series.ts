@@ -34,7 +34,7 @@ export interface FoundSeries<S> {
 export type FindSeries<S> = (labels: Labels) => FoundSeries<S>;
 
 /** Sets of labels a worker keeps apart: a request's take about 6 KB. */
-export const maxSeries = 2_000;
+const maxSeries = 2_000;
 
 /** The series of one worker, all listeners together. */
 export class IstioSeries {

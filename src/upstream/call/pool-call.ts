@@ -6,6 +6,7 @@ import { HeaderMap } from "../../wire/header-map.ts";
 import type { Head } from "../../wire/http1-head.ts";
 import type { Host, UpstreamCluster } from "../cluster.ts";
 import type { HttpPool, PoolWaiter, ResponseHandler, UpstreamExchange } from "../pool/exchange.ts";
+import { countEnded, countSent } from "../request-counts.ts";
 import { type Call, type CallOptions, failedCall, faultReason, maxResponseBytes, ownCall, type CallResult } from "./call.ts";
 
 /** A request; `headers` come without host. */
@@ -78,15 +79,10 @@ class PoolCall implements Call, PoolWaiter, ResponseHandler {
 
   onPoolReady(client: UpstreamExchange): void {
     const { method, path, authority, headers, body, protocol } = this.#request;
-    const { stats, resources } = this.#cluster;
     this.#pool = undefined;
     this.#client = client;
     this.#counted = true;
-    resources.default.requests.take();
-    client.host.activeRequests++;
-    client.host.onResult("connected");
-    stats.upstreamRqTotal.inc();
-    stats.upstreamRqActive.inc();
+    countSent(this.#cluster, client);
     const scheme = this.#cluster.model.transportSocket.kind === "tls" ? "https" : "http";
     const head = { method, path, authority, scheme, headers, upgrade: "", expectContinue: false, info: { protocol } };
     client.send(this, head, body.length === 0);
@@ -158,9 +154,7 @@ class PoolCall implements Call, PoolWaiter, ResponseHandler {
     this.#pool = undefined;
     if (this.#counted) {
       this.#counted = false;
-      this.#cluster.resources.default.requests.give();
-      this.#cluster.stats.upstreamRqActive.dec();
-      if (this.#client !== undefined) this.#client.host.activeRequests--;
+      countEnded(this.#cluster, this.#client);
     }
     const client = this.#client;
     this.#client = undefined;

@@ -49,11 +49,7 @@ async function resolveWithTtl(hostname: string, family: LookupFamily): Promise<r
 }
 
 /** What of both families a cluster wants (Envoy: AUTO prefers IPv6). */
-export function chooseFamily(
-  v4: readonly ResolvedAddress[],
-  v6: readonly ResolvedAddress[],
-  family: LookupFamily,
-): readonly ResolvedAddress[] {
+function chooseFamily(v4: readonly ResolvedAddress[], v6: readonly ResolvedAddress[], family: LookupFamily): readonly ResolvedAddress[] {
   switch (family) {
     case "V4_ONLY":
       return v4;

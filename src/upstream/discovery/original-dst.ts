@@ -110,7 +110,7 @@ export class OriginalDstHosts {
 }
 
 /** `ip:port` with IPv6 in brackets; undefined for anything else, names included. */
-export function parseIpPort(text: string): { readonly address: string; readonly port: number } | undefined {
+function parseIpPort(text: string): { readonly address: string; readonly port: number } | undefined {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([0-9.]+)):([0-9]{1,5})$/.exec(text);
   const address = match?.[1] ?? match?.[2] ?? "";
   const port = Number(match?.[3]);

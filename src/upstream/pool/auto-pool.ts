@@ -35,6 +35,7 @@ export class AutoPool implements HttpPool, DialerOwner {
   acquire(waiter: PoolWaiter): UpstreamExchange | undefined {
     if (this.#pool !== undefined) return this.#pool.acquire(waiter);
     if (this.#waiting.add(waiter)) this.#dialer.dialForWaiting();
+    else this.#dialer.mayBeEmpty();
     return undefined;
   }
 

@@ -13,6 +13,7 @@ import { createWorkerRuntime } from "../../../src/worker/runtime.ts";
 import { listenHttp } from "../../support/raw-http.ts";
 import { recordingStats } from "../../support/recording-stats.ts";
 import { silentLogger } from "../../support/silent-logger.ts";
+import { workerSettings } from "../../support/worker-settings.ts";
 
 const type = "type.googleapis.com/envoy.extensions.filters";
 const address = (port: number): unknown => ({ socket_address: { address: "127.0.0.1", port_value: port } });
@@ -69,16 +70,7 @@ async function start(t: TestContext): Promise<Going> {
   });
   t.after(() => origin.close());
   const stats = recordingStats();
-  const settings = {
-    id: 0,
-    priority: 0,
-    reusePort: false,
-    logLevel: "off",
-    logStyle: "text",
-    accessLogFlushMs: 1,
-    localAddress: "127.0.0.1",
-  } as const;
-  const runtime = createWorkerRuntime(settings, stats, silentLogger, systemClock);
+  const runtime = createWorkerRuntime(workerSettings, stats, silentLogger, systemClock);
   t.after(() => runtime.stop());
   const endpoints = [{ lb_endpoints: [{ endpoint: { address: address(origin.port) } }] }];
   const clusters = [{ name: "a", type: "STATIC", load_assignment: { cluster_name: "a", endpoints } }];

@@ -65,14 +65,16 @@ const settings: readonly Setting[] = [
     title: "idle_timeout of HTTP/2 starts when the last stream has ended",
     http2: true,
     common: { idle_timeout: "0.3s" },
+    settings: { max_concurrent_streams: 1 },
     run: async (lab) => {
       const held = await lab.send("/hold");
       await lab.holding(1);
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      await lab.figures({ upstream_cx_idle_timeout: 0, upstream_cx_active: 1 });
+      // A connection of its own, which is idle from now on and younger than the one that holds.
+      assert.equal(await lab.get("/"), 200);
+      await lab.figures({ upstream_cx_total: 2, upstream_cx_idle_timeout: 1, upstream_cx_active: 1 });
       lab.answer();
       await held.until(hasResponses(1));
-      await lab.figures({ upstream_cx_idle_timeout: 1, upstream_cx_active: 0 });
+      await lab.figures({ upstream_cx_idle_timeout: 2, upstream_cx_active: 0 });
     },
   },
   {

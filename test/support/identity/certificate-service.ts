@@ -1,7 +1,7 @@
 // Istiod's certificate service over TLS, issuing from a test's own authority: checks the token, signs what it is asked to.
 import { Metadata, Server, ServerCredentials, status, type sendUnaryData, type ServerUnaryCall } from "@grpc/grpc-js";
 import { certifyWorkload, type CertificateAuthority } from "../../../src/identity/ca/authority.ts";
-import { readSigningRequest } from "../../../src/identity/ca/signing-request.ts";
+import { readSigningRequest } from "./read-signing-request.ts";
 import { certificateService } from "../../../src/identity/workload/istiod-issuer.ts";
 import { makeCa } from "../certs.ts";
 import { valueOf, type Ending } from "./authorities.ts";

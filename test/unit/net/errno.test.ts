@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { ProxyError } from "../../../src/error.ts";
-import { connectError, errnoOf, streamError } from "../../../src/net/errno.ts";
+import { connectError, errnoOf } from "../../../src/net/errno.ts";
 
 const errno = (code: string): Error => Object.assign(new Error(`connect ${code} 127.0.0.1:1`), { code });
 
@@ -27,16 +27,9 @@ suite("errno", () => {
     assert.equal(connectError("odd").reason, "immediate connect error: odd");
   });
 
-  test("a broken connection is told by its side", () => {
-    assert.equal(streamError(errno("ECONNRESET"), "upstream").code, "upstream_reset");
-    assert.equal(streamError(errno("EPIPE"), "downstream").code, "downstream_closed");
-    assert.equal(streamError(errno("ECONNRESET"), "upstream").reason, "Connection reset by peer");
-  });
-
   test("what is a ProxyError already passes as it is", () => {
     const error = new ProxyError("upstream_overflow", { side: "upstream" });
     assert.equal(connectError(error), error);
-    assert.equal(streamError(error, "upstream"), error);
   });
 
   test("the name is read from Node's errors only", () => {

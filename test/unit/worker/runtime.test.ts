@@ -8,22 +8,14 @@ import { removing, setting, staticCluster, unchanged } from "../../support/clust
 import { manualClock } from "../../support/manual-clock.ts";
 import { recordingStats } from "../../support/recording-stats.ts";
 import { silentLogger } from "../../support/silent-logger.ts";
+import { workerSettings } from "../../support/worker-settings.ts";
 
 const dnsCluster = (name: string) => staticCluster(name, [`${name}.example:80`], { type: "STRICT_DNS" });
 const deadResolver: HostLookup = () => new Promise(() => {});
 
 function start(t: TestContext, lookupHost: HostLookup) {
   const clock = manualClock();
-  const settings = {
-    id: 0,
-    priority: 0,
-    reusePort: false,
-    logLevel: "off",
-    logStyle: "text",
-    accessLogFlushMs: 1,
-    localAddress: "127.0.0.1",
-  } as const;
-  const runtime = createWorkerRuntime(settings, recordingStats(), silentLogger, clock, lookupHost);
+  const runtime = createWorkerRuntime(workerSettings, recordingStats(), silentLogger, clock, lookupHost);
   t.after(() => runtime.stop());
   let version = 0;
   return {

@@ -69,12 +69,7 @@ class OpenDescriptor {
 
   /** Undefined where the entries are none of this descriptor's. */
   bucketOf(entries: readonly DescriptorEntry[]): TokenBucket | undefined {
-    const own = this.#entries;
-    if (entries.length !== own.length) return undefined;
-    for (let i = 0; i < own.length; i++) {
-      const { key, value } = own[i]!;
-      if (entries[i]!.key !== key || (value !== "" && entries[i]!.value !== value)) return undefined;
-    }
+    if (!isOfDescriptor(this.#entries, entries)) return undefined;
     const key = keyOf(entries);
     const buckets = this.#buckets;
     const bucket = buckets.get(key) ?? new TokenBucket(this.#bucket, this.#clock);
@@ -83,6 +78,16 @@ class OpenDescriptor {
     if (buckets.size > this.#limit) for (const [oldest] of buckets) return (buckets.delete(oldest), bucket);
     return bucket;
   }
+}
+
+/** Whether a request's entries are those of a limit's descriptor, an empty value of which stands for any. */
+export function isOfDescriptor(own: LocalDescriptor["entries"], entries: readonly DescriptorEntry[]): boolean {
+  if (entries.length !== own.length) return false;
+  for (let i = 0; i < own.length; i++) {
+    const { key, value } = own[i]!;
+    if (entries[i]!.key !== key || (value !== "" && entries[i]!.value !== value)) return false;
+  }
+  return true;
 }
 
 // Neither keys nor header values have NUL.

@@ -9,6 +9,7 @@ import { ownCall } from "../../../upstream/call/call.ts";
 import type { Host, UpstreamCluster } from "../../../upstream/cluster.ts";
 import type { HttpPool, PoolWaiter, RequestHead, ResponseHandler, UpstreamExchange } from "../../../upstream/pool/exchange.ts";
 import { poolOf } from "../../../upstream/pool/pool-of.ts";
+import { countEnded, countSent } from "../../../upstream/request-counts.ts";
 import type { HeaderMap } from "../../../wire/header-map.ts";
 import type { Head } from "../../../wire/http1-head.ts";
 
@@ -114,15 +115,10 @@ export class MirrorRequest implements PoolWaiter, ResponseHandler {
   // --- PoolWaiter, ResponseHandler -----------------------------------------------------------------------------------
 
   onPoolReady(client: UpstreamExchange): void {
-    const { stats, resources } = this.#cluster;
     this.#pool = undefined;
     this.#client = client;
     this.#counted = true;
-    resources.default.requests.take();
-    client.host.activeRequests++;
-    client.host.onResult("connected");
-    stats.upstreamRqTotal.inc();
-    stats.upstreamRqActive.inc();
+    countSent(this.#cluster, client);
     client.send(this, this.#head, this.#bodiless);
     // Bytes of a tunnel wait until the other side has agreed to it.
     if (!this.#bodiless && this.#head.upgrade === "") this.onWritable();
@@ -230,8 +226,6 @@ export class MirrorRequest implements PoolWaiter, ResponseHandler {
   #release(): void {
     if (!this.#counted) return;
     this.#counted = false;
-    this.#cluster.resources.default.requests.give();
-    this.#cluster.stats.upstreamRqActive.dec();
-    if (this.#client !== undefined) this.#client.host.activeRequests--;
+    countEnded(this.#cluster, this.#client);
   }
 }

@@ -101,7 +101,7 @@ function mirrorHead(stream: HttpStream, policy: MirrorPolicy, localAddress: stri
 }
 
 /** Envoy's name of the host that a copy is for: `-shadow` behind the name, before the port. */
-export function shadowHost(authority: string): string {
+function shadowHost(authority: string): string {
   const at = portStart(authority);
   return at < 0 ? `${authority}-shadow` : `${authority.slice(0, at)}-shadow${authority.slice(at)}`;
 }

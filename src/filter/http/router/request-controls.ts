@@ -26,8 +26,8 @@ export const noControls: RequestControls = {
   alternativeTimeoutStatus: false,
 };
 
-// Envoy's defaults of a policy that a route does not have.
-const emptyPolicy: RetryPolicy = {
+/** Envoy's defaults of a policy that a route does not have. */
+export const emptyPolicy: RetryPolicy = {
   retryOn: [],
   numRetries: 1,
   perTryTimeoutMs: 0,

@@ -4,7 +4,7 @@ import { inspectClientHello } from "../../../wire/client-hello.ts";
 import type { ListenerFilterSpec, ListenerFilterVerdict } from "../../filter.ts";
 
 /** Envoy's limit for a ClientHello (TLS_MAX_CLIENT_HELLO); post-quantum key shares need about 2 KiB. */
-export const maxClientHelloBytes = 16 * 1024;
+const maxClientHelloBytes = 16 * 1024;
 
 /** Details of a connection that is closed for that limit. */
 export const helloTooLarge = "client_hello_too_large";

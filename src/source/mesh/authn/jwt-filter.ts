@@ -11,7 +11,7 @@ import { jwksKey } from "./jwks-source.ts";
 export type RequestAuthentication = MeshObject<RequestAuthenticationSpec>;
 
 /** The policies of one proxy: its own namespace's first, then those of the root namespace. */
-export function requestAuthenticationsOf(mesh: MeshView, subject: PolicySubject): readonly RequestAuthentication[] {
+function requestAuthenticationsOf(mesh: MeshView, subject: PolicySubject): readonly RequestAuthentication[] {
   return [...new Set([subject.namespace, mesh.config.rootNamespace])].flatMap((namespace) =>
     mesh.requestAuthentications.filter(({ meta, spec }) => meta.namespace === namespace && isForProxy(spec.target, namespace, subject)),
   );

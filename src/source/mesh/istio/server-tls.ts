@@ -18,7 +18,7 @@ export interface ServerCertificateFiles {
 }
 
 /** Versions of TLS, oldest first. */
-export const tlsVersions = ["TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"] as const;
+const tlsVersions = ["TLSV1_0", "TLSV1_1", "TLSV1_2", "TLSV1_3"] as const;
 
 /** One of them. */
 export type ServerTlsVersion = (typeof tlsVersions)[number];

@@ -95,7 +95,7 @@ export function readRetries(item: Fields): Retries {
 }
 
 /** Reads `{value: 12.5}`. */
-export function readPercentage(parent: Fields, key: string): Percentage | undefined {
+function readPercentage(parent: Fields, key: string): Percentage | undefined {
   const item = parent.child(key);
   if (item === undefined) return undefined;
   const value = item.raw("value") ?? 0;
@@ -106,7 +106,7 @@ export function readPercentage(parent: Fields, key: string): Percentage | undefi
 }
 
 /** Reads a percentage that is a bare whole number, in the fields that Istio has deprecated. */
-export function readWholePercentage(parent: Fields, key: string): Percentage | undefined {
+function readWholePercentage(parent: Fields, key: string): Percentage | undefined {
   const value = parent.integer(key, { min: 0, max: 100 });
   return value === undefined ? undefined : { kind: "whole", value };
 }

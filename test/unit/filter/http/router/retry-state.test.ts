@@ -8,6 +8,7 @@ import { CircuitBreakers } from "../../../../../src/upstream/circuit-breakers.ts
 import type { UpstreamCluster } from "../../../../../src/upstream/cluster.ts";
 import { manualClock } from "../../../../support/manual-clock.ts";
 import { HeaderMap } from "../../../../../src/wire/header-map.ts";
+import { emptyPolicy } from "../../../../../src/filter/http/router/request-controls.ts";
 
 const counter = { inc: () => undefined, add: () => undefined };
 
@@ -27,20 +28,7 @@ function cluster(maxRetries = 3, more: object = {}, requests = 0): UpstreamClust
 }
 
 function state(retryOn: readonly string[], more: Partial<RetryPolicy> = {}, maxRetries = 3, of = cluster(maxRetries)): RetryState {
-  const policy: RetryPolicy = {
-    retryOn,
-    numRetries: 2,
-    perTryTimeoutMs: 0,
-    perTryIdleTimeoutMs: 0,
-    retriableStatusCodes: [],
-    retriableHeaders: [],
-    retriableRequestHeaders: [],
-    backOffBaseMs: 25,
-    backOffMaxMs: 250,
-    avoidPreviousHosts: false,
-    hostSelectionRetryMaxAttempts: 1,
-    ...more,
-  };
+  const policy: RetryPolicy = { ...emptyPolicy, retryOn, numRetries: 2, ...more };
   return new RetryState(compileRetryPolicy(policy), of, () => 0.5);
 }
 
