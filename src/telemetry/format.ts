@@ -95,7 +95,7 @@ function truncated(read: Read, length: number): Read {
 }
 
 /** A value as it stands in a text. */
-export function asText(value: string | number | boolean | object): string {
+function asText(value: string | number | boolean | object): string {
   return typeof value === "string"
     ? value
     : typeof value === "number" || typeof value === "boolean"
