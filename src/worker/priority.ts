@@ -19,8 +19,8 @@ export function mainThreadPriority(): number {
 export function giveWayToTraffic(): void {
   if (process.platform !== "linux") return;
   const before = os.getPriority(process.pid);
-  os.setPriority(process.pid, Math.min(lowest, before + stepsBelow));
   for (const thread of helpersOfV8()) os.setPriority(thread, Math.min(lowest, before + helperStepsBelow));
+  os.setPriority(process.pid, Math.min(lowest, before + stepsBelow));
 }
 
 // They mark and compact for the main thread as well, hundreds of milliseconds at a time; but also compile for the workers.
