@@ -10,30 +10,22 @@ export interface MessageOptions {
   readonly unhandled?: "warn" | "error";
 }
 
-const camelNames = new Map<string, string>();
-
-/** `stat_prefix` to `statPrefix`, the other spelling that proto JSON allows. */
-function camelCase(name: string): string {
-  let camel = camelNames.get(name);
-  if (camel === undefined) {
-    camel = name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
-    camelNames.set(name, camel);
-  }
-  return camel;
-}
+// `stat_prefix` to `statPrefix`.
+const camelCase = (name: string): string => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 
 /** The fields of one message, for its decoder to ask for. */
 export class Fields {
   readonly at: Cursor;
   readonly #json: Readonly<Record<string, unknown>>;
-  readonly #known: ReadonlySet<string>;
+  /** By name, the other spelling that proto JSON allows. */
+  readonly #known: ReadonlyMap<string, string>;
   readonly #type: string;
   readonly #asked: string[] = [];
   #key = "";
   // A refused field often stands in for a required one, whose absence is then no news.
   #refused = false;
 
-  constructor(json: Readonly<Record<string, unknown>>, at: Cursor, type: string, known: ReadonlySet<string>) {
+  constructor(json: Readonly<Record<string, unknown>>, at: Cursor, type: string, known: ReadonlyMap<string, string>) {
     this.#json = json;
     this.at = at;
     this.#type = type;
@@ -120,7 +112,7 @@ export class Fields {
       if (this.#asked.includes(key) || (this.#json[key] ?? null) === null) continue;
       const name = this.#known.has(key) ? key : key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
       if (!this.#known.has(name)) {
-        const near = nearest(name, this.#known);
+        const near = nearest(name, this.#known.keys());
         this.at.error(`unknown field${near === undefined ? ` of ${this.#type}` : `, did you mean ${near}`}`, key);
       } else if (unhandled === "warn") this.at.warn("is not honoured", key);
       else this.at.error("is not supported, and leaving it out could change who may reach whom", key);
@@ -129,8 +121,8 @@ export class Fields {
 
   // Sets #key to the spelling found.
   #take(name: string): unknown {
-    if (!this.#known.has(name)) throw new Error(`${this.#type} has no field ${name}`);
-    const camel = camelCase(name);
+    const camel = this.#known.get(name);
+    if (camel === undefined) throw new Error(`${this.#type} has no field ${name}`);
     const plain = this.#json[name];
     const other = camel === name ? undefined : this.#json[camel];
     if (plain === undefined && other === undefined) return undefined;
@@ -160,7 +152,7 @@ export function message<T>(type: string | readonly string[], build: (fields: Fie
   const name = typeof type === "string" ? type.slice(type.lastIndexOf(".") + 1) : "this message";
   const names = typeof type === "string" ? (knownFields as Readonly<Record<string, readonly string[]>>)[type] : type;
   if (names === undefined) throw new Error(`fields.json has no ${String(type)}: run scripts/envoy-fields.ts`);
-  const known = new Set(names);
+  const known = new Map(names.map((each) => [each, camelCase(each)]));
   const unhandled = options.unhandled ?? "warn";
   return (json, at) => {
     if (isObject(json) && !at.tooDeep) {
