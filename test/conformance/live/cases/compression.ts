@@ -4,7 +4,10 @@ import { type LiveCase, raw, request } from "../case.ts";
 
 type Lines = readonly string[];
 const asked = (name: string, listener: string, target: string, lines: Lines = ["Accept-Encoding: gzip"], method = "GET"): LiveCase =>
-  raw(`compress: ${name}`, request(method, target, lines), { listener, counts: `^http\\.${listener}\\.compressor.*(?<!total_compressed_bytes)$` });
+  raw(`compress: ${name}`, request(method, target, lines), {
+    listener,
+    counts: `^http\\.${listener}\\.compressor.*(?<!total_compressed_bytes)$`,
+  });
 const accepting = (accept: string, listener = "gzip"): LiveCase =>
   asked(`${listener}, Accept-Encoding: ${accept}`, listener, "/as", [`Accept-Encoding:${accept === "" ? "" : ` ${accept}`}`]);
 const answer = (name: string, query: string, listener = "gzip"): LiveCase => asked(`${listener}, ${name}`, listener, `/as?${query}`);
@@ -16,7 +19,10 @@ const codings: Lines = [
 
 const packed = (text: string): string => gzipSync(text).toString("latin1");
 const sends = (name: string, body: string, lines: Lines, listener = "gunzip", target = "/e"): LiveCase =>
-  raw(`decompress: ${name}`, request("POST", target, [`Content-Length: ${body.length}`, ...lines], body), { listener, counts: `^http\\.${listener}\\.decompressor` });
+  raw(`decompress: ${name}`, request("POST", target, [`Content-Length: ${body.length}`, ...lines], body), {
+    listener,
+    counts: `^http\\.${listener}\\.decompressor`,
+  });
 const gets = (name: string, query: string, lines: Lines = [], listener = "gunzip", method = "GET"): LiveCase =>
   raw(`decompress: ${name}`, request(method, `/as?${query}`, lines), { listener, counts: `^http\\.${listener}\\.decompressor` });
 
@@ -24,10 +30,9 @@ export const compressionCases: readonly LiveCase[] = [
   ...codings.map((accept) => accepting(accept)),
   asked("no Accept-Encoding", "gzip", "/as", []),
   asked("two Accept-Encoding", "gzip", "/as", ["Accept-Encoding: deflate", "Accept-Encoding: gzip"]),
-  ...["gzip, br", "br, gzip", "gzip;q=0.5, br", "br;q=0.5, gzip", "*", "br;q=0, *", "gzip;q=0, *", "gzip;q=0, identity", "br"].flatMap((accept) => [
-    accepting(accept, "gzip-brotli"),
-    accepting(accept, "brotli-first"),
-  ]),
+  ...["gzip, br", "br, gzip", "gzip;q=0.5, br", "br;q=0.5, gzip", "*", "br;q=0, *", "gzip;q=0, *", "gzip;q=0, identity", "br"].flatMap(
+    (accept) => [accepting(accept, "gzip-brotli"), accepting(accept, "brotli-first")],
+  ),
   asked("what the origin is told", "gzip", "/e"),
   asked("what the origin is told where it is removed", "gzip-strict", "/e"),
   asked("HEAD", "gzip", "/as", undefined, "HEAD"),
@@ -86,11 +91,18 @@ export const compressionCases: readonly LiveCase[] = [
   sends("a body of identity", "hello", ["Content-Encoding: identity"]),
   sends("a body without a coding", "hello", []),
   sends("a body that must not be changed", packed("hello"), ["Content-Encoding: gzip", "Cache-Control: no-transform"]),
-  sends("a body that must not be changed, where that is ignored", packed("hello"), ["Content-Encoding: gzip", "Cache-Control: no-transform"], "gunzip-told"),
+  sends(
+    "a body that must not be changed, where that is ignored",
+    packed("hello"),
+    ["Content-Encoding: gzip", "Cache-Control: no-transform"],
+    "gunzip-told",
+  ),
   sends("an empty body", "", ["Content-Encoding: gzip"]),
   raw("decompress: what the origin is told", request("GET", "/e", []), { listener: "gunzip" }),
   raw("decompress: what the origin is told beside the client's", request("GET", "/e", ["Accept-Encoding: br"]), { listener: "gunzip" }),
-  raw("decompress: what the origin is told of a client that refuses", request("GET", "/e", ["Accept-Encoding: gzip;q=0"]), { listener: "gunzip" }),
+  raw("decompress: what the origin is told of a client that refuses", request("GET", "/e", ["Accept-Encoding: gzip;q=0"]), {
+    listener: "gunzip",
+  }),
   raw("decompress: what the origin is told where not advertised", request("GET", "/e", []), { listener: "gunzip-told" }),
   gets("a response", "coded=1&content-encoding=gzip"),
   gets("a response in chunks", "coded=1&chunked=1&content-encoding=gzip"),

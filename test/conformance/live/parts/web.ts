@@ -1,5 +1,20 @@
 // Listeners of what browsers need: compression, gRPC-Web, CORS; and faults.
-import { cluster, cors, everything, fault, filter, http2Upstream, listener, manager, percent, prefix, routeFilter, router, to, v3 } from "../builders.ts";
+import {
+  cluster,
+  cors,
+  everything,
+  fault,
+  filter,
+  http2Upstream,
+  listener,
+  manager,
+  percent,
+  prefix,
+  routeFilter,
+  router,
+  to,
+  v3,
+} from "../builders.ts";
 import type { Origins } from "../origins.ts";
 import type { BootstrapPart } from "./part.ts";
 
@@ -40,7 +55,12 @@ const plainHost = [{ name: "all", domains: ["*"], routes: compressed }];
 
 const exact = (value: string): object => ({ allow_origin_string_match: [{ exact: value }] });
 const origins = {
-  allow_origin_string_match: [{ exact: "https://a" }, { prefix: "https://pre" }, { suffix: ".ok.test" }, { safe_regex: { regex: "https://r[0-9]" } }],
+  allow_origin_string_match: [
+    { exact: "https://a" },
+    { prefix: "https://pre" },
+    { suffix: ".ok.test" },
+    { safe_regex: { regex: "https://r[0-9]" } },
+  ],
 };
 const share = (numerator: number): object => ({ default_value: percent(numerator) });
 const corsRoute = (path: string, config: object): object => ({
@@ -156,13 +176,13 @@ export function webPart({ http, http2 }: Origins): BootstrapPart {
   );
   const requests = { request_direction_config: { common_config: { enabled: { default_value: true, runtime_key: "x" } } } };
   const managers: Readonly<Record<string, object>> = {
-    "gzip": manager("gzip", plainHost, { http_filters: [gzip, router] }),
+    gzip: manager("gzip", plainHost, { http_filters: [gzip, router] }),
     "gzip-told": manager("gzip-told", plainHost, { http_filters: [compressor("gzip", told), router] }),
     "gzip-strict": manager("gzip-strict", plainHost, { http_filters: [compressor("gzip", strict), router] }),
     "gzip-requests": manager("gzip-requests", plainHost, { http_filters: [compressor("gzip", requests), router] }),
     "gzip-brotli": manager("gzip-brotli", plainHost, { http_filters: [gzip, compressor("brotli"), router] }),
     "brotli-first": manager("brotli-first", plainHost, { http_filters: [gzip, compressor("brotli", { choose_first: true }), router] }),
-    "gunzip": manager("gunzip", everything(), { http_filters: [decompressor({}), router] }),
+    gunzip: manager("gunzip", everything(), { http_filters: [decompressor({}), router] }),
     "gunzip-told": manager("gunzip-told", everything(), {
       http_filters: [
         decompressor({
@@ -172,11 +192,15 @@ export function webPart({ http, http2 }: Origins): BootstrapPart {
         router,
       ],
     }),
-    "grpc-web": manager("grpc-web", [{ name: "all", domains: ["*"], routes: [prefix("/h1/", to("http", { prefix_rewrite: "/" })), prefix("/", to("web-http2"))] }], {
-      http_filters: [filter("grpc_web", { "@type": `${v3}.extensions.filters.http.grpc_web.v3.GrpcWeb` }), router],
-    }),
-    "cors": manager("cors", corsHosts, { http_filters: [filter("cors", { "@type": `${v3}.extensions.filters.http.cors.v3.Cors` }), router] }),
-    "faults": manager("faults", faultHost, { http_filters: [filter("fault", fault({})), router] }),
+    "grpc-web": manager(
+      "grpc-web",
+      [{ name: "all", domains: ["*"], routes: [prefix("/h1/", to("http", { prefix_rewrite: "/" })), prefix("/", to("web-http2"))] }],
+      {
+        http_filters: [filter("grpc_web", { "@type": `${v3}.extensions.filters.http.grpc_web.v3.GrpcWeb` }), router],
+      },
+    ),
+    cors: manager("cors", corsHosts, { http_filters: [filter("cors", { "@type": `${v3}.extensions.filters.http.cors.v3.Cors` }), router] }),
+    faults: manager("faults", faultHost, { http_filters: [filter("fault", fault({})), router] }),
     "web-names": manager("web-names", namedHosts),
     "upstream-names": manager("upstream-names", namedHosts, { http_protocol_options: { header_key_format: preserved } }),
   };
