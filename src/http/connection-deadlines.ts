@@ -12,6 +12,9 @@ export interface DeadlineOwner {
   drain(): void;
 }
 
+/** Who drains a connection at its longest duration: the last that took it over. */
+const drainers = new WeakMap<Socket, { owner: Pick<DeadlineOwner, "drain"> }>();
+
 /** The deadlines of a connection; the idle one begins at once. */
 export class ConnectionDeadlines {
   readonly idle: LazyDeadline;
@@ -26,9 +29,16 @@ export class ConnectionDeadlines {
     this.#idleTimeoutMs = config.idleTimeoutMs;
     this.armIdle();
     if (config.maxConnectionDurationMs <= 0) return;
+    const taken = drainers.get(socket);
+    if (taken !== undefined) {
+      taken.owner = owner;
+      return;
+    }
+    const drainer = { owner };
+    drainers.set(socket, drainer);
     const timer = clock.after(config.maxConnectionDurationMs, () => {
       stats.downstreamCxMaxDurationReached.inc();
-      owner.drain();
+      drainer.owner.drain();
     });
     socket.once("close", () => timer.cancel());
   }

@@ -38,6 +38,7 @@ export function encodeRefusal(
   else if (!headers.has("content-type")) headers.add("content-type", "text/plain");
   manager.decorateReply(headers);
   info.responseCode = status;
+  info.responseHeaders = headers;
   info.bytesSent = body.length;
   return { status, body, headers };
 }

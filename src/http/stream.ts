@@ -728,7 +728,7 @@ export class HttpStream implements RouteRequest, ThrottledSink {
   onDurationTimeout(): void {
     this.manager.stats.downstreamRqMaxDurationReached.inc();
     if (this.responseStarted) this.abortResponse(0, replies.maxDuration.details);
-    else this.sendLocalReply(replies.maxDuration);
+    else this.sendLocalReply(this.requestComplete ? replies.maxDuration : replies.maxDurationIncomplete);
   }
 
   #finishResponse(): void {

@@ -1,6 +1,7 @@
 // Runs the live cases: the real Envoy and isthmus answer the same bytes from the same bootstrap at the same time.
 import { cases } from "./live/cases/all.ts";
 import type { LiveCase } from "./live/case.ts";
+import { isCoded, wholeBodies } from "./live/coded-bodies.ts";
 import { exchange, type Seen } from "./live/exchange.ts";
 import { exchangeFrames } from "./live/h2-exchange.ts";
 import { startOrigins } from "./live/origins.ts";
@@ -56,13 +57,29 @@ async function runAll(proxy: RunningProxy, selected: readonly LiveCase[]): Promi
   const results: string[] = [];
   for (const each of selected) {
     const before = (await proxy.log()).length;
+    const counted = await statsOf(proxy, each.counts);
     const run = each.kind === "h2" ? exchangeFrames : exchange;
     const seen = await run(proxy.port(each.listener), each);
     const records = await recordsAfter(proxy, before, each.records);
     const stats = each.stats === undefined ? [] : [...(await proxy.stats(new RegExp(each.stats)))].sort();
-    results.push([describe(seen, records), ...stats].join("\n"));
+    const counts = changes(counted, await statsOf(proxy, each.counts));
+    results.push([describe(seen, records), ...stats, ...counts].join("\n"));
   }
   return results;
+}
+
+async function statsOf(proxy: RunningProxy, pattern: string | undefined): Promise<ReadonlyMap<string, number>> {
+  if (pattern === undefined) return new Map();
+  const lines = await proxy.stats(new RegExp(pattern));
+  return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(": ")), Number(line.slice(line.lastIndexOf(": ") + 2))]));
+}
+
+function changes(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): readonly string[] {
+  const names = [...new Set([...before.keys(), ...after.keys()])].sort();
+  return names.flatMap((name) => {
+    const change = (after.get(name) ?? 0) - (before.get(name) ?? 0);
+    return change === 0 ? [] : [`${name} changes by ${change}`];
+  });
 }
 
 async function recordsAfter(proxy: RunningProxy, before: number, expected: number): Promise<readonly string[]> {
@@ -80,9 +97,9 @@ function describe({ received, ended }: Seen, records: readonly string[]): string
   // A server may reset a stream that it has answered whole while the request is still coming (RFC 9113 section 8.1).
   const answered = told.replaceAll("END_STREAM\nRST_STREAM 0", "END_STREAM");
   return [
-    normalise(answered.replaceAll("\r\n", "\n")),
+    normalise(wholeBodies(answered).replaceAll("\r\n", "\n")),
     `connection ${ended}`,
-    ...records.map((record) => `log ${sameJson(record)}`).sort(),
+    ...records.map((record) => `log ${sameJson(isCoded(told) ? record.replace(/ out=\d+/, " out=<coded>") : record)}`).sort(),
   ].join("\n");
 }
 

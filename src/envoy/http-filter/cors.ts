@@ -12,29 +12,31 @@ export interface CorsPolicy {
   readonly allowHeaders: string;
   readonly exposeHeaders: string;
   readonly maxAge: string;
-  readonly allowCredentials: boolean;
-  readonly allowPrivateNetworkAccess: boolean;
-  /** Preflights that match no origin go upstream (default) or are answered here. */
-  readonly forwardNotMatchingPreflights: boolean;
+  /** Undefined: as a less specific policy says, if one does. Default false. */
+  readonly allowCredentials: boolean | undefined;
+  /** As allowCredentials. */
+  readonly allowPrivateNetworkAccess: boolean | undefined;
+  /** Preflights that match no origin go upstream (default) or are answered here. Undefined as for allowCredentials. */
+  readonly forwardNotMatchingPreflights: boolean | undefined;
   /** Share of requests the policy is enforced for, 0..1. */
   readonly enabledFraction: number;
+  /** Share of the other requests whose origins are counted, 0..1. */
+  readonly shadowFraction: number;
 }
 
 /** CorsPolicy. */
-export const decodeCorsPolicy: Decoder<CorsPolicy> = message("envoy.extensions.filters.http.cors.v3.CorsPolicy", (m) => {
-  m.ignore("shadow_enabled");
-  return {
-    allowOrigin: m.field("allow_origin_string_match", list(decodeStringMatcher), []),
-    allowMethods: m.field("allow_methods", text, ""),
-    allowHeaders: m.field("allow_headers", text, ""),
-    exposeHeaders: m.field("expose_headers", text, ""),
-    maxAge: m.field("max_age", text, ""),
-    allowCredentials: m.field("allow_credentials", bool, false),
-    allowPrivateNetworkAccess: m.field("allow_private_network_access", bool, false),
-    forwardNotMatchingPreflights: m.field("forward_not_matching_preflights", bool, true),
-    enabledFraction: m.field("filter_enabled", decodeRuntimeShare, 1),
-  };
-});
+export const decodeCorsPolicy: Decoder<CorsPolicy> = message("envoy.extensions.filters.http.cors.v3.CorsPolicy", (m) => ({
+  allowOrigin: m.field("allow_origin_string_match", list(decodeStringMatcher), []),
+  allowMethods: m.field("allow_methods", text, ""),
+  allowHeaders: m.field("allow_headers", text, ""),
+  exposeHeaders: m.field("expose_headers", text, ""),
+  maxAge: m.field("max_age", text, ""),
+  allowCredentials: m.field("allow_credentials", bool, undefined),
+  allowPrivateNetworkAccess: m.field("allow_private_network_access", bool, undefined),
+  forwardNotMatchingPreflights: m.field("forward_not_matching_preflights", bool, undefined),
+  enabledFraction: m.field("filter_enabled", decodeRuntimeShare, 1),
+  shadowFraction: m.field("shadow_enabled", decodeRuntimeShare, 0),
+}));
 
 /** The filter's own configuration: empty. */
 export const decodeCors: Decoder<object> = message("envoy.extensions.filters.http.cors.v3.Cors", () => ({}));

@@ -94,7 +94,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
       maxHeaders: config.maxHeadersCount,
       underscores: config.headersWithUnderscores,
     };
-    this.#body = new BodyDecoder(this.#limits);
+    // Trailers that go no further may have any names.
+    this.#body = new BodyDecoder(config.enableTrailers ? this.#limits : { ...this.#limits, underscores: "ALLOW" });
     this.#timers = new StreamTimers(clock);
     this.#headTimeoutMs = shorterTimeout(config.requestHeadersTimeoutMs, config.requestTimeoutMs);
     this.#encodeFields = config.properCaseHeaders ? encodeFieldsProperCase : encodeFields;

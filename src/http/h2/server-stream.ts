@@ -70,7 +70,9 @@ export class Http2ServerStream implements DownstreamCodec, Http2StreamHandler {
     if (reset.by === "peer") {
       stream.onDownstreamClosed(reset.code === h2Error.refusedStream ? "http2.remote_refuse" : "http2.remote_reset", flag.DR);
     } else if (reset.by === "local" || reset.details !== undefined) {
-      stream.onDownstreamClosed(reset.details ?? "http2.protocol_error", flag.DPE);
+      // Trailers that are refused, like a head that is, count as the client's reset.
+      const refused = reset.by === "local" && reset.details !== undefined;
+      stream.onDownstreamClosed(reset.details ?? "http2.protocol_error", refused ? flag.DR : flag.DPE);
     } else stream.onDownstreamClosed();
   }
 

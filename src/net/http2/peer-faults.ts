@@ -73,6 +73,10 @@ export class PeerFaults {
   malformed(stream: Http2Stream, error: MessageError): void {
     const { role, malformedEndsStream } = this.#deps.options;
     this.#count(error);
+    if (error === "unexpected_underscore") {
+      const code = h2Error.internalError;
+      return this.#deps.streams.reset(stream, code, { by: "local", code, details: `http2.${error}` });
+    }
     if (role === "server" && !malformedEndsStream && error !== "header_list_size_too_large") {
       this.fail(h2Error.protocolError, `http2.${error}`);
     } else this.streamError(stream.id, h2Error.protocolError);

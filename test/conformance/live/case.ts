@@ -21,6 +21,8 @@ export interface LiveCase {
   readonly records: number;
   /** Stats that count too, as the source of a regular expression: those that are not 0 after the case. */
   readonly stats?: string;
+  /** As `stats`, of those that the case changed: by how much. */
+  readonly counts?: string;
   /** The client sends its end after the last step. */
   readonly fin: boolean;
 }

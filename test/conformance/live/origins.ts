@@ -3,6 +3,7 @@
 import http2 from "node:http2";
 import net from "node:net";
 import type { AddressInfo } from "node:net";
+import { gzipSync } from "node:zlib";
 
 /** Ports of the servers. */
 export interface Origins {
@@ -26,6 +27,27 @@ interface Received {
 
 const simple = (status: string, body: string, more = ""): string =>
   `HTTP/1.1 ${status}\r\ncontent-type: text/plain\r\n${more}content-length: ${Buffer.byteLength(body, "latin1")}\r\n\r\n${body}`;
+
+/**
+ * What the query says: fields of the response, and beside them `status`, `size` of the body, `coded` with gzip, and `chunked`.
+ * Content-Type is text/plain unless it is given.
+ */
+function asAsked(requestLine: string): string {
+  const query = new URLSearchParams(/\?(\S*)/.exec(requestLine)?.[1]);
+  const take = (name: string, otherwise: string): string => {
+    const value = query.get(name) ?? otherwise;
+    query.delete(name);
+    return value;
+  };
+  const [status, size, type] = [take("status", "200"), Number(take("size", "100")), take("content-type", "text/plain")];
+  const plain = "abcdefghij".repeat(Math.ceil(size / 10)).slice(0, size);
+  const body = take("coded", "") === "" ? plain : gzipSync(plain).toString("latin1");
+  const chunked = take("chunked", "") !== "";
+  const fields = [...(type === "" ? [] : [["content-type", type]]), ...query].map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const framing = chunked ? "transfer-encoding: chunked" : `content-length: ${body.length}`;
+  const sent = requestLine.startsWith("HEAD ") ? "" : chunked ? `${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n` : body;
+  return `HTTP/1.1 ${status} X\r\n${fields}${framing}\r\n\r\n${sent}`;
+}
 
 /** Answers by path; the connection stays unless the second part says otherwise. */
 const answers: Readonly<Record<string, (socket: net.Socket, got: Received) => void>> = {
@@ -89,6 +111,7 @@ const answers: Readonly<Record<string, (socket: net.Socket, got: Received) => vo
     socket.write("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: x\r\n\r\nhello");
     socket.on("data", (chunk: Buffer) => socket.write(chunk)).on("end", () => socket.end());
   },
+  as: (socket, { lines }) => void socket.write(asAsked(lines[0]!), "latin1"),
   redirect: (socket, { lines }) =>
     void socket.write(simple("302 Found", "", `location: http://lab${/to=([^ ]*)/.exec(lines[0]!)?.[1] ?? "/"}\r\n`)),
 };
@@ -144,6 +167,11 @@ function answerStream(stream: http2.ServerHttp2Stream, headers: http2.IncomingHt
   const path = headers[":path"] ?? "";
   if (path.includes("rst")) return stream.close(http2.constants.NGHTTP2_INTERNAL_ERROR);
   if (path.includes("refuse")) return stream.close(http2.constants.NGHTTP2_REFUSED_STREAM);
+  if (path.includes("framed")) {
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0", "grpc-message": "fine" }));
+    return void stream.end("\0\0\0\0\x03abc");
+  }
   if (path.includes("trailers-only"))
     return stream.respond({ ":status": 200, "content-type": "application/grpc", "grpc-status": "5" }, { endStream: true });
   stream.respond({ ":status": 200, "content-type": headers["content-type"] ?? "text/plain" }, { waitForTrailers: true });

@@ -27,6 +27,8 @@ import {
 import type { Origins } from "./origins.ts";
 import { formatsPart } from "./parts/formats.ts";
 import { outlierPart } from "./parts/outlier.ts";
+import { streamTimersPart } from "./parts/stream-timers.ts";
+import { webPart } from "./parts/web.ts";
 
 /** Routes of host lab at listener main; the first that matches wins. */
 const mainRoutes: readonly object[] = [
@@ -325,7 +327,7 @@ const filterRoutes: readonly object[] = [
 
 /** The bootstrap, in which the path of the access log is a placeholder. */
 export function liveBootstrap(origins: Origins): object {
-  const parts = [outlierPart(origins), formatsPart(origins)];
+  const parts = [outlierPart(origins), formatsPart(origins), webPart(origins), streamTimersPart(origins)];
   return {
     static_resources: {
       listeners: [

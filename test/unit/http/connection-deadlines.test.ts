@@ -15,7 +15,8 @@ function connection(idleTimeoutMs: number, maxConnectionDurationMs: number) {
   const manager = { config: { idleTimeoutMs, maxConnectionDurationMs }, clock, stats } as unknown as Manager;
   const owner = { onIdle: note("idle"), onHeadTimeout: note("head"), onCloseTimer: note("close"), drain: note("drain") };
   const socket = new Socket();
-  return { clock, calls, socket, deadlines: new ConnectionDeadlines(socket, manager, owner) };
+  const takeOver = (drain: () => void): unknown => new ConnectionDeadlines(socket, manager, { ...owner, drain });
+  return { clock, calls, socket, note, takeOver, deadlines: new ConnectionDeadlines(socket, manager, owner) };
 }
 
 suite("deadlines of a connection", () => {
@@ -41,6 +42,14 @@ suite("deadlines of a connection", () => {
     const { clock, calls } = connection(0, 5000);
     clock.advance(5000);
     assert.deepEqual(calls, ["counted", "drain"]);
+  });
+
+  test("a connection that another codec took over has one longest duration", () => {
+    const { clock, calls, note, takeOver, deadlines } = connection(0, 5000);
+    deadlines.dispose();
+    takeOver(note("drain of the other"));
+    clock.advance(1e9);
+    assert.deepEqual(calls, ["counted", "drain of the other"]);
   });
 
   test("nothing is left when the connection is gone; its duration ends with the socket", async () => {

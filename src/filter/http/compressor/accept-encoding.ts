@@ -52,6 +52,7 @@ export function chooseCoding(accept: string | undefined, offers: readonly Offer[
   }
   const list = readList(accept);
   for (const { coding, weight } of list) if (weight === 0) offered.delete(coding);
+  if (offered.size === 0) return notValid;
   let best: Accepted = { coding: identity, weight: 0 };
   for (const accepted of list) {
     const { coding, weight } = accepted;

@@ -28,8 +28,8 @@ export function sanitizeEtag(headers: HeaderMap, weaken: boolean): void {
 
 /** Says that the response depends on Accept-Encoding. */
 export function addVary(headers: HeaderMap): void {
-  const vary = headers.get("vary");
+  const vary = headers.getAll("vary");
   if (vary === undefined || vary === "") headers.set("vary", "Accept-Encoding");
-  // Envoy looks for its own spelling.
-  else if (!vary.split(",").some((member) => member.trim() === "Accept-Encoding")) headers.set("vary", `${vary}, Accept-Encoding`);
+  // Envoy looks for its own spelling, and makes one field of several.
+  else headers.set("vary", vary.split(",").some((member) => member.trim() === "Accept-Encoding") ? vary : `${vary}, Accept-Encoding`);
 }

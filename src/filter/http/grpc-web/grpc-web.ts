@@ -55,7 +55,7 @@ const filter: HttpFilter = {
     const bytes = reader.push(data, endStream);
     if (typeof bytes !== "string") return bytes;
     const details = bytes === "size" ? "grpc_base_64_decode_failed_bad_size" : "grpc_base_64_decode_failed";
-    stream.sendLocalReply({ status: 400, body: "Bad gRPC-web request, invalid base64 data.", details, flags: 0 });
+    stream.sendLocalReply({ status: 400, body: "Bad gRPC-web request, invalid base64 data.", details, flags: 0, close: true });
     return noBytes;
   },
 

@@ -1,5 +1,6 @@
 // Every live case.
 import type { LiveCase } from "../case.ts";
+import { compressionCases } from "./compression.ts";
 import { connectionCases } from "./connection.ts";
 import { filterCases } from "./filters.ts";
 import { formatCases } from "./formats.ts";
@@ -12,7 +13,9 @@ import { pathCases } from "./paths.ts";
 import { resilienceCases } from "./resilience.ts";
 import { responseCases } from "./responses.ts";
 import { routeCases } from "./routes.ts";
+import { streamTimerCases } from "./stream-timers.ts";
 import { tcpCases } from "./tcp.ts";
+import { webCases } from "./web.ts";
 
 /** In the order they run. */
 export const cases: readonly LiveCase[] = [
@@ -29,4 +32,7 @@ export const cases: readonly LiveCase[] = [
   ...tcpCases,
   ...outlierCases,
   ...formatCases,
+  ...compressionCases,
+  ...webCases,
+  ...streamTimerCases,
 ];

@@ -7,6 +7,7 @@ const asks: Readonly<Record<string, string>> = {
   "an upstream that refuses": request("GET", "/refused", ['X-A: a"b\\c\xe9\t.']),
   "a gRPC status": request("GET", "/o/grpc", ["content-type: application/grpc"]),
   "an HTTP/2 upstream with trailers": request("GET", "/h2/x", ["content-type: application/grpc", "te: trailers"]),
+  "a request that the codec refuses": "GET /o/e HTTP/1.1\r\nHost: a\r\nbad name: x\r\n\r\n",
   "a request that is refused": "GET /o/e HTTP/1.1\r\n\r\n",
 };
 

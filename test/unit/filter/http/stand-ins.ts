@@ -101,7 +101,7 @@ export function streamFor(asked: Asked = {}): Recorded & { reply: LocalReply | u
     asked.route === "direct_response"
       ? { kind: "direct_response" }
       : { kind: "route", pickCluster: () => ({ name: asked.cluster ?? "a" }) };
-  const override = asked.config === undefined ? undefined : { disabled: false, config: asked.config };
+  const override = asked.config === undefined ? undefined : { disabled: false, config: asked.config, configs: [asked.config] };
   const route = { action, filterConfig: () => override } as unknown as CompiledRoute;
   const recorded = { reply: undefined as LocalReply | undefined, continued: 0 };
   const stream = {

@@ -15,6 +15,7 @@ const policy: CorsPolicy = {
   allowPrivateNetworkAccess: false,
   forwardNotMatchingPreflights: true,
   enabledFraction: 1,
+  shadowFraction: 0,
 };
 
 const preflight = (origin: string, config: object, more: readonly (readonly [string, string])[] = []): Asked => ({
