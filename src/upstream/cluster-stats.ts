@@ -21,6 +21,8 @@ export function createClusterStats(scope: StatsScope): ClusterStats {
     upstreamCxDestroyLocal: scope.counter("upstream_cx_destroy_local"),
     upstreamCxDestroyRemote: scope.counter("upstream_cx_destroy_remote"),
     upstreamCxDestroyWithActiveRq: scope.counter("upstream_cx_destroy_with_active_rq"),
+    upstreamCxDestroyLocalWithActiveRq: scope.counter("upstream_cx_destroy_local_with_active_rq"),
+    upstreamCxDestroyRemoteWithActiveRq: scope.counter("upstream_cx_destroy_remote_with_active_rq"),
     upstreamCxIdleTimeout: scope.counter("upstream_cx_idle_timeout"),
     upstreamCxMaxDurationReached: scope.counter("upstream_cx_max_duration_reached"),
     upstreamCxMaxRequests: scope.counter("upstream_cx_max_requests"),
@@ -81,6 +83,13 @@ function responseCounter(scope: StatsScope): (status: number) => void {
     }
     count();
   };
+}
+
+/** Counts a connection that ended with a request on it. */
+export function countDestroyedWithActiveRq(stats: ClusterStats, by: "local" | "remote"): void {
+  stats.upstreamCxDestroyWithActiveRq.inc();
+  if (by === "remote") stats.upstreamCxDestroyRemoteWithActiveRq.inc();
+  else stats.upstreamCxDestroyLocalWithActiveRq.inc();
 }
 
 /** The scope of a cluster's stats: alt_stat_name or name, colons replaced as Envoy does. */

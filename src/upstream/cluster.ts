@@ -49,6 +49,8 @@ export interface ClusterStats {
   readonly upstreamCxDestroyLocal: Counter;
   readonly upstreamCxDestroyRemote: Counter;
   readonly upstreamCxDestroyWithActiveRq: Counter;
+  readonly upstreamCxDestroyLocalWithActiveRq: Counter;
+  readonly upstreamCxDestroyRemoteWithActiveRq: Counter;
   readonly upstreamCxIdleTimeout: Counter;
   readonly upstreamCxMaxRequests: Counter;
   readonly upstreamCxMaxDurationReached: Counter;

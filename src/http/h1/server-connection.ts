@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
 import { Http1Writer } from "../../net/http1-writer.ts";
+import { endedByPeer } from "../../net/socket-error.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
 import { StreamInfo, type ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { flag } from "../../telemetry/response-flag.ts";
@@ -79,6 +80,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   #clientCloses = false;
   #closeDelimited = false;
   #abnormal = false;
+  /** This side gave the connection up: `at once` when everything was written, `delayed` after delayed_close_timeout. */
+  #endedHere: "no" | "delayed" | "at once" = "no";
 
   /** @param onPreface takes a connection over that turns out to speak HTTP/2; absent: that is an error */
   constructor(connection: Connection, manager: HttpManager, onClosed: (connection: ServerConnection) => void, onPreface?: PrefaceHandler) {
@@ -334,7 +337,6 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   #logCutOff(): void {
     if (this.#stream !== undefined || this.#closing || (this.#rest.length === 0 && this.#pieceBytes === 0)) return;
     const { stats } = this.#manager;
-    stats.downstreamRqRxReset.inc();
     stats.downstreamCxDestroyRemoteActiveRq.inc();
     stats.downstreamCxDestroyActiveRq.inc();
     recordRefusedRequest(this.#manager, this.#info, {
@@ -365,6 +367,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#closing = true;
     const { stats } = this.#manager;
     stats.downstreamCxHttp1Active.dec();
+    if (this.#endedHere !== "at once" && endedByPeer(this.#socket)) stats.downstreamCxDestroyRemote.inc();
+    else stats.downstreamCxDestroyLocal.inc();
     if (this.#stream !== undefined) {
       stats.downstreamCxDestroyRemoteActiveRq.inc();
       stats.downstreamCxDestroyActiveRq.inc();
@@ -402,6 +406,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     if (this.#closed) return;
     if (this.#closing) {
       // The client had its time to read the response and close.
+      if (this.#endedHere === "delayed") this.#manager.stats.downstreamCxDelayedCloseTimeout.inc();
+      this.#endedHere = "at once";
       this.#socket.end();
       this.destroy();
       return;
@@ -419,7 +425,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#closing = true;
     this.#stream = undefined;
     const { delayedCloseTimeoutMs } = this.#manager.config;
-    if (!delayed || delayedCloseTimeoutMs === 0) this.#socket.end();
+    this.#endedHere = delayed && delayedCloseTimeoutMs > 0 ? "delayed" : "at once";
+    if (this.#endedHere === "at once") this.#socket.end();
     // Whatever still arrives is read and dropped until then.
     this.#socket.resume();
     this.#deadlines.close.set(delayedCloseTimeoutMs || 1000);
