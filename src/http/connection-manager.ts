@@ -81,6 +81,7 @@ export interface HttpManagerStats {
   readonly downstreamRqNonRelativePath: Counter;
   readonly downstreamRqRedirectedWithNormalizedPath: Counter;
   readonly downstreamRqFailedPathNormalization: Counter;
+  readonly downstreamRqWsOnNonWsRoute: Counter;
   /** Answered before the request had come in whole. */
   readonly downstreamRqResponseBeforeRqComplete: Counter;
 }
@@ -127,6 +128,7 @@ function createStats(scope: StatsScope): HttpManagerStats {
     downstreamRqNonRelativePath: c("downstream_rq_non_relative_path"),
     downstreamRqRedirectedWithNormalizedPath: c("downstream_rq_redirected_with_normalized_path"),
     downstreamRqFailedPathNormalization: c("downstream_rq_failed_path_normalization"),
+    downstreamRqWsOnNonWsRoute: c("downstream_rq_ws_on_non_ws_route"),
     downstreamRqResponseBeforeRqComplete: c("downstream_rq_response_before_rq_complete"),
   };
 }
@@ -278,7 +280,12 @@ export class HttpManager {
       stream.sendLocalReply(replies.connectRouteNotFound);
       return false;
     }
-    if (stream.upgrade !== "" && !this.#upgradeAllowed(stream)) {
+    if (stream.upgrade !== "" && this.#upgradeAllowed(stream)) {
+      stream.upgradeAccepted = true;
+      this.stats.downstreamCxUpgradesTotal.inc();
+      this.stats.downstreamCxUpgradesActive.inc();
+    } else if (stream.upgrade !== "") {
+      this.stats.downstreamRqWsOnNonWsRoute.inc();
       stream.replyMutator = stream.route?.responseHeaders;
       stream.sendLocalReply(replies.upgradeFailed);
       return false;
@@ -384,6 +391,7 @@ export class HttpManager {
     const { info } = stream;
     const { stats } = this;
     stats.downstreamRqActive.dec();
+    if (stream.upgradeAccepted) stats.downstreamCxUpgradesActive.dec();
     // Health checks would drown what clients see of the service. One without an answer is not completed.
     if (info.responseCode !== 0 && !info.healthCheck && how === "answered") {
       stats.downstreamRqCompleted.inc();

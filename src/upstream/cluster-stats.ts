@@ -70,7 +70,14 @@ function responseCounter(scope: StatsScope): (status: number) => void {
   const known: ((() => void) | undefined)[] = [];
   return (status) => {
     let count = known[status];
-    if (count === undefined) {
+    if (count === undefined && status >= 600) {
+      const unknown = scope.counter("upstream_rq_unknown");
+      count = () => {
+        completed.inc();
+        unknown.inc();
+      };
+      if (status < 1000) known[status] = count;
+    } else if (count === undefined) {
       const code = scope.counter(`upstream_rq_${status}`);
       const group = scope.counter(`upstream_rq_${Math.floor(status / 100)}xx`);
       count = () => {

@@ -70,6 +70,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   #closing = false;
   #closed = false;
   #handedOver = false;
+  /** As a connection of HTTP/1. */
+  #counted = false;
   #drainPending = false;
   #tunnel = false;
   #awaitTunnel = false;
@@ -101,8 +103,6 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#timers = new StreamTimers(clock);
     this.#headTimeoutMs = shorterTimeout(config.requestHeadersTimeoutMs, config.requestTimeoutMs);
     this.#encodeFields = config.properCaseHeaders ? encodeFieldsProperCase : encodeFields;
-    stats.downstreamCxHttp1Total.inc();
-    stats.downstreamCxHttp1Active.inc();
     this.#deadlines = new ConnectionDeadlines(socket, manager, this);
     // A request answered by ACK and response alone must not wait for more bytes to fill a segment.
     socket.setNoDelay(true);
@@ -135,12 +135,22 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
 
   #onData(chunk: Buffer): void {
     if (this.#closing || this.#closed) return;
-    this.#sawBytes = true;
+    if (!this.#sawBytes) this.#onFirstBytes(chunk);
     this.#manager.stats.downstreamCxRxBytesTotal.add(chunk.length);
     if (this.#waitsForLine(chunk)) return;
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#process();
     if (this.#rest.length > 0) keepReadBuffer();
+  }
+
+  // As in Envoy, what a connection speaks is known by its first bytes, and one without any speaks nothing.
+  #onFirstBytes(chunk: Buffer): void {
+    this.#sawBytes = true;
+    const length = Math.min(chunk.length, clientPreface.length);
+    if (this.#onPreface !== undefined && chunk.compare(clientPreface, 0, length, 0, length) === 0) return;
+    this.#counted = true;
+    this.#manager.stats.downstreamCxHttp1Total.inc();
+    this.#manager.stats.downstreamCxHttp1Active.inc();
   }
 
   /**
@@ -234,7 +244,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#deadlines.dispose();
     this.#timers.dispose();
     for (const [event, listener] of this.#listeners) this.#socket.removeListener(event, listener);
-    this.#manager.stats.downstreamCxHttp1Active.dec();
+    if (this.#counted) this.#manager.stats.downstreamCxHttp1Active.dec();
     this.#onPreface?.(this, this.#reader, bytes);
   }
 
@@ -366,7 +376,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#closed = true;
     this.#closing = true;
     const { stats } = this.#manager;
-    stats.downstreamCxHttp1Active.dec();
+    if (this.#counted) stats.downstreamCxHttp1Active.dec();
     if (this.#endedHere !== "at once" && endedByPeer(this.#socket)) stats.downstreamCxDestroyRemote.inc();
     else stats.downstreamCxDestroyLocal.inc();
     if (this.#stream !== undefined) {
@@ -503,7 +513,6 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   startTunnel(): void {
     this.#tunnel = true;
     this.#awaitTunnel = false;
-    this.#manager.stats.downstreamCxUpgradesTotal.inc();
     if (this.#rest.length > 0) queueMicrotask(() => this.#process());
   }
 

@@ -180,10 +180,6 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     else timers.dispose();
   }
 
-  onTunnel(): void {
-    this.#manager.stats.downstreamCxUpgradesTotal.inc();
-  }
-
   onSettings(): void {
     // What a client allows concerns pushes, which there are none of.
   }
