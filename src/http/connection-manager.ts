@@ -6,7 +6,6 @@ import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connect
 import type { AccessLogger } from "../telemetry/access-logger.ts";
 import type { IstioRecorder } from "../telemetry/istio/recorder.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { flag } from "../telemetry/response-flag.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ClusterLookup } from "../upstream/cluster.ts";
@@ -401,7 +400,7 @@ export class HttpManager {
     if (!(stream.responseComplete && stream.requestComplete) && how === "answered") {
       // Whoever ended it: to Envoy every stream that does not end on both sides is one that was reset.
       stats.downstreamRqRxReset.inc();
-      if (stream.responseComplete) stats.downstreamRqResponseBeforeRqComplete.inc();
+      if (stream.responseStarted && !stream.requestComplete) stats.downstreamRqResponseBeforeRqComplete.inc();
     }
     this.#istio?.request(info);
     this.log(info);

@@ -16,6 +16,7 @@ export function createClusterStats(scope: StatsScope): ClusterStats {
     upstreamCxCloseNotify: scope.counter("upstream_cx_close_notify"),
     upstreamCxConnectFail: scope.counter("upstream_cx_connect_fail"),
     upstreamCxConnectTimeout: scope.counter("upstream_cx_connect_timeout"),
+    upstreamCxConnectAttemptsExceeded: scope.counter("upstream_cx_connect_attempts_exceeded"),
     upstreamCxConnectMs: scope.histogram("upstream_cx_connect_ms"),
     upstreamCxDestroy: scope.counter("upstream_cx_destroy"),
     upstreamCxDestroyLocal: scope.counter("upstream_cx_destroy_local"),

@@ -44,6 +44,7 @@ export interface ClusterStats {
   readonly upstreamCxCloseNotify: Counter;
   readonly upstreamCxConnectFail: Counter;
   readonly upstreamCxConnectTimeout: Counter;
+  readonly upstreamCxConnectAttemptsExceeded: Counter;
   readonly upstreamCxConnectMs: Histogram;
   readonly upstreamCxDestroy: Counter;
   readonly upstreamCxDestroyLocal: Counter;

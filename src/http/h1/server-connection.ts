@@ -364,6 +364,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
       this.#manager.stats.downstreamCxDestroyRemoteActiveRq.inc();
       this.#manager.stats.downstreamCxDestroyActiveRq.inc();
       stream.onDownstreamClosed();
+      this.#endedHere = "no";
     }
     this.#socket.end();
     if (this.#closing || stream !== undefined) this.destroy();

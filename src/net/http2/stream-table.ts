@@ -1,6 +1,5 @@
 // The streams of one HTTP/2 connection: which are open, which numbers were used, and how each of them ends.
-import { h2Error } from "../../wire/http2/frame.ts";
-import { largestWindow } from "../../wire/http2/frame.ts";
+import { h2Error, largestWindow } from "../../wire/http2/frame.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import type { Http2Stats } from "./http2-stats.ts";
 import { SelfResets } from "./self-resets.ts";

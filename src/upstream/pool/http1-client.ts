@@ -232,7 +232,10 @@ export class Http1Client implements UpstreamExchange {
     this.#reading = false;
     handler.onReadDone();
     // More than was announced: the connection cannot be trusted for another request.
-    if (at < buffer.length && this.#rest === undefined) this.#keepAlive = false;
+    if (at < buffer.length && this.#rest === undefined) {
+      if (!this.#closed) this.#cluster.stats.upstreamCxProtocolError.inc();
+      this.#keepAlive = false;
+    }
     if (this.#handler === undefined && this.#requestDone && !this.#closed) this.#release();
   }
 

@@ -363,9 +363,9 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
   // --- response (ResponseHandler) ------------------------------------------------------------------------------------
 
   onInformational(head: Head): void {
-    // Other interim responses are counted and dropped, as Envoy does.
-    if (head.status !== 100) this.#cluster.stats.response(head.status);
-    else if (this.#stream.expectContinue) this.#stream.respondInformational(100, head.headers);
+    // Other interim responses are dropped, as Envoy does, which counts early hints nevertheless.
+    if (head.status === 103) this.#cluster.stats.response(103);
+    else if (head.status === 100 && this.#stream.expectContinue) this.#stream.respondInformational(100, head.headers);
   }
 
   onResponseHead(head: Head, endStream: boolean): void {

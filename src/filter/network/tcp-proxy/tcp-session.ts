@@ -162,11 +162,13 @@ export class TcpSession implements DialHandler, LbContext {
   onFailed(error: ProxyError): void {
     this.#dialing = undefined;
     this.#cluster?.stats.upstreamRqPendingActive.dec();
+    this.#cluster?.stats.upstreamRqPendingFailureEject.inc();
     this.#host?.onResult(error.code === "upstream_connect_timeout" ? "timeout" : "connect_failed");
     this.#letGo();
     if (this.#ended || this.#cluster === undefined) return;
     this.#info.upstreamTransportFailureReason = error.reason ?? "";
     if (this.#attempts < this.#shared.config.maxConnectAttempts) return this.#connect(this.#cluster);
+    this.#cluster.stats.upstreamCxConnectAttemptsExceeded.inc();
     // Envoy counts the last attempt as the retries' end even when there was only one.
     this.#refuse(flag.UF | flag.URX);
   }
@@ -174,9 +176,7 @@ export class TcpSession implements DialHandler, LbContext {
   #onRelayEnd(result: RelayResult): void {
     this.#note(result.bytesReceived, result.bytesSent);
     this.#relay = undefined;
-    if (result.reason === "idle_timeout") {
-      this.#shared.stats.idleTimeout.inc();
-    }
+    if (result.reason === "idle_timeout") this.#shared.stats.idleTimeout.inc();
     this.#finish(0, "");
   }
 
