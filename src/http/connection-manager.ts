@@ -6,7 +6,6 @@ import type { HttpConnectionManagerConfig } from "../envoy/listener/http-connect
 import type { AccessLogger } from "../telemetry/access-logger.ts";
 import type { IstioRecorder } from "../telemetry/istio/recorder.ts";
 import type { Logger } from "../telemetry/logger.ts";
-import { flag } from "../telemetry/response-flag.ts";
 import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
 import { StreamInfo, type ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ClusterLookup } from "../upstream/cluster.ts";
@@ -51,6 +50,10 @@ export interface HttpManagerStats {
   readonly downstreamCxDestroy: Counter;
   readonly downstreamCxDestroyActiveRq: Counter;
   readonly downstreamCxDestroyRemoteActiveRq: Counter;
+  readonly downstreamCxDestroyLocal: Counter;
+  readonly downstreamCxDestroyRemote: Counter;
+  readonly downstreamCxDestroyLocalActiveRq: Counter;
+  readonly downstreamCxDelayedCloseTimeout: Counter;
   readonly downstreamCxIdleTimeout: Counter;
   readonly downstreamCxMaxDurationReached: Counter;
   readonly downstreamCxMaxRequestsReached: Counter;
@@ -61,6 +64,8 @@ export interface HttpManagerStats {
   readonly downstreamCxUpgradesTotal: Counter;
   readonly downstreamCxUpgradesActive: Gauge;
   readonly downstreamRqTotal: Counter;
+  readonly downstreamRqHttp1Total: Counter;
+  readonly downstreamRqHttp2Total: Counter;
   readonly downstreamRqActive: Gauge;
   readonly downstreamRqCompleted: Counter;
   readonly downstreamRqByClass: readonly Counter[];
@@ -74,6 +79,10 @@ export interface HttpManagerStats {
   readonly downstreamRqTooManyPrematureResets: Counter;
   readonly downstreamRqNonRelativePath: Counter;
   readonly downstreamRqRedirectedWithNormalizedPath: Counter;
+  readonly downstreamRqFailedPathNormalization: Counter;
+  readonly downstreamRqWsOnNonWsRoute: Counter;
+  /** Answered before the request had come in whole. */
+  readonly downstreamRqResponseBeforeRqComplete: Counter;
 }
 
 function createStats(scope: StatsScope): HttpManagerStats {
@@ -88,6 +97,10 @@ function createStats(scope: StatsScope): HttpManagerStats {
     downstreamCxDestroy: c("downstream_cx_destroy"),
     downstreamCxDestroyActiveRq: c("downstream_cx_destroy_active_rq"),
     downstreamCxDestroyRemoteActiveRq: c("downstream_cx_destroy_remote_active_rq"),
+    downstreamCxDestroyLocal: c("downstream_cx_destroy_local"),
+    downstreamCxDestroyRemote: c("downstream_cx_destroy_remote"),
+    downstreamCxDestroyLocalActiveRq: c("downstream_cx_destroy_local_active_rq"),
+    downstreamCxDelayedCloseTimeout: c("downstream_cx_delayed_close_timeout"),
     downstreamCxIdleTimeout: c("downstream_cx_idle_timeout"),
     downstreamCxMaxDurationReached: c("downstream_cx_max_duration_reached"),
     downstreamCxMaxRequestsReached: c("downstream_cx_max_requests_reached"),
@@ -98,6 +111,8 @@ function createStats(scope: StatsScope): HttpManagerStats {
     downstreamCxUpgradesTotal: c("downstream_cx_upgrades_total"),
     downstreamCxUpgradesActive: scope.gauge("downstream_cx_upgrades_active"),
     downstreamRqTotal: c("downstream_rq_total"),
+    downstreamRqHttp1Total: c("downstream_rq_http1_total"),
+    downstreamRqHttp2Total: c("downstream_rq_http2_total"),
     downstreamRqActive: scope.gauge("downstream_rq_active"),
     downstreamRqCompleted: c("downstream_rq_completed"),
     downstreamRqByClass: [1, 2, 3, 4, 5].map((n) => c(`downstream_rq_${n}xx`)),
@@ -111,6 +126,9 @@ function createStats(scope: StatsScope): HttpManagerStats {
     downstreamRqTooManyPrematureResets: c("downstream_rq_too_many_premature_resets"),
     downstreamRqNonRelativePath: c("downstream_rq_non_relative_path"),
     downstreamRqRedirectedWithNormalizedPath: c("downstream_rq_redirected_with_normalized_path"),
+    downstreamRqFailedPathNormalization: c("downstream_rq_failed_path_normalization"),
+    downstreamRqWsOnNonWsRoute: c("downstream_rq_ws_on_non_ws_route"),
+    downstreamRqResponseBeforeRqComplete: c("downstream_rq_response_before_rq_complete"),
   };
 }
 
@@ -234,6 +252,8 @@ export class HttpManager {
   onStreamStart(stream: HttpStream): void {
     if (this.#istio !== undefined && isGrpc(stream.headers)) stream.info.grpcMessages = new GrpcMessages();
     this.stats.downstreamRqTotal.inc();
+    if (stream.info.protocol === "HTTP/2") this.stats.downstreamRqHttp2Total.inc();
+    else this.stats.downstreamRqHttp1Total.inc();
     this.stats.downstreamRqActive.inc();
   }
 
@@ -259,7 +279,12 @@ export class HttpManager {
       stream.sendLocalReply(replies.connectRouteNotFound);
       return false;
     }
-    if (stream.upgrade !== "" && !this.#upgradeAllowed(stream)) {
+    if (stream.upgrade !== "" && this.#upgradeAllowed(stream)) {
+      stream.upgradeAccepted = true;
+      this.stats.downstreamCxUpgradesTotal.inc();
+      this.stats.downstreamCxUpgradesActive.inc();
+    } else if (stream.upgrade !== "") {
+      this.stats.downstreamRqWsOnNonWsRoute.inc();
       stream.replyMutator = stream.route?.responseHeaders;
       stream.sendLocalReply(replies.upgradeFailed);
       return false;
@@ -294,11 +319,13 @@ export class HttpManager {
     }
     const path = normalizePath(stream.path, this.#pathOptions);
     if (path.kind === "reject") {
+      this.stats.downstreamRqFailedPathNormalization.inc();
       stream.sendLocalReply(replies.pathNormalizationFailed);
       return false;
     }
     if (path.kind === "escaped") {
       info.path = path.path;
+      this.stats.downstreamRqFailedPathNormalization.inc();
       stream.sendLocalReply(replies.escapedSlashesRefused);
       return false;
     }
@@ -363,13 +390,18 @@ export class HttpManager {
     const { info } = stream;
     const { stats } = this;
     stats.downstreamRqActive.dec();
+    if (stream.upgradeAccepted) stats.downstreamCxUpgradesActive.dec();
     // Health checks would drown what clients see of the service. One without an answer is not completed.
     if (info.responseCode !== 0 && !info.healthCheck && how === "answered") {
       stats.downstreamRqCompleted.inc();
       stats.downstreamRqByClass[Math.floor(info.responseCode / 100) - 1]?.inc();
     }
     stats.downstreamRqTime.record(info.endMs - info.startMs);
-    if (info.flags & (flag.DC | flag.DR)) stats.downstreamRqRxReset.inc();
+    if (!(stream.responseComplete && stream.requestComplete) && how === "answered") {
+      // Whoever ended it: to Envoy every stream that does not end on both sides is one that was reset.
+      stats.downstreamRqRxReset.inc();
+      if (stream.responseStarted && !stream.requestComplete) stats.downstreamRqResponseBeforeRqComplete.inc();
+    }
     this.#istio?.request(info);
     this.log(info);
   }

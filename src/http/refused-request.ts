@@ -19,8 +19,14 @@ export function recordRefusal(manager: HttpManager, info: StreamInfo): void {
   const { clock, stats } = manager;
   info.endMs = clock.nowMs();
   stats.downstreamRqTotal.inc();
+  if (info.protocol === "HTTP/2") stats.downstreamRqHttp2Total.inc();
+  else stats.downstreamRqHttp1Total.inc();
+  stats.downstreamRqRxReset.inc();
   // One that got no answer is not completed.
-  if (info.responseCode !== 0) stats.downstreamRqCompleted.inc();
+  if (info.responseCode !== 0) {
+    stats.downstreamRqCompleted.inc();
+    stats.downstreamRqResponseBeforeRqComplete.inc();
+  }
   manager.log(info);
 }
 

@@ -82,6 +82,8 @@ export class HttpStream implements RouteRequest, ThrottledSink {
   requestComplete = false;
   responseStarted = false;
   responseComplete = false;
+  /** The route, or the chain, allows the upgrade that was asked for. */
+  upgradeAccepted = false;
   /** Header changes for local replies: the router sets the route's, so that its own replies carry them too (as in Envoy). */
   replyMutator: HeaderMutator | undefined = undefined;
   /** The clock's time in the socket event that is being worked off: asked for once an event, read by everything in it. */
@@ -688,6 +690,7 @@ export class HttpStream implements RouteRequest, ThrottledSink {
     this.info.flags |= flags;
     this.info.responseCodeDetails = details;
     this.#abandonTerminal();
+    this.manager.stats.downstreamRqTxReset.inc();
     this.codec.flush();
     this.codec.resetStream();
     this.#finish(false);

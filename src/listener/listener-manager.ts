@@ -16,6 +16,7 @@ import { ConnectionInfo } from "../telemetry/stream-info.ts";
 import type { ListenerView } from "../telemetry/views.ts";
 import { compileListener, type ActiveListener } from "./active-listener.ts";
 import type { IstioMetrics } from "./istio-metrics.ts";
+import { createListenerManagerStats, type ListenerManagerStats } from "./listener-stats.ts";
 import { RedirectTable } from "./redirect-table.ts";
 
 /** What listeners run on. */
@@ -63,10 +64,12 @@ export class ListenerManager {
   readonly #entries = new Map<string, Entry>();
   readonly #sockets = new Set<Socket>();
   readonly #drainTimeMs: number;
+  readonly #stats: ListenerManagerStats;
   #redirects = new RedirectTable<ActiveListener>([]);
   #connectionIds = 0;
 
   constructor(options: ListenerManagerOptions) {
+    this.#stats = createListenerManagerStats(options.stats);
     this.#drainTimeMs = options.drainTimeMs ?? defaultDrainTimeMs;
     this.#deps = {
       ...options,
@@ -87,8 +90,11 @@ export class ListenerManager {
     for (const name of update.removed) this.#remove(name);
     for (const { name, value } of update.set) {
       const problem = await this.#set(name, value);
-      if (problem !== undefined) failures.push({ name, message: problem });
+      if (problem === undefined) continue;
+      this.#stats.createFailure.inc();
+      failures.push({ name, message: problem });
     }
+    this.#stats.active.set(this.#entries.size);
     this.#redirects = new RedirectTable([...this.#entries.values()].map(({ active }) => active));
     return failures;
   }
@@ -125,6 +131,7 @@ export class ListenerManager {
     const entry = this.#entries.get(name);
     if (entry === undefined) return;
     this.#entries.delete(name);
+    this.#stats.removed.inc();
     entry.accepting = false;
     closeAll(entry.bound);
     entry.active.retire(undefined, this.#drainTimeMs);
@@ -146,6 +153,8 @@ export class ListenerManager {
     entry.bound = bound;
     entry.active = active;
     this.#entries.set(name, entry);
+    (before === undefined ? this.#stats.added : this.#stats.modified).inc();
+    this.#stats.createSuccess.inc();
     if (old !== active) old.retire(active, this.#drainTimeMs);
     return undefined;
   }

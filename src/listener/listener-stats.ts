@@ -2,6 +2,29 @@
 // found a filter chain, `downstream_pre_cx_*` those that listener filters look at.
 import type { Counter, Gauge, Histogram, StatsScope } from "../telemetry/stats.ts";
 
+/** Envoy's `listener_manager.*`. Every worker has the same listeners, so these are not summed. */
+export interface ListenerManagerStats {
+  readonly added: Counter;
+  readonly modified: Counter;
+  readonly removed: Counter;
+  readonly createSuccess: Counter;
+  readonly createFailure: Counter;
+  readonly active: Gauge;
+}
+
+/** Makes the stats of a worker's listener manager. */
+export function createListenerManagerStats(stats: StatsScope): ListenerManagerStats {
+  const scope = stats.scope("listener_manager");
+  return {
+    added: scope.counter("listener_added"),
+    modified: scope.counter("listener_modified"),
+    removed: scope.counter("listener_removed"),
+    createSuccess: scope.counter("listener_create_success"),
+    createFailure: scope.counter("listener_create_failure"),
+    active: scope.gauge("total_listeners_active"),
+  };
+}
+
 /** Stats of one listener. */
 export interface ListenerStats {
   readonly downstreamCxTotal: Counter;

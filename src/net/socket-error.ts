@@ -26,3 +26,8 @@ export function wasRefusedByPeer(socket: Socket): boolean {
   );
   return failed === 0 && value[0] !== 0;
 }
+
+/** True when the peer's FIN was read or the system reported an error, before this side closed. */
+export function endedByPeer(socket: Socket): boolean {
+  return socket.readableEnded || (socket.errored as NodeJS.ErrnoException | null)?.syscall !== undefined;
+}

@@ -16,11 +16,14 @@ export function createClusterStats(scope: StatsScope): ClusterStats {
     upstreamCxCloseNotify: scope.counter("upstream_cx_close_notify"),
     upstreamCxConnectFail: scope.counter("upstream_cx_connect_fail"),
     upstreamCxConnectTimeout: scope.counter("upstream_cx_connect_timeout"),
+    upstreamCxConnectAttemptsExceeded: scope.counter("upstream_cx_connect_attempts_exceeded"),
     upstreamCxConnectMs: scope.histogram("upstream_cx_connect_ms"),
     upstreamCxDestroy: scope.counter("upstream_cx_destroy"),
     upstreamCxDestroyLocal: scope.counter("upstream_cx_destroy_local"),
     upstreamCxDestroyRemote: scope.counter("upstream_cx_destroy_remote"),
     upstreamCxDestroyWithActiveRq: scope.counter("upstream_cx_destroy_with_active_rq"),
+    upstreamCxDestroyLocalWithActiveRq: scope.counter("upstream_cx_destroy_local_with_active_rq"),
+    upstreamCxDestroyRemoteWithActiveRq: scope.counter("upstream_cx_destroy_remote_with_active_rq"),
     upstreamCxIdleTimeout: scope.counter("upstream_cx_idle_timeout"),
     upstreamCxMaxDurationReached: scope.counter("upstream_cx_max_duration_reached"),
     upstreamCxMaxRequests: scope.counter("upstream_cx_max_requests"),
@@ -68,7 +71,14 @@ function responseCounter(scope: StatsScope): (status: number) => void {
   const known: ((() => void) | undefined)[] = [];
   return (status) => {
     let count = known[status];
-    if (count === undefined) {
+    if (count === undefined && status >= 600) {
+      const unknown = scope.counter("upstream_rq_unknown");
+      count = () => {
+        completed.inc();
+        unknown.inc();
+      };
+      if (status < 1000) known[status] = count;
+    } else if (count === undefined) {
       const code = scope.counter(`upstream_rq_${status}`);
       const group = scope.counter(`upstream_rq_${Math.floor(status / 100)}xx`);
       count = () => {
@@ -81,6 +91,13 @@ function responseCounter(scope: StatsScope): (status: number) => void {
     }
     count();
   };
+}
+
+/** Counts a connection that ended with a request on it. */
+export function countDestroyedWithActiveRq(stats: ClusterStats, by: "local" | "remote"): void {
+  stats.upstreamCxDestroyWithActiveRq.inc();
+  if (by === "remote") stats.upstreamCxDestroyRemoteWithActiveRq.inc();
+  else stats.upstreamCxDestroyLocalWithActiveRq.inc();
 }
 
 /** The scope of a cluster's stats: alt_stat_name or name, colons replaced as Envoy does. */

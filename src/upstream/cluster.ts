@@ -44,11 +44,14 @@ export interface ClusterStats {
   readonly upstreamCxCloseNotify: Counter;
   readonly upstreamCxConnectFail: Counter;
   readonly upstreamCxConnectTimeout: Counter;
+  readonly upstreamCxConnectAttemptsExceeded: Counter;
   readonly upstreamCxConnectMs: Histogram;
   readonly upstreamCxDestroy: Counter;
   readonly upstreamCxDestroyLocal: Counter;
   readonly upstreamCxDestroyRemote: Counter;
   readonly upstreamCxDestroyWithActiveRq: Counter;
+  readonly upstreamCxDestroyLocalWithActiveRq: Counter;
+  readonly upstreamCxDestroyRemoteWithActiveRq: Counter;
   readonly upstreamCxIdleTimeout: Counter;
   readonly upstreamCxMaxRequests: Counter;
   readonly upstreamCxMaxDurationReached: Counter;

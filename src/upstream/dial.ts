@@ -11,6 +11,7 @@ import type { HandshakeHandler, Pending } from "../identity/transport.ts";
 import type { DescriptorGuard } from "../net/descriptor-guard.ts";
 import { connectError, lacksDescriptor } from "../net/errno.ts";
 import { openSourceSocket } from "../net/open-socket.ts";
+import { endedByPeer } from "../net/socket-error.ts";
 import { setKeepalive, type Keepalive } from "../net/tcp-keepalive.ts";
 import type { TlsPeer, UpstreamSource } from "../telemetry/stream-info.ts";
 import { raceAddresses } from "./address-race.ts";
@@ -193,11 +194,6 @@ class Dial implements Pending, HandshakeHandler {
     if (socket !== undefined && endedByPeer(socket)) this.#stats.upstreamCxDestroyRemote.inc();
     else this.#stats.upstreamCxDestroyLocal.inc();
   }
-}
-
-// True when the peer's FIN was read or the system reported an error, before this side closed.
-function endedByPeer(socket: Socket): boolean {
-  return socket.readableEnded || (socket.errored as NodeJS.ErrnoException | null)?.syscall !== undefined;
 }
 
 function connectOptions(address: Address, profile: DialProfile, allowHalfOpen: boolean): NetConnectOpts {

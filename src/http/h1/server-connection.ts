@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Connection } from "../../net/connection.ts";
 import { Http1Writer } from "../../net/http1-writer.ts";
+import { endedByPeer } from "../../net/socket-error.ts";
 import { SocketReader, keepReadBuffer } from "../../net/socket-reader.ts";
 import { StreamInfo, type ConnectionInfo } from "../../telemetry/stream-info.ts";
 import { flag } from "../../telemetry/response-flag.ts";
@@ -69,6 +70,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   #closing = false;
   #closed = false;
   #handedOver = false;
+  /** As a connection of HTTP/1. */
+  #counted = false;
   #drainPending = false;
   #tunnel = false;
   #awaitTunnel = false;
@@ -79,6 +82,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   #clientCloses = false;
   #closeDelimited = false;
   #abnormal = false;
+  /** This side gave the connection up: `at once` when everything was written, `delayed` after delayed_close_timeout. */
+  #endedHere: "no" | "delayed" | "at once" = "no";
 
   /** @param onPreface takes a connection over that turns out to speak HTTP/2; absent: that is an error */
   constructor(connection: Connection, manager: HttpManager, onClosed: (connection: ServerConnection) => void, onPreface?: PrefaceHandler) {
@@ -99,8 +104,6 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#timers = new StreamTimers(clock);
     this.#headTimeoutMs = shorterTimeout(config.requestHeadersTimeoutMs, config.requestTimeoutMs);
     this.#encodeFields = config.properCaseHeaders ? encodeFieldsProperCase : encodeFields;
-    stats.downstreamCxHttp1Total.inc();
-    stats.downstreamCxHttp1Active.inc();
     this.#deadlines = new ConnectionDeadlines(socket, manager, this);
     // A request answered by ACK and response alone must not wait for more bytes to fill a segment.
     socket.setNoDelay(true);
@@ -133,12 +136,22 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
 
   #onData(chunk: Buffer): void {
     if (this.#closing || this.#closed) return;
-    this.#sawBytes = true;
+    if (!this.#sawBytes) this.#onFirstBytes(chunk);
     this.#manager.stats.downstreamCxRxBytesTotal.add(chunk.length);
     if (this.#waitsForLine(chunk)) return;
     this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     this.#process();
     if (this.#rest.length > 0) keepReadBuffer();
+  }
+
+  // As in Envoy, what a connection speaks is known by its first bytes, and one without any speaks nothing.
+  #onFirstBytes(chunk: Buffer): void {
+    this.#sawBytes = true;
+    const length = Math.min(chunk.length, clientPreface.length);
+    if (this.#onPreface !== undefined && chunk.compare(clientPreface, 0, length, 0, length) === 0) return;
+    this.#counted = true;
+    this.#manager.stats.downstreamCxHttp1Total.inc();
+    this.#manager.stats.downstreamCxHttp1Active.inc();
   }
 
   /**
@@ -232,7 +245,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#deadlines.dispose();
     this.#timers.dispose();
     for (const [event, listener] of this.#listeners) this.#socket.removeListener(event, listener);
-    this.#manager.stats.downstreamCxHttp1Active.dec();
+    if (this.#counted) this.#manager.stats.downstreamCxHttp1Active.dec();
     this.#onPreface?.(this, this.#reader, bytes);
   }
 
@@ -335,7 +348,6 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   #logCutOff(): void {
     if (this.#stream !== undefined || this.#closing || (this.#rest.length === 0 && this.#pieceBytes === 0)) return;
     const { stats } = this.#manager;
-    stats.downstreamRqRxReset.inc();
     stats.downstreamCxDestroyRemoteActiveRq.inc();
     stats.downstreamCxDestroyActiveRq.inc();
     recordRefusedRequest(this.#manager, this.#info, {
@@ -353,6 +365,7 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
       this.#manager.stats.downstreamCxDestroyRemoteActiveRq.inc();
       this.#manager.stats.downstreamCxDestroyActiveRq.inc();
       stream.onDownstreamClosed();
+      this.#endedHere = "no";
     }
     this.#socket.end();
     if (this.#closing || stream !== undefined) this.destroy();
@@ -365,7 +378,9 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#closed = true;
     this.#closing = true;
     const { stats } = this.#manager;
-    stats.downstreamCxHttp1Active.dec();
+    if (this.#counted) stats.downstreamCxHttp1Active.dec();
+    if (this.#endedHere !== "at once" && endedByPeer(this.#socket)) stats.downstreamCxDestroyRemote.inc();
+    else stats.downstreamCxDestroyLocal.inc();
     if (this.#stream !== undefined) {
       stats.downstreamCxDestroyRemoteActiveRq.inc();
       stats.downstreamCxDestroyActiveRq.inc();
@@ -403,6 +418,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     if (this.#closed) return;
     if (this.#closing) {
       // The client had its time to read the response and close.
+      if (this.#endedHere === "delayed") this.#manager.stats.downstreamCxDelayedCloseTimeout.inc();
+      this.#endedHere = "at once";
       this.#socket.end();
       this.destroy();
       return;
@@ -420,7 +437,8 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
     this.#closing = true;
     this.#stream = undefined;
     const { delayedCloseTimeoutMs } = this.#manager.config;
-    if (!delayed || delayedCloseTimeoutMs === 0) this.#socket.end();
+    this.#endedHere = delayed && delayedCloseTimeoutMs > 0 ? "delayed" : "at once";
+    if (this.#endedHere === "at once") this.#socket.end();
     // Whatever still arrives is read and dropped until then.
     this.#socket.resume();
     this.#deadlines.close.set(delayedCloseTimeoutMs || 1000);
@@ -497,7 +515,6 @@ export class Http1ServerConnection implements DownstreamCodec, ServerConnection,
   startTunnel(): void {
     this.#tunnel = true;
     this.#awaitTunnel = false;
-    this.#manager.stats.downstreamCxUpgradesTotal.inc();
     if (this.#rest.length > 0) queueMicrotask(() => this.#process());
   }
 

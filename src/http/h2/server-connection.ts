@@ -6,6 +6,7 @@ import type { Connection } from "../../net/connection.ts";
 import { limitRefusals } from "../../net/http2/peer-faults.ts";
 import { Http2Session, type SessionOwner } from "../../net/http2/session.ts";
 import type { Http2Stream, StreamReset } from "../../net/http2/stream.ts";
+import { endedByPeer } from "../../net/socket-error.ts";
 import { SocketReader } from "../../net/socket-reader.ts";
 import { flag } from "../../telemetry/response-flag.ts";
 import type { ConnectionInfo } from "../../telemetry/stream-info.ts";
@@ -37,6 +38,8 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
   readonly #resets: PrematureResets;
   readonly #spareTimers: StreamTimers[] = [];
   #requests = 0;
+  /** A request that was refused before it became a stream may be what the connection ends for. */
+  #refused = false;
   #state: "open" | "draining" | "last" | "closing" | "closed" = "open";
 
   /** @param reader already attached to the socket, when another codec had read the first bytes */
@@ -152,6 +155,7 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
   }
 
   onRefusedRequest(error: MessageError): void {
+    this.#refused = true;
     recordRefusedRequest(this.#manager, this.#info, {
       protocol: "HTTP/2",
       responseCodeDetails: `http2.${error}`,
@@ -176,10 +180,6 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
     else timers.dispose();
   }
 
-  onTunnel(): void {
-    this.#manager.stats.downstreamCxUpgradesTotal.inc();
-  }
-
   onSettings(): void {
     // What a client allows concerns pushes, which there are none of.
   }
@@ -189,7 +189,12 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
   }
 
   onFailed(): void {
-    this.#manager.stats.downstreamCxProtocolError.inc();
+    const { stats } = this.#manager;
+    stats.downstreamCxProtocolError.inc();
+    if (this.#session.size > 0 || this.#refused) {
+      stats.downstreamCxDestroyLocalActiveRq.inc();
+      stats.downstreamCxDestroyActiveRq.inc();
+    }
     this.#beginClose();
   }
 
@@ -208,7 +213,10 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
   }
 
   onCloseTimer(): void {
-    if (this.#state === "closing") return this.destroy();
+    if (this.#state === "closing") {
+      this.#manager.stats.downstreamCxDelayedCloseTimeout.inc();
+      return this.destroy();
+    }
     if (this.#state !== "draining") return;
     this.#state = "last";
     this.#session.goaway(h2Error.noError);
@@ -233,8 +241,11 @@ export class Http2ServerConnection implements ServerConnection, SessionOwner, Ht
 
   #onClose(): void {
     if (this.#state === "closed") return;
-    this.#state = "closed";
     const { stats } = this.#manager;
+    // This side was the first to end it when it is closing.
+    if (this.#state !== "closing" && endedByPeer(this.#socket)) stats.downstreamCxDestroyRemote.inc();
+    else stats.downstreamCxDestroyLocal.inc();
+    this.#state = "closed";
     stats.downstreamCxHttp2Active.dec();
     if (this.#session.size > 0) {
       stats.downstreamCxDestroyRemoteActiveRq.inc();

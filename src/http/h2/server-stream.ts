@@ -14,7 +14,6 @@ export interface Http2ServerOwner {
   noteDraining(): boolean;
   /** Takes a finished stream's timers back. */
   onExchangeDone(timers: StreamTimers): void;
-  onTunnel(): void;
 }
 
 const statusTexts: readonly string[] = Array.from({ length: 1000 }, (_, status) => String(status));
@@ -126,7 +125,6 @@ export class Http2ServerStream implements DownstreamCodec, Http2StreamHandler {
   }
 
   startTunnel(): void {
-    this.#owner.onTunnel();
     this.#h2.pause(false);
   }
 

@@ -89,6 +89,8 @@ export class HeaderFrames {
     if (opens) return this.#onRequest(id, head, endStream);
     if (stream === undefined) return this.#onStray(id);
     if (stream.remoteEnded) return this.#faults.streamError(id, h2Error.streamClosed);
+    // As in Envoy: those of requests, good or not.
+    if (server && kind === "trailers") this.#stats.trailers.inc();
     if (typeof head === "string") return this.#faults.malformed(stream, head);
     if (kind === "trailers") this.#onTrailers(stream, head, endStream);
     else this.#onResponse(stream, head, endStream);
@@ -118,7 +120,6 @@ export class HeaderFrames {
   #onTrailers(stream: Http2Stream, head: Head, endStream: boolean): void {
     if (!endStream || stream.expectedBytes > 0) return this.#faults.malformed(stream, "violation.of.messaging.rule");
     this.#streams.touch(stream);
-    this.#stats.trailers.inc();
     stream.remoteEnded = true;
     stream.deliverTrailers(head.headers);
     if (stream.localEnded) this.#streams.complete(stream);

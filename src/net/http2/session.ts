@@ -60,7 +60,7 @@ export class Http2Session implements FrameSink, KeepaliveOwner {
     const output = new Http2Output(socket, raw, sent);
     const writer = new FrameWriter(output, guard, (flood) => void this.#faults.flood(flood));
     const peer = new PeerSettings(options, encoder);
-    const sender = new StreamSender({ encoder, writer, output, stats });
+    const sender = new StreamSender({ encoder, writer, output });
     const window = new ReceiveWindow(options, writer);
     this.options = options;
     this.encoder = encoder;

@@ -4,7 +4,6 @@ import type { HpackEncoder } from "../../wire/hpack/encoder.ts";
 import type { HeaderMap } from "../../wire/header-map.ts";
 import { defaultMaxFrameBytes, initialWindowBytes, largestWindow } from "../../wire/http2/frame.ts";
 import type { FrameWriter } from "./frame-writer.ts";
-import type { Http2Stats } from "./http2-stats.ts";
 import type { Http2Output } from "./output.ts";
 import type { Http2Stream } from "./stream.ts";
 
@@ -13,7 +12,6 @@ export interface StreamSenderDeps {
   readonly encoder: HpackEncoder;
   readonly writer: FrameWriter;
   readonly output: Http2Output;
-  readonly stats: Http2Stats;
 }
 
 /** The sending side of all streams of a connection. */
@@ -21,17 +19,15 @@ export class StreamSender {
   readonly #encoder: HpackEncoder;
   readonly #writer: FrameWriter;
   readonly #output: Http2Output;
-  readonly #stats: Http2Stats;
   readonly #waiting = new Set<Http2Stream>();
   /** What the peer still takes on the connection. */
   #window = initialWindowBytes;
   #ended = false;
 
-  constructor({ encoder, writer, output, stats }: StreamSenderDeps) {
+  constructor({ encoder, writer, output }: StreamSenderDeps) {
     this.#encoder = encoder;
     this.#writer = writer;
     this.#output = output;
-    this.#stats = stats;
   }
 
   /** Only what cannot wait should be written. */
@@ -49,7 +45,6 @@ export class StreamSender {
     const encoder = this.#encoder;
     encoder.begin();
     for (let i = 0; i < trailers.size; i++) encoder.field(trailers.names[i]!, trailers.values[i]!);
-    this.#stats.trailers.inc();
     this.headers(stream, true);
   }
 

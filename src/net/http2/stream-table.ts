@@ -1,5 +1,5 @@
 // The streams of one HTTP/2 connection: which are open, which numbers were used, and how each of them ends.
-import { largestWindow } from "../../wire/http2/frame.ts";
+import { h2Error, largestWindow } from "../../wire/http2/frame.ts";
 import type { FrameWriter } from "./frame-writer.ts";
 import type { Http2Stats } from "./http2-stats.ts";
 import { SelfResets } from "./self-resets.ts";
@@ -125,7 +125,8 @@ export class StreamTable {
   /** Sends RST_STREAM for a stream that is none, or none any more. */
   refuse(id: number, code: number): void {
     if (this.#silent) return;
-    this.#stats.txReset.inc();
+    // An answer that needs no more of the request is no failure.
+    if (code !== h2Error.noError) this.#stats.txReset.inc();
     this.#resets.add(id);
     this.#writer.reset(id, code);
   }

@@ -52,6 +52,7 @@ export class AutoPool implements HttpPool, DialerOwner {
     const Pool = alpn === "h2" || alpn === "istio-h2" ? Http2Pool : Http1Pool;
     const pool = new Pool(this.#settings, this.#waiting);
     this.#pool = pool;
+    pool.onDial();
     pool.adopt(socket, peer);
     pool.dialForWaiting();
     if (this.#draining) pool.drain();

@@ -13,6 +13,7 @@ import type { HeaderMap } from "../../wire/header-map.ts";
 import { BodyDecoder, type BodyFraming } from "../../wire/http1-body.ts";
 import { parseResponseHead, type Head, type HeadLimits } from "../../wire/http1-head.ts";
 import type { Host, UpstreamCluster } from "../cluster.ts";
+import { countDestroyedWithActiveRq } from "../cluster-stats.ts";
 import type { RequestHead, ResponseHandler, UpstreamExchange } from "./exchange.ts";
 import { encodeRequestHead } from "./http1-request.ts";
 
@@ -139,6 +140,7 @@ export class Http1Client implements UpstreamExchange {
 
   /** Gives the current request up: its handler hears nothing more, the connection is lost. */
   abort(): void {
+    if (!this.#closed && this.#handler !== undefined) countDestroyedWithActiveRq(this.#cluster.stats, "local");
     this.#handler = undefined;
     this.close();
   }
@@ -168,7 +170,7 @@ export class Http1Client implements UpstreamExchange {
     } catch (thrown) {
       // A fault in here concerns this connection and its request alone.
       this.#reading = false;
-      this.#fail(new ProxyError("internal", { side: "internal", cause: thrown }));
+      this.#fail(new ProxyError("internal", { side: "internal", cause: thrown }), "local");
     }
   }
 
@@ -198,7 +200,7 @@ export class Http1Client implements UpstreamExchange {
           break;
         }
         if (typeof head === "string" || announcesForbiddenBody(head)) {
-          this.#protocolError();
+          this.#protocolError("local");
           break;
         }
         at += head.consumed;
@@ -212,7 +214,7 @@ export class Http1Client implements UpstreamExchange {
       }
       at = this.#body.decode(buffer, at, buffer.length);
       if (this.#body.failed) {
-        this.#protocolError();
+        this.#protocolError("local");
         break;
       }
       const { data, done, trailers } = this.#body;
@@ -230,7 +232,10 @@ export class Http1Client implements UpstreamExchange {
     this.#reading = false;
     handler.onReadDone();
     // More than was announced: the connection cannot be trusted for another request.
-    if (at < buffer.length && this.#rest === undefined) this.#keepAlive = false;
+    if (at < buffer.length && this.#rest === undefined) {
+      if (!this.#closed) this.#cluster.stats.upstreamCxProtocolError.inc();
+      this.#keepAlive = false;
+    }
     if (this.#handler === undefined && this.#requestDone && !this.#closed) this.#release();
   }
 
@@ -263,9 +268,9 @@ export class Http1Client implements UpstreamExchange {
     else this.#owner.onIdle(this);
   }
 
-  #protocolError(): void {
+  #protocolError(by: "local" | "remote"): void {
     this.#cluster.stats.upstreamCxProtocolError.inc();
-    this.#fail(new ProxyError("upstream_protocol_error", { side: "upstream" }));
+    this.#fail(new ProxyError("upstream_protocol_error", { side: "upstream" }), by);
   }
 
   #onEnd(): void {
@@ -279,31 +284,32 @@ export class Http1Client implements UpstreamExchange {
     }
     if (this.#handler !== undefined && this.#inBody) {
       // Cut short inside a framed body.
-      this.#protocolError();
+      this.#protocolError("remote");
       return;
     }
     const refused =
       this.#handler !== undefined && this.#headOnly && this.requests > 1 && this.#responseBytes === 0 && wasRefusedByPeer(this.socket);
-    this.#fail(new ProxyError("upstream_closed", { side: "upstream", retryable: refused }));
+    this.#fail(new ProxyError("upstream_closed", { side: "upstream", retryable: refused }), "remote");
   }
 
   #onError(error: NodeJS.ErrnoException): void {
     if (this.#inBody && this.#tunnel) {
-      this.#fail(new ProxyError("upstream_closed", { side: "upstream", cause: error }));
+      this.#fail(new ProxyError("upstream_closed", { side: "upstream", cause: error }), "remote");
       return;
     }
     // EPIPE: the peer had closed before our bytes got there.
     const retryable = error.code === "EPIPE" && this.#headOnly && this.requests > 1 && this.#responseBytes === 0;
     const reason = toldReason(error);
     const options = { side: "upstream", retryable, cause: error, ...(reason === undefined ? {} : { reason }) } as const;
-    this.#fail(new ProxyError(this.#inBody ? "upstream_protocol_error" : "upstream_closed", options));
+    this.#fail(new ProxyError(this.#inBody ? "upstream_protocol_error" : "upstream_closed", options), "remote");
   }
 
-  #fail(error: ProxyError): void {
+  /** @param by whose end of the connection it was */
+  #fail(error: ProxyError, by: "local" | "remote"): void {
     const handler = this.#handler;
     this.#handler = undefined;
     this.#keepAlive = false;
-    if (!this.#closed && handler !== undefined) this.#cluster.stats.upstreamCxDestroyWithActiveRq.inc();
+    if (!this.#closed && handler !== undefined) countDestroyedWithActiveRq(this.#cluster.stats, by);
     this.socket.destroy();
     this.#onClose();
     handler?.onResponseReset(error);
@@ -317,6 +323,7 @@ export class Http1Client implements UpstreamExchange {
     this.#reader.release();
     const handler = this.#handler;
     this.#handler = undefined;
+    if (handler !== undefined) countDestroyedWithActiveRq(this.#cluster.stats, "local");
     this.#owner.onClosed(this);
     handler?.onResponseReset(new ProxyError("upstream_closed", { side: "upstream" }));
     handler?.onReadDone();

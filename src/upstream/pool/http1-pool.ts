@@ -107,9 +107,13 @@ export class Http1Pool implements HttpPool, ClientOwner, DialerOwner {
     this.#dialer.onClosed();
   }
 
+  /** As in Envoy, one that fails counts too. */
+  onDial(): void {
+    this.#cluster.stats.upstreamCxHttp1Total.inc();
+  }
+
   /** Takes a connection that was dialled elsewhere and is counted already. */
   adopt(socket: Socket | TLSSocket, peer: TlsPeer | undefined): void {
-    this.#cluster.stats.upstreamCxHttp1Total.inc();
     const client = new Http1Client(socket, this.#host, this.#cluster, peer, this, this.#limits, this.#createDeadline);
     this.#clients.add(client);
     this.#dialer.limitDuration(socket, client);

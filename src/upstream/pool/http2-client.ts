@@ -4,11 +4,13 @@ import type { TLSSocket } from "node:tls";
 import type { Clock } from "../../clock.ts";
 import { LazyDeadline } from "../../net/deadline.ts";
 import { Http2Session, type SessionOptions, type SessionOwner } from "../../net/http2/session.ts";
-import type { Http2Stream } from "../../net/http2/stream.ts";
+import type { Http2Stream, StreamReset } from "../../net/http2/stream.ts";
 import { SocketReader } from "../../net/socket-reader.ts";
 import type { TlsPeer } from "../../telemetry/stream-info.ts";
 import { h2Error } from "../../wire/http2/frame.ts";
 import type { Host, UpstreamCluster } from "../cluster.ts";
+import { countDestroyedWithActiveRq } from "../cluster-stats.ts";
+import { endedByPeer } from "../../net/socket-error.ts";
 import { Http2Exchange } from "./http2-exchange.ts";
 
 /** What the pool wants to know of its connections. */
@@ -102,6 +104,14 @@ export class Http2Client implements SessionOwner {
     return stream;
   }
 
+  /** Counts an exchange that ended before its response was whole. */
+  countReset({ by, code }: StreamReset): void {
+    const { stats } = this.#cluster;
+    if (by === "connection") stats.upstreamRqPendingFailureEject.inc();
+    else if (by === "local") stats.upstreamRqTxReset.inc();
+    else if (by === "peer" && code !== h2Error.refusedStream) stats.upstreamRqRxReset.inc();
+  }
+
   /** No more exchanges; closes when the last is over. */
   retire(): void {
     this.#draining = true;
@@ -183,7 +193,7 @@ export class Http2Client implements SessionOwner {
   #onClose(): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#session.size > 0) this.#cluster.stats.upstreamCxDestroyWithActiveRq.inc();
+    if (this.#session.size > 0) countDestroyedWithActiveRq(this.#cluster.stats, endedByPeer(this.socket) ? "remote" : "local");
     this.#idle.dispose();
     this.#reader.release();
     this.socket.destroy();

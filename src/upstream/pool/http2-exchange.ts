@@ -92,7 +92,10 @@ export class Http2Exchange implements UpstreamExchange, Http2StreamHandler {
 
   abort(): void {
     this.#handler = undefined;
-    this.#stream?.release(h2Error.cancel);
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed) return;
+    this.#client.countReset({ by: "local", code: h2Error.cancel });
+    stream.release(h2Error.cancel);
   }
 
   // --- Http2StreamHandler --------------------------------------------------------------------------------------------
@@ -123,6 +126,7 @@ export class Http2Exchange implements UpstreamExchange, Http2StreamHandler {
   onReset(reset: StreamReset): void {
     const handler = this.#handler;
     this.#handler = undefined;
+    this.#client.countReset(reset);
     handler?.onResponseReset(resetError(reset));
     handler?.onReadDone();
   }

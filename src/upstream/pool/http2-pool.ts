@@ -54,9 +54,13 @@ export class Http2Pool implements HttpPool, Http2ClientOwner, DialerOwner {
     for (const client of this.#clients.slice()) client.retire();
   }
 
+  /** As in Envoy, one that fails counts too. */
+  onDial(): void {
+    this.#cluster.stats.upstreamCxHttp2Total.inc();
+  }
+
   /** Takes a connection that was dialled elsewhere and is counted already. */
   adopt(socket: Socket | TLSSocket, peer: TlsPeer | undefined): void {
-    this.#cluster.stats.upstreamCxHttp2Total.inc();
     const client = new Http2Client(socket, this.#host, this.#cluster, peer, this, this.#options, this.#clock);
     this.#clients.push(client);
     this.#dialer.limitDuration(socket, client);

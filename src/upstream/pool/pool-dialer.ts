@@ -24,6 +24,8 @@ export interface PoolSettings {
 export interface DialerOwner {
   /** Connections that are open. */
   readonly open: number;
+  /** A connection is being opened, whose protocol the pool may know. */
+  onDial?(): void;
   /** Takes a connection that is counted already. */
   adopt(socket: Socket | TLSSocket, peer: TlsPeer | undefined, alpn: string): void;
 }
@@ -61,6 +63,7 @@ export class PoolDialer {
   #dial(): void {
     const { host, dialOptions } = this.#settings;
     this.#connecting++;
+    this.#owner.onDial?.();
     this.#breakers.connections.take();
     host.dial(dialOptions, {
       onConnected: (socket, peer, alpn) => {

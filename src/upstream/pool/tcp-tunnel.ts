@@ -36,6 +36,7 @@ export class TcpTunnelPool implements HttpPool {
       return undefined;
     }
     connections.take();
+    this.#cluster.stats.upstreamRqPendingTotal.inc();
     const leave = (): void => connections.give();
     this.#dialing = this.#host.dial(
       { allowHalfOpen: true, source: this.#source },

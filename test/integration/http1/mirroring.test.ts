@@ -155,7 +155,7 @@ test("a mirror that reads nothing costs its copy and no more than the buffer lim
   client.socket.write(`POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: ${length}\r\n\r\n`);
   client.socket.write(Buffer.alloc(length));
   assert.ok((await client.until(hasResponses(1))).endsWith("all"));
-  await until(() => proxy.stat("cluster.mirror.upstream_rq_tx_reset") === 1);
+  await until(() => proxy.stat("cluster.mirror.upstream_cx_destroy_local_with_active_rq") === 1);
   await until(() => proxy.stat("cluster.mirror.upstream_rq_active") === 0);
 });
 
@@ -186,6 +186,6 @@ test("a request that its client gives up takes its unfinished copy along", async
   client.socket.write("POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 10\r\n\r\nhalf");
   await until(() => proxy.stat("cluster.mirror.upstream_rq_active") === 1);
   client.socket.destroy();
-  await until(() => proxy.stat("cluster.mirror.upstream_rq_tx_reset") === 1);
+  await until(() => proxy.stat("cluster.mirror.upstream_cx_destroy_local_with_active_rq") === 1);
   await until(() => proxy.stat("cluster.mirror.upstream_rq_active") === 0);
 });

@@ -181,7 +181,6 @@ export class MirrorRequest implements PoolWaiter, ResponseHandler {
       return this.start();
     }
     this.#host?.onResult("connect_failed");
-    this.#cluster.stats.upstreamRqRxReset.inc();
     this.#cluster.stats.response(resetReply(error, false).status);
     this.#finish(false);
   }
@@ -204,8 +203,6 @@ export class MirrorRequest implements PoolWaiter, ResponseHandler {
   }
 
   #giveUp(): void {
-    if (this.#done) return;
-    if (this.#counted) this.#cluster.stats.upstreamRqTxReset.inc();
     this.#finish(true);
   }
 

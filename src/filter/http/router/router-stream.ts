@@ -222,6 +222,7 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
     const host = cluster.pick(this);
     if (host === undefined) {
       cluster.stats.upstreamCxNoneHealthy.inc();
+      cluster.stats.response(replies.noHealthyUpstream.status);
       this.#reply(replies.noHealthyUpstream);
       return;
     }
@@ -362,8 +363,9 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
   // --- response (ResponseHandler) ------------------------------------------------------------------------------------
 
   onInformational(head: Head): void {
-    // Other interim responses are dropped, as Envoy does.
-    if (head.status === 100 && this.#stream.expectContinue) this.#stream.respondInformational(100, head.headers);
+    // Other interim responses are dropped, as Envoy does, which counts early hints nevertheless.
+    if (head.status === 103) this.#cluster.stats.response(103);
+    else if (head.status === 100 && this.#stream.expectContinue) this.#stream.respondInformational(100, head.headers);
   }
 
   onResponseHead(head: Head, endStream: boolean): void {
@@ -539,7 +541,6 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
     if (this.#stream.responseStarted) {
       // The end of a tunnel is no failure.
       if (!this.#tunnelling) this.#host?.onResult("connect_failed");
-      this.#cluster.stats.upstreamRqRxReset.inc();
       this.#end();
       if (this.#tunnelling) this.#stream.abortResponse(flag.UC, "upstream_remote_disconnect");
       else this.#stream.abortResponse(resetFlag(error), resetAfterResponseDetails(error));
@@ -553,7 +554,6 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
       return;
     }
     this.#host?.onResult("connect_failed");
-    this.#cluster.stats.upstreamRqRxReset.inc();
     this.#failed(error, sent);
   }
 
@@ -600,7 +600,6 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
     const others = this.#othersAwaited;
     this.#letGo(attempt);
     attempt.aside!.host?.onResult("connect_failed");
-    this.#cluster.stats.upstreamRqRxReset.inc();
     this.#retried = true;
     if (others) this.#cluster.stats.response(resetReply(error, false).status);
     else this.#failed(error, true);
@@ -768,7 +767,6 @@ export class RouterStream implements TerminalFilter, HedgeOwner, LbContext {
   }
 
   onStreamReset(): void {
-    if (this.#attached && !this.#ended) this.#cluster.stats.upstreamRqTxReset.inc();
     // Not #end(): that would let go of the connection without breaking its exchange off.
     this.#ended = true;
     this.#mirrors?.end();

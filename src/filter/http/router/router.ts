@@ -19,7 +19,6 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
     noRoute: scope.counter("no_route"),
     noCluster: scope.counter("no_cluster"),
     directResponse: scope.counter("rq_direct_response"),
-    redirect: scope.counter("rq_redirect"),
     total: scope.counter("rq_total"),
   };
   const deps: RouterDeps = {
@@ -61,7 +60,8 @@ export function createRouter(config: RouterConfig, context: HttpFilterContext): 
       }
       const { action } = route;
       if (action.kind === "redirect") {
-        counters.redirect.inc();
+        // To Envoy a redirect is a direct response, too; its rq_redirect stays 0.
+        counters.directResponse.inc();
         return answer(stream, route, action.status, "", [["location", action.location(stream)]]);
       }
       if (action.kind === "direct_response") {

@@ -32,6 +32,8 @@ export class TcpSession implements DialHandler, LbContext {
   #istio: ConnectionSeries | undefined;
   #attempts = 0;
   #ended = false;
+  /** An upstream connection carries it, or did. */
+  #established = false;
   readonly headers = undefined;
   readonly hash: Hash64 | undefined;
   readonly avoid = undefined;
@@ -114,6 +116,8 @@ export class TcpSession implements DialHandler, LbContext {
     this.#info.upstreamHost = host.addressText;
     this.#info.upstreamMetadata = host.metadata;
     this.#info.attemptCount = this.#attempts;
+    stats.upstreamRqPendingTotal.inc();
+    stats.upstreamRqPendingActive.inc();
     this.#dialing = host.dial({ allowHalfOpen: true, source: this.downstream.upstreamSource }, this);
   }
 
@@ -127,6 +131,7 @@ export class TcpSession implements DialHandler, LbContext {
 
   onConnected(upstream: Socket | TLSSocket, peer: TlsPeer | undefined): void {
     this.#dialing = undefined;
+    this.#cluster?.stats.upstreamRqPendingActive.dec();
     this.#host?.onResult("tcp_connected");
     if (this.#ended) {
       upstream.destroy();
@@ -137,6 +142,9 @@ export class TcpSession implements DialHandler, LbContext {
     this.#info.upstreamTls = peer;
     this.#info.upstreamLocalAddress = `${upstream.localAddress ?? ""}:${upstream.localPort ?? 0}`;
     this.#istio = context.istioMetrics?.connection(this.#info);
+    this.#cluster?.stats.upstreamRqTotal.inc();
+    this.#cluster?.stats.upstreamRqActive.inc();
+    this.#established = true;
     // From here the relay watches both sockets.
     socket.off("close", this.#onDownstreamGone);
     this.#relay = startRelay(
@@ -153,11 +161,14 @@ export class TcpSession implements DialHandler, LbContext {
 
   onFailed(error: ProxyError): void {
     this.#dialing = undefined;
+    this.#cluster?.stats.upstreamRqPendingActive.dec();
+    this.#cluster?.stats.upstreamRqPendingFailureEject.inc();
     this.#host?.onResult(error.code === "upstream_connect_timeout" ? "timeout" : "connect_failed");
     this.#letGo();
     if (this.#ended || this.#cluster === undefined) return;
     this.#info.upstreamTransportFailureReason = error.reason ?? "";
     if (this.#attempts < this.#shared.config.maxConnectAttempts) return this.#connect(this.#cluster);
+    this.#cluster.stats.upstreamCxConnectAttemptsExceeded.inc();
     // Envoy counts the last attempt as the retries' end even when there was only one.
     this.#refuse(flag.UF | flag.URX);
   }
@@ -165,10 +176,7 @@ export class TcpSession implements DialHandler, LbContext {
   #onRelayEnd(result: RelayResult): void {
     this.#note(result.bytesReceived, result.bytesSent);
     this.#relay = undefined;
-    if (result.reason === "idle_timeout") {
-      this.#shared.stats.idleTimeout.inc();
-      this.#cluster?.stats.upstreamCxIdleTimeout.inc();
-    }
+    if (result.reason === "idle_timeout") this.#shared.stats.idleTimeout.inc();
     this.#finish(0, "");
   }
 
@@ -221,7 +229,11 @@ export class TcpSession implements DialHandler, LbContext {
     this.#ended = true;
     const { stats, context, accessLoggers, onClosed } = this.#shared;
     this.#durationTimer?.cancel();
-    this.#dialing?.cancel();
+    if (this.#dialing !== undefined) {
+      this.#dialing.cancel();
+      this.#cluster?.stats.upstreamRqPendingActive.dec();
+    }
+    if (this.#established) this.#cluster?.stats.upstreamRqActive.dec();
     this.#letGo();
     this.#connection.socket.off("close", this.#onDownstreamGone);
     const info = this.#info;
