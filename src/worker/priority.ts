@@ -15,21 +15,40 @@ export function mainThreadPriority(): number {
   return os.getPriority(process.pid);
 }
 
-/** Puts the main thread behind every thread that was made before. Anybody may do that; on systems other than Linux nothing happens. */
+/**
+ * Puts the main thread behind every thread that was made before. Anybody may do that; on systems other than Linux nothing happens, nor
+ * where the system says no: traffic is served all the same.
+ */
 export function giveWayToTraffic(): void {
   if (process.platform !== "linux") return;
   const before = os.getPriority(process.pid);
-  for (const thread of helpersOfV8()) os.setPriority(thread, Math.min(lowest, before + helperStepsBelow));
-  os.setPriority(process.pid, Math.min(lowest, before + stepsBelow));
+  for (const thread of helpersOfV8()) lower(thread, before + helperStepsBelow);
+  lower(process.pid, before + stepsBelow);
+}
+
+function lower(thread: number, nice: number): void {
+  try {
+    os.setPriority(thread, Math.min(lowest, nice));
+  } catch {
+    // A helper that has ended meanwhile, or a /proc of other processes.
+  }
 }
 
 // They mark and compact for the main thread as well, hundreds of milliseconds at a time; but also compile for the workers.
 function helpersOfV8(): number[] {
   const tasks = "/proc/self/task";
-  return fs
-    .readdirSync(tasks)
-    .filter((task) => fs.readFileSync(`${tasks}/${task}/comm`, "utf8").trim() === "V8Worker")
-    .map(Number);
+  try {
+    const all = fs.readdirSync(tasks).map((task) => fs.readFileSync(`${tasks}/${task}/status`, "utf8"));
+    return all.filter((status) => status.startsWith("Name:\tV8Worker\n")).map(ownNumber);
+  } catch {
+    // A thread that has ended meanwhile, or no /proc.
+    return [];
+  }
+}
+
+// A /proc of an outer PID namespace has the numbers of that one in its names; those of the thread's own come last here (proc_pid_status(5)).
+function ownNumber(status: string): number {
+  return Number(/^NSpid:.*\t(\d+)$/m.exec(status)?.[1]);
 }
 
 /**
@@ -39,7 +58,7 @@ function helpersOfV8(): number[] {
 export function takePriority(wanted: number): boolean {
   if (process.platform !== "linux") return true;
   try {
-    const thread = Number(fs.readlinkSync("/proc/thread-self").split("/").at(-1));
+    const thread = ownNumber(fs.readFileSync("/proc/thread-self/status", "utf8"));
     if (os.getPriority(thread) !== wanted) os.setPriority(thread, wanted);
     return true;
   } catch {

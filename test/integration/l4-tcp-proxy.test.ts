@@ -218,7 +218,7 @@ suite("tcp_proxy without an upstream", () => {
   let cancelled = 0;
   function hangingCluster(): never {
     const breakers = new CircuitBreakers(cluster("hanging").circuitBreakers.default);
-    const counter = { inc: () => {}, add: () => {} };
+    const counter = { inc: () => {}, dec: () => {}, add: () => {} };
     const host = {
       addressText: "192.0.2.1:9",
       activeRequests: 0,
