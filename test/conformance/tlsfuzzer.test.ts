@@ -21,7 +21,7 @@ const installed =
 const skip = installed ? false : `tlsfuzzer is not installed for ${python}, neither in ${folder}: see PYTHONPATH or TLSFUZZER_PYTHON`;
 
 /** Conversations of each kind that are drawn, beside the sanity checks; tlsfuzzer draws them anew each time. */
-const usuallyDrawn = "12";
+const usuallyDrawn = "3";
 
 interface Script {
   readonly name: string;
@@ -122,7 +122,7 @@ function listener(name: string, server: Issued, validation: object): object {
   };
 }
 
-suite("tlsfuzzer", { skip, timeout: 900_000 }, () => {
+suite("tlsfuzzer", { skip, concurrency: 2, timeout: 900_000 }, () => {
   const ca = makeCa("fuzzed", "rsa");
   const rsa = (cn: string): Issued => ca.issue({ cn, dns: ["localhost"], keyType: "rsa" });
   const client = rsa("client");
