@@ -21,6 +21,7 @@ import { normalizePath, type PathOptions } from "./path.ts";
 import { compileReplyMapper, type ReplyMapper } from "./reply-mapper.ts";
 import { createRequestRules, type RequestRules } from "./request-rules.ts";
 import { createResponseRules, type ResponseRules } from "./response-rules.ts";
+import { noOverrides } from "./route/filter-overrides.ts";
 import type { CompiledRoute, RouteTable } from "./route/route-table.ts";
 import type { HttpStream, TerminalFilter } from "./stream.ts";
 
@@ -220,7 +221,7 @@ export class HttpManager {
    * Undefined = all take part. Found once a route, as streams ask before every hook.
    */
   #absentOn(route: CompiledRoute | undefined): readonly boolean[] | undefined {
-    if (route === undefined) return this.absentFilters;
+    if (route === undefined || route.filterConfig === noOverrides) return this.absentFilters;
     const known = this.#absentByRoute.get(route);
     if (known !== undefined) return known.filters;
     const absent = this.#entries.map((entry) => route.filterConfig(entry.name)?.disabled ?? entry.disabled);

@@ -3,27 +3,9 @@
 import assert from "node:assert/strict";
 import { suite, test } from "node:test";
 import { envoyProgram, startEnvoy } from "../support/envoy-program.ts";
-import { addressMatchCases } from "../support/filter-cases/address-match.ts";
-import { bufferCases } from "../support/filter-cases/buffer.ts";
-import { csrfCases } from "../support/filter-cases/csrf.ts";
+import { filterCases } from "../support/filter-cases/all.ts";
 import { callAll, grpcBootstrap, grpcCalls, grpcTables } from "../support/filter-cases/grpc.ts";
-import { faultCases } from "../support/filter-cases/fault.ts";
-import { headerMutationCases } from "../support/filter-cases/header-mutation.ts";
-import { healthCheckCases } from "../support/filter-cases/health-check.ts";
 import { askAll, type Outcome, serveHere, tableBootstrap } from "../support/filter-cases/run.ts";
-import { localReplyCases } from "../support/filter-cases/local-reply.ts";
-import { setMetadataCases } from "../support/filter-cases/set-metadata.ts";
-
-const tables = [
-  ...addressMatchCases,
-  bufferCases,
-  csrfCases,
-  ...faultCases,
-  ...headerMutationCases,
-  healthCheckCases,
-  ...localReplyCases,
-  setMetadataCases,
-];
 
 // The order of fields is of no consequence where their names differ.
 const comparable = ({ lines }: Outcome): readonly string[] => {
@@ -32,7 +14,7 @@ const comparable = ({ lines }: Outcome): readonly string[] => {
 };
 
 suite("HTTP filters answer as Envoy's do", { skip: "missing" in envoyProgram ? envoyProgram.missing : false }, () => {
-  for (const table of tables) {
+  for (const table of filterCases) {
     test(table.name, async (t) => {
       const bootstrap = await tableBootstrap(t, table);
       const [envoy, ours] = [await startEnvoy(t, bootstrap), await serveHere(t, bootstrap)];

@@ -5,7 +5,7 @@ import type { DirectResponseAction, Route, RouteConfiguration, VirtualHost, Weig
 import type { Issue, Result } from "../../error.ts";
 import { compileDomains, type DomainEntry } from "../../match/domains.ts";
 import type { FilterOverrides } from "./filter-overrides.ts";
-import { resolveOverrides } from "./filter-overrides.ts";
+import { noOverrides, resolveOverrides } from "./filter-overrides.ts";
 import { type ClusterPick, compileDraw, compileForward } from "./forward.ts";
 import type { FormatCompiler, LevelMutators } from "./header-mutator.ts";
 import { compileLevel, mergeLevels } from "./header-mutator.ts";
@@ -185,6 +185,6 @@ function httpsRoute(host: VirtualHost): CompiledRoute {
     responseHeaders: undefined,
     includeAttemptCount: false,
     includeAttemptCountInResponse: false,
-    filterConfig: () => undefined,
+    filterConfig: noOverrides,
   };
 }

@@ -18,7 +18,8 @@ export function resolveOverrides(levels: readonly PerFilterConfig[]): FilterOver
       resolved.set(name, configs === undefined ? { disabled } : { disabled, config: configs.at(-1), configs });
     }
   }
-  return resolved.size === 0 ? none : (name) => resolved.get(name);
+  return resolved.size === 0 ? noOverrides : (name) => resolved.get(name);
 }
 
-const none: FilterOverrides = () => undefined;
+/** Of routes that override nothing, which can be told by it. */
+export const noOverrides: FilterOverrides = () => undefined;

@@ -18,12 +18,14 @@ export function encodeRequestHead(request: RequestHead, chunked: boolean, bodile
   text += properCase
     ? `Host: ${request.authority}\r\n${encodeFieldsProperCase(request.headers)}`
     : `host: ${request.authority}\r\n${encodeFields(request.headers)}`;
-  const name = (lower: string): string => (properCase ? properCaseName(lower) : lower);
-  if (request.upgrade !== "" && !connect) text += `${name("connection")}: Upgrade\r\n${name("upgrade")}: ${request.upgrade}\r\n`;
-  if (request.expectContinue) text += `${name("expect")}: 100-continue\r\n`;
-  if (chunked) text += `${name("transfer-encoding")}: chunked\r\n`;
+  if (request.upgrade !== "" && !connect)
+    text += `${cased("connection", properCase)}: Upgrade\r\n${cased("upgrade", properCase)}: ${request.upgrade}\r\n`;
+  if (request.expectContinue) text += `${cased("expect", properCase)}: 100-continue\r\n`;
+  if (chunked) text += `${cased("transfer-encoding", properCase)}: chunked\r\n`;
   else if (bodiless && request.upgrade === "" && !bodilessMethods.has(request.method) && !request.headers.has("content-length")) {
-    text += `${name("content-length")}: 0\r\n`;
+    text += `${cased("content-length", properCase)}: 0\r\n`;
   }
   return `${text}\r\n`;
 }
+
+const cased = (lower: string, properCase: boolean): string => (properCase ? properCaseName(lower) : lower);

@@ -2,15 +2,8 @@
 import assert from "node:assert/strict";
 import { after, before, suite, test } from "node:test";
 import type { FilterTable } from "../../support/filter-cases/case.ts";
-import { addressMatchCases } from "../../support/filter-cases/address-match.ts";
-import { bufferCases } from "../../support/filter-cases/buffer.ts";
-import { csrfCases } from "../../support/filter-cases/csrf.ts";
-import { faultCases } from "../../support/filter-cases/fault.ts";
-import { headerMutationCases } from "../../support/filter-cases/header-mutation.ts";
-import { healthCheckCases } from "../../support/filter-cases/health-check.ts";
+import { filterCases } from "../../support/filter-cases/all.ts";
 import { askAll, type Outcome, serveHere, tableBootstrap } from "../../support/filter-cases/run.ts";
-import { localReplyCases } from "../../support/filter-cases/local-reply.ts";
-import { setMetadataCases } from "../../support/filter-cases/set-metadata.ts";
 
 function runs(table: FilterTable): void {
   suite(table.name, () => {
@@ -46,14 +39,4 @@ function runs(table: FilterTable): void {
   });
 }
 
-for (const table of [
-  ...addressMatchCases,
-  bufferCases,
-  csrfCases,
-  ...faultCases,
-  ...headerMutationCases,
-  healthCheckCases,
-  ...localReplyCases,
-  setMetadataCases,
-])
-  runs(table);
+for (const table of filterCases) runs(table);
